@@ -1,0 +1,315 @@
+//! What the machine can be asked, what it answers, and what it wants done outside.
+
+use std::sync::Arc;
+
+use crate::actor::Actor;
+use crate::agent::Profile;
+use crate::id::{AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, TaskId};
+use crate::name::Name;
+use crate::schedule::Schedule;
+use crate::task::{AttemptEnd, CancelReason, NewTask, Question, Report};
+use crate::time::Wall;
+
+/// A request to the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// An orchestrator begins to lead.
+    Begin {
+        /// Random.
+        incarnation: Incarnation,
+    },
+    /// Tasks are to be accepted, all or none.
+    Submit(Submit),
+    /// A task, and all below it, is to end.
+    Cancel {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        reason: CancelReason,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// A person answers a question.
+    Answer {
+        /// The task.
+        task: TaskId,
+        /// The question; the current one when none is named.
+        request_id: Option<RequestId>,
+        /// The answer as the wire's JSON.
+        answer_json: Box<str>,
+        /// Who answers.
+        by: Arc<Actor>,
+    },
+    /// Terminal tasks are to go.
+    Delete {
+        /// The tasks; the caller has seen that History knows them.
+        tasks: Box<[TaskId]>,
+        /// Who asks; none for retention.
+        by: Option<Arc<Actor>>,
+    },
+    /// Nothing, or everything again, is to be assigned.
+    Pause {
+        /// Whether to stand still.
+        paused: bool,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// An agent speaks.
+    Agent {
+        /// Which.
+        agent: AgentId,
+        /// On which of its connections; a number that only grows.
+        session: u64,
+        /// What it says.
+        say: AgentSay,
+    },
+    /// An agent is to take no further tasks, or to take them again.
+    DrainAgent {
+        /// Its name.
+        name: Name,
+        /// Whether to drain.
+        draining: bool,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// An agent is to lose its leases and its way in.
+    RevokeAgent {
+        /// Its name.
+        name: Name,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// A schedule is to be added.
+    AddSchedule {
+        /// The schedule.
+        schedule: Box<Schedule>,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// A schedule is to be removed.
+    RemoveSchedule {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// A schedule came due; the engine has worked out what follows.
+    FireSchedule {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The occurrence meant; an older call is passed over.
+        due_at: Wall,
+        /// When it comes due again.
+        next_at: Wall,
+        /// Whether the occurrence was missed while nothing ran.
+        missed: bool,
+        /// The task it makes.
+        task: Box<NewTask>,
+        /// Who made the schedule.
+        by: Arc<Actor>,
+    },
+    /// Free slots are to be filled.
+    Assign,
+}
+
+/// Tasks to accept, all or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submit {
+    /// The tasks, parents before their subtasks.
+    pub tasks: Vec<NewTask>,
+    /// The idempotency key, if one was given.
+    pub key: Option<(KeyId, BodyDigest)>,
+    /// Dependencies that the machine does not hold any more and whether they succeeded, as History tells.
+    pub settled: Vec<(TaskId, bool)>,
+    /// Who asks.
+    pub by: Arc<Actor>,
+}
+
+/// What an agent says on its connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentSay {
+    /// It connects.
+    Hello {
+        /// What it is.
+        profile: Box<Profile>,
+        /// The leases it works on or has results of.
+        held: Vec<Lease>,
+    },
+    /// It can take so many further tasks.
+    Credits(u32),
+    /// It lives.
+    Heartbeat,
+    /// It began to run a task.
+    Started(Lease),
+    /// An attempt is over.
+    Finished {
+        /// Its lease.
+        lease: Lease,
+        /// How it ended.
+        end: AttemptEnd,
+        /// What it reports.
+        report: Box<Report>,
+    },
+    /// A run asks a person.
+    Asked {
+        /// Its lease.
+        lease: Lease,
+        /// What it asks.
+        question: Question,
+    },
+    /// It drains by itself and wants nothing more.
+    Draining,
+    /// Its connection is gone.
+    Gone,
+}
+
+/// What the machine answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Done; there is nothing to say.
+    Done,
+    /// The tasks that were accepted, in the order asked.
+    Submitted {
+        /// Their ids.
+        tasks: Box<[TaskId]>,
+        /// Whether they had been accepted before, under the same key.
+        repeated: bool,
+    },
+    /// The tasks that were ended, or told to end.
+    Cancelled(Vec<TaskId>),
+    /// An agent is welcome; it is to end the work of the leases named.
+    Welcome {
+        /// Leases that are not its own any more.
+        stale: Vec<Lease>,
+        /// Whether it is to drain.
+        draining: bool,
+        /// The instance that the machine knew before, if it was another.
+        replaced: Option<InstanceId>,
+    },
+    /// What became of an agent's report.
+    Accepted {
+        /// False when its lease was stale.
+        fresh: bool,
+    },
+    /// A schedule's occurrence was handled.
+    Fired {
+        /// The task it made, if it made one.
+        task: Option<TaskId>,
+    },
+}
+
+/// Why a command was refused. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// No live task has this id.
+    UnknownTask(TaskId),
+    /// A dependency names no task.
+    UnknownDependency(TaskId),
+    /// The dependencies run in a circle through this task.
+    DependencyCycle(TaskId),
+    /// The id is taken.
+    TaskExists(TaskId),
+    /// A parent is not a live task that may have subtasks, or lies too deep.
+    BadParent(TaskId),
+    /// A key came with another body.
+    KeyConflict(KeyId),
+    /// As many keys are kept as may be.
+    TooManyKeys,
+    /// The queue holds as much as it may.
+    QueueFull {
+        /// The limit.
+        limit: u64,
+        /// The group whose limit it is; none for the whole queue.
+        group: Option<Name>,
+    },
+    /// The task does not wait for a person, or asks something else by now.
+    NotWaiting(TaskId),
+    /// A live task cannot be deleted.
+    StillLive(TaskId),
+    /// No agent has this name.
+    UnknownAgent(Name),
+    /// A live agent with another id has this name.
+    NameTaken(Name),
+    /// The agent was revoked.
+    Revoked(AgentId),
+    /// As many agents are known as may be.
+    TooManyAgents,
+    /// The agent speaks on a connection that was replaced or never opened.
+    StaleSession(AgentId),
+    /// No schedule has this id.
+    UnknownSchedule(ScheduleId),
+    /// As many schedules are kept as may be.
+    TooManySchedules,
+}
+
+/// What is to be done outside, once the events are durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Give a task to an agent.
+    Assign {
+        /// The agent.
+        agent: AgentId,
+        /// The task.
+        task: TaskId,
+        /// The right to work on it.
+        lease: Lease,
+        /// The attempt's number.
+        attempt: u32,
+        /// The runner that executes it.
+        runner: Name,
+        /// How long it may run.
+        timeout_ms: u64,
+        /// How the attempt before ended, for what to do with the work folder; none for the first.
+        after: Option<Requeue>,
+    },
+    /// Tell an agent that a report was taken or was stale, so that it may forget it.
+    Acknowledge {
+        /// The agent.
+        agent: AgentId,
+        /// The lease reported on.
+        lease: Lease,
+    },
+    /// Tell an agent to end a run.
+    EndRun {
+        /// The agent.
+        agent: AgentId,
+        /// Its lease.
+        lease: Lease,
+        /// Whether the lease is already gone, so that no report is wanted.
+        revoked: bool,
+    },
+    /// Hand an answer to a run.
+    Answer {
+        /// The agent.
+        agent: AgentId,
+        /// Its lease.
+        lease: Lease,
+        /// The question.
+        request_id: RequestId,
+        /// The answer as the wire's JSON.
+        answer_json: Box<str>,
+    },
+    /// Tell an agent to drain or to go on.
+    Drain {
+        /// The agent.
+        agent: AgentId,
+        /// Whether to drain.
+        draining: bool,
+    },
+    /// Close an agent's connection.
+    Disconnect {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Work out a schedule's next occurrence and call back with [`Command::FireSchedule`].
+    ScheduleDue {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The occurrence.
+        due_at: Wall,
+    },
+    /// Delete the payloads, records and folders of these tasks.
+    DeleteRuns(Box<[TaskId]>),
+}
+
+pub use crate::event::Requeue;

@@ -1,0 +1,170 @@
+//! The state in parts, for snapshots. Each part can be written and read by itself.
+
+use crate::agent::Profile;
+use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, Seq, TaskId};
+use crate::name::Name;
+use crate::schedule::Schedule;
+use crate::task::{CancelReason, OnDependencyFailure, Priority, Question, Work};
+use crate::time::Wall;
+
+pub use crate::event::Requeue;
+
+/// One part of a snapshot. The header comes first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// What there is one of.
+    Header(Header),
+    /// An agent.
+    Agent(AgentImage),
+    /// A live task.
+    Task(Box<TaskImage>),
+    /// An idempotency key.
+    Key(KeyImage),
+    /// A schedule.
+    Schedule(Schedule),
+}
+
+/// What there is one of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The last event that the snapshot holds.
+    pub seq: Seq,
+    /// The incarnation that leads.
+    pub incarnation: Incarnation,
+    /// The number of the next lease.
+    pub next_lease: u64,
+    /// Whether nothing is assigned.
+    pub paused: bool,
+    /// The queue's clock, which never runs backwards.
+    pub queue_clock: Wall,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentImage {
+    /// What it said of itself.
+    pub profile: Profile,
+    /// Whether it takes no further tasks.
+    pub draining: bool,
+    /// Whether it may not come back.
+    pub revoked: bool,
+    /// When it joined or came back last.
+    pub joined_at: Wall,
+}
+
+/// An idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyImage {
+    /// The key.
+    pub key: KeyId,
+    /// What was asked under it.
+    pub body: BodyDigest,
+    /// What was made.
+    pub tasks: Box<[TaskId]>,
+    /// How many of them live; it expires some time after the last.
+    pub live: u32,
+    /// When the last of them ended.
+    pub ended_at: Wall,
+}
+
+/// A live task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskImage {
+    /// Its id.
+    pub id: TaskId,
+    /// The event that submitted it; breaks ties in the queue.
+    pub submitted_seq: Seq,
+    /// The last event about it.
+    pub seq: Seq,
+    /// When it was submitted.
+    pub created_at: Wall,
+    /// Whether a runner executes something.
+    pub work: Work,
+    /// The runner asked for.
+    pub runner: Name,
+    /// Labels that an agent must have, sorted.
+    pub requires: Box<[Name]>,
+    /// Whose share it counts against.
+    pub group: Name,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// How long one attempt may run.
+    pub timeout_ms: u64,
+    /// How long it may stand in the queue.
+    pub queue_timeout_ms: Option<u64>,
+    /// How many failed attempts end it.
+    pub max_attempts: u16,
+    /// Pause after the first failed attempt.
+    pub backoff_ms: u64,
+    /// Not before this instant.
+    pub run_at: Option<Wall>,
+    /// What becomes of it when a dependency fails.
+    pub on_dependency_failure: OnDependencyFailure,
+    /// Labels for limits.
+    pub labels: Box<[(Name, Name)]>,
+    /// The task above it.
+    pub parent: Option<TaskId>,
+    /// The key it came under.
+    pub key: Option<KeyId>,
+    /// Number of the latest attempt; 0 before the first.
+    pub attempt: u32,
+    /// How many attempts failed.
+    pub failed_attempts: u16,
+    /// The agents that were lost while they ran it.
+    pub crashed_on: Box<[Name]>,
+    /// How the latest attempt ended, when there was one.
+    pub last_end: Option<Requeue>,
+    /// When its first attempt began.
+    pub started_at: Option<Wall>,
+    /// Where it stands.
+    pub stage: StageImage,
+}
+
+/// Where a live task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StageImage {
+    /// It waits for others.
+    Blocked {
+        /// Dependencies that still live.
+        waits_for: Box<[TaskId]>,
+        /// The first dependency that did not succeed.
+        failed_dependency: Option<TaskId>,
+        /// The first subtask that did not succeed.
+        failed_subtask: Option<TaskId>,
+    },
+    /// It waits for an instant.
+    Scheduled {
+        /// The instant.
+        until: Wall,
+        /// Why; none when it was asked to.
+        cause: Option<Requeue>,
+    },
+    /// It waits for an agent.
+    Queued {
+        /// Its place in time.
+        queued_at: Wall,
+    },
+    /// An agent has it.
+    Running(RunImage),
+}
+
+/// A run under a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunImage {
+    /// The agent.
+    pub agent: AgentId,
+    /// The lease.
+    pub lease: Lease,
+    /// The runner that executes it.
+    pub runner: Name,
+    /// When it was assigned.
+    pub assigned_at: Wall,
+    /// Whether the agent said that it began.
+    pub started: bool,
+    /// When its time is over; stands still while a question waits.
+    pub deadline: Wall,
+    /// The question that waits for a person, when it lapses, and the running time left.
+    pub question: Option<(Question, Wall, u64)>,
+    /// Why it is to end.
+    pub cancel: Option<CancelReason>,
+}
