@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The agent of Conductor: slots that run attempts in folders and process trees of their own.
+
+pub mod process;
+pub mod run;
+pub mod runner;

@@ -1,0 +1,84 @@
+//! What a slot is asked to run.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::run::InputFile;
+
+/// Describes one attempt at a task, complete enough to run without asking anyone anything.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The task; names the run folder.
+    pub task_id: Uuid,
+    /// The number of this assignment of the task, from 1; names the attempt's folder.
+    pub number: u32,
+    /// What runs.
+    pub what: What,
+    /// What `task.json` says: the task as it was asked, env values and secrets left out.
+    pub task_json: String,
+    /// The files that the task brought, written below `work/` when the work starts fresh.
+    pub files: Vec<InputFile>,
+    /// The variables that the task sets.
+    pub env: Vec<(String, String)>,
+    /// What this attempt finds in `work/`.
+    pub start: Start,
+    /// How long it may run; the time to prepare the folder and to collect the results is not in it.
+    pub timeout: Duration,
+    /// How much it may produce.
+    pub limits: Limits,
+}
+
+/// The runner kinds and what each of them needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A program and its arguments.
+    Command { argv: Vec<String> },
+    /// The simulator, which reads the prompt as steps.
+    Mock { prompt: String },
+}
+
+/// What an attempt finds in the work folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The task's own files; after a failed attempt the old work is kept with that attempt.
+    Fresh,
+    /// The work as it is: the attempt before ended by a crash, a limit or a clean stop.
+    Resume,
+}
+
+/// Bounds what an attempt may produce.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The most bytes of `output.log`.
+    pub max_output_bytes: u64,
+    /// What happens beyond them.
+    pub on_output_limit: OnOutputLimit,
+    /// The most result files that are listed.
+    pub max_files: usize,
+    /// The most bytes of result files that are read for their checksum, and of `diff.patch`'s sources.
+    pub max_workspace_bytes: u64,
+    /// How long a process has between TERM and KILL.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_output_bytes: 64 << 20,
+            on_output_limit: OnOutputLimit::Cut,
+            max_files: 1_000,
+            max_workspace_bytes: 1 << 30,
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What happens to a run that printed more than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOutputLimit {
+    /// It runs on; a mark says where its output was cut.
+    Cut,
+    /// It is ended and fails as `output_limit`.
+    End,
+}

@@ -1,0 +1,138 @@
+//! How the worker and a running attempt talk to each other.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::event::EventfdFlags;
+use uuid::Uuid;
+
+use super::outcome::Outcome;
+
+/// The most messages that wait for a run to read them; a run that waits for nothing needs no more.
+const MAX_MESSAGES: usize = 32;
+
+/// Why a run is ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The task was cancelled or the lease is lost: the outcome is `Cancelled`.
+    Cancel,
+    /// The agent stops cleanly: the outcome is `Stopped`.
+    Stop,
+    /// The agent is being lost, without a grace for the children: the outcome is `Crashed`.
+    Abandon,
+}
+
+/// What a person said to a question of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Allow,
+    Deny,
+    Text(String),
+    /// Nobody answered in time: the attempt fails as `waiting_timeout`.
+    Expired,
+}
+
+/// Reaches a running attempt; cheap to clone, harmless once the attempt has ended.
+#[derive(Debug, Clone)]
+pub struct Control {
+    mailbox: Arc<Mailbox>,
+}
+
+#[derive(Debug)]
+struct Mailbox {
+    messages: Mutex<VecDeque<Message>>,
+    wake: OwnedFd,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Message {
+    End(End),
+    Answer { request: u32, answer: Answer },
+}
+
+/// The run's side of a [`Control`].
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Control {
+    pub(crate) fn pair() -> rustix::io::Result<(Self, Inbox)> {
+        let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let mailbox = Arc::new(Mailbox { messages: Mutex::default(), wake });
+        Ok((Self { mailbox: Arc::clone(&mailbox) }, Inbox { mailbox }))
+    }
+
+    /// Ends the run: TERM, the grace of its limits, KILL, over its whole tree.
+    pub fn end(&self, end: End) {
+        self.send(Message::End(end));
+    }
+
+    /// Gives the run the answer to the question that it asked under this number.
+    pub fn answer(&self, request: u32, answer: Answer) {
+        self.send(Message::Answer { request, answer });
+    }
+
+    fn send(&self, message: Message) {
+        let mut messages = self.mailbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        // An answer beyond the limit answers no question: a run asks one at a time.
+        if messages.contains(&message)
+            || (messages.len() >= MAX_MESSAGES && !matches!(message, Message::End(_)))
+        {
+            return;
+        }
+        messages.push_back(message);
+        drop(messages);
+        // An eventfd write fails only when its counter is full, and then the reader is awake anyway.
+        let _ = rustix::io::write(&self.mailbox.wake, &1u64.to_ne_bytes());
+    }
+}
+
+impl Inbox {
+    /// Takes the oldest message, if there is one.
+    pub(crate) fn take(&self) -> Option<Message> {
+        let mut messages = self.mailbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = messages.pop_front();
+        if messages.is_empty() {
+            let _ = rustix::io::read(&self.mailbox.wake, &mut [0u8; 8]);
+        }
+        message
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mailbox.wake.as_fd()
+    }
+}
+
+/// Says what happened in a slot. A slot sends at most one `Started`, one `Asked` for each question and one
+/// `Finished` for an attempt, in this order; `result.json` is written before `Finished` is sent.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub slot: usize,
+    pub task_id: Uuid,
+    pub attempt: u32,
+    pub body: ReportBody,
+}
+
+/// What a [`Report`] says.
+#[derive(Debug, Clone)]
+pub enum ReportBody {
+    /// The folder is ready and the work began.
+    Started,
+    /// The run waits for a person.
+    Asked { request: u32, text: String },
+    /// The attempt is over and nothing of it runs any more.
+    Finished(Box<Outcome>),
+}
+
+/// How far the files of a running attempt have grown, for live readers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The length of `output.log`.
+    pub output_bytes: u64,
+    /// The length of `events.ndjson`.
+    pub event_bytes: u64,
+}

@@ -1,0 +1,14 @@
+//! Runners: how an attempt becomes a process tree, or a simulation of one, and then an outcome.
+//!
+//! An agent has a number of slots. Each slot is one thread that runs one [`Attempt`] at a time and
+//! says what happens by [`Report`]s; [`Control`] is how the worker reaches a running attempt.
+
+mod attempt;
+mod control;
+mod outcome;
+mod slots;
+
+pub use attempt::{Attempt, Limits, OnOutputLimit, Start, What};
+pub use control::{Answer, Control, End, Progress, Report, ReportBody};
+pub use outcome::{Failure, FailureReason, Outcome, Usage, Verdict};
+pub use slots::{Error, Run, Settings, Slots};

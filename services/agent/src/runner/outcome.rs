@@ -1,0 +1,93 @@
+//! How an attempt ended.
+
+use crate::run::FileList;
+
+/// Says how an attempt ended and what it left; the same facts are in its `result.json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    /// The exit code of the child; none when a signal ended it or no child was made.
+    pub exit_code: Option<i32>,
+    /// A line or two for people.
+    pub summary: String,
+    pub usage: Usage,
+    /// Whether the mock made it.
+    pub simulated: bool,
+    /// How long `output.log` is.
+    pub output_bytes: u64,
+    /// How many bytes of output were dropped beyond the limit.
+    pub output_dropped_bytes: u64,
+    pub files: FileList,
+    /// How long the attempt ran, preparation and collection left out.
+    pub run_ms: u64,
+}
+
+/// The ends that an attempt may come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Succeeded,
+    Failed(Failure),
+    /// The agent lost the run: its keeper died, or the worker had to leave. It does not count as a failure.
+    Crashed {
+        message: String,
+    },
+    /// It was ended because the task was cancelled, or because its lease is no longer valid.
+    Cancelled,
+    /// It was ended by a clean stop of the agent. It counts as neither a failure nor a crash.
+    Stopped,
+}
+
+/// Why an attempt failed, for programs and for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub reason: FailureReason,
+    pub message: String,
+    /// What the reader can do about it; may be empty.
+    pub hint: String,
+}
+
+/// The failure reasons that a run on an agent can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureReason {
+    ExitCode,
+    Timeout,
+    OutputLimit,
+    DiskFull,
+    InvalidRequest,
+    InvalidWorkspace,
+    RunnerError,
+    RunnerUnavailable,
+    WaitingTimeout,
+    Internal,
+}
+
+impl FailureReason {
+    /// Returns the name that users see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ExitCode => "exit_code",
+            Self::Timeout => "timeout",
+            Self::OutputLimit => "output_limit",
+            Self::DiskFull => "disk_full",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidWorkspace => "invalid_workspace",
+            Self::RunnerError => "runner_error",
+            Self::RunnerUnavailable => "runner_unavailable",
+            Self::WaitingTimeout => "waiting_timeout",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What a run used, as far as its runner says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Usage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cached_input_tokens: u64,
+    /// Millionths of a US dollar.
+    pub cost_micro_usd: u64,
+    pub turns: u32,
+    pub tool_calls: u32,
+}
