@@ -1,1 +1,10 @@
-//! Placeholder.
+//! What every program of Conductor needs around its own work: where things are, how it is configured, how it
+//! listens, logs, starts and ends.
+
+pub mod clock;
+pub mod credentials;
+pub mod durations;
+pub mod lifecycle;
+pub mod listen;
+pub mod paths;
+pub mod volume;
