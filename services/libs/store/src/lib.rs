@@ -1,1 +1,7 @@
-//! Placeholder.
+//! What Conductor keeps: the event log, the history and the run folders, each a narrow trait with its backends.
+//!
+//! Everything in here blocks. There is no async runtime: the log has threads of its own and answers by callback, reads
+//! run on the caller's thread and are meant for threads that may wait.
+
+pub mod history;
+pub mod log;
