@@ -1,0 +1,334 @@
+//! What agents and the orchestrator say to each other. Whatever can repeat is a list.
+
+use conductor_core::{AgentId, InstanceId, Lease, RequestId, TaskId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::problem::Problem;
+use crate::task::{FailureView, Resultant, UsageView};
+use crate::text;
+
+/// The version of the protocol that this release speaks.
+pub const VERSION: u32 = 1;
+
+/// The first message on a connection: what the connection is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opening {
+    /// An agent's session.
+    Hello(Box<Hello>),
+    /// An agent's output; it belongs to the session of the same agent and instance.
+    Output(OutputHello),
+}
+
+/// An agent says what it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version it speaks.
+    pub protocol: u32,
+    /// The per-start key of the socket.
+    pub key: String,
+    /// Kept over restarts.
+    #[serde(with = "text::display")]
+    pub agent_id: AgentId,
+    /// New with every worker process.
+    #[serde(with = "text::display")]
+    pub instance: InstanceId,
+    /// Unique among live agents.
+    pub name: String,
+    /// Where it runs.
+    pub host: String,
+    /// The agent's own version.
+    pub version: String,
+    /// How many tasks it runs at once.
+    pub slots: u32,
+    /// Labels that tasks may require.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// What it can run.
+    pub runners: Vec<RunnerView>,
+    /// Leases it works on or has results of.
+    #[serde(default, with = "text::display_list")]
+    pub held: Vec<Lease>,
+    /// How many tasks it can take now.
+    pub credits: u32,
+    /// Whether it works in the orchestrator's own workspace folder, so that no output needs to cross the wire.
+    pub shares_workspace: bool,
+}
+
+/// What an agent can run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerView {
+    /// The runner's name.
+    pub name: String,
+    /// Its version, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether it could run now.
+    pub ready: bool,
+    /// What is missing when it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+/// An agent opens its output connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OutputHello {
+    /// The version it speaks.
+    pub protocol: u32,
+    /// The per-start key of the socket.
+    pub key: String,
+    /// The agent.
+    #[serde(with = "text::display")]
+    pub agent_id: AgentId,
+    /// Its worker process.
+    #[serde(with = "text::display")]
+    pub instance: InstanceId,
+}
+
+/// What the orchestrator answers to an opening.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Come in.
+    Welcome(Welcome),
+    /// The output connection is open; this many bytes may be sent before more are granted.
+    OutputReady {
+        /// Bytes that may be sent.
+        grant: u64,
+    },
+    /// Stay out, and why.
+    Refused(Problem),
+}
+
+/// An agent is welcome.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The version of the orchestrator.
+    pub version: String,
+    /// How often to send a heartbeat, in seconds.
+    pub heartbeat_seconds: u64,
+    /// How long a lease lives without one, in seconds.
+    pub lease_seconds: u64,
+    /// Leases that are not the agent's any more: their runs are to be ended and forgotten.
+    #[serde(default, with = "text::display_list")]
+    pub stale: Vec<Lease>,
+    /// Whether to drain.
+    #[serde(default)]
+    pub draining: bool,
+    /// The orchestrator's workspace folder, for agents on the same host.
+    pub workspace: String,
+    /// Names the log and the last event in it, so that a rolled-back orchestrator is noticed.
+    pub log: LogPosition,
+}
+
+/// How far a log has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// Names the log.
+    pub id: String,
+    /// The last event.
+    pub seq: u64,
+}
+
+/// What an agent says: any of these, in one message. An empty one is a heartbeat.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct FromAgent {
+    /// How many further tasks it can take.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub credits: u32,
+    /// Runs that began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub started: Vec<Started>,
+    /// Attempts that are over. Each is repeated after a reconnect until it is acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finished: Vec<Finished>,
+    /// Questions to people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Asked>,
+    /// How long outputs in the shared workspace are by now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<OutputLength>,
+    /// Set when the agent is about to stop and wants no further tasks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A run began.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Started {
+    /// Its lease.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+}
+
+/// An attempt is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Finished {
+    /// Its lease.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// How it ended.
+    pub end: End,
+    /// The exit code of the program, where one ran to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Whether the result was simulated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
+    /// What it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageView>,
+    /// Summary, session and files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Resultant>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The runner reached its result.
+    Succeeded,
+    /// The runner failed.
+    Failed(FailureView),
+    /// What ran it died.
+    Crashed {
+        /// What is known of it.
+        message: String,
+    },
+    /// The agent was stopped cleanly.
+    Stopped,
+    /// The run was ended because its task was cancelled.
+    Cancelled,
+    /// A limit of the credential.
+    Limited {
+        /// How long to wait, in seconds.
+        rest_seconds: u64,
+        /// What the runner said.
+        message: String,
+    },
+}
+
+/// A run asks a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Asked {
+    /// Its lease.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// Names the question.
+    #[serde(with = "text::display")]
+    pub request_id: RequestId,
+    /// `question` or `permission`.
+    pub kind: String,
+    /// What is asked.
+    pub text: String,
+    /// The tool that asks for permission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// What the tool would be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Box<RawValue>>,
+}
+
+/// How long an output in the shared workspace is by now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OutputLength {
+    /// Under which lease it is written.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// Bytes in `output.log`.
+    pub bytes: u64,
+}
+
+/// What the orchestrator says: any of these, in one message.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ToAgent {
+    /// Tasks to run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assign: Vec<Assign>,
+    /// Reports that were taken, or were stale: forget them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text::display_list")]
+    pub acknowledged: Vec<Lease>,
+    /// Runs to end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub end: Vec<EndRun>,
+    /// Answers of people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answered>,
+    /// Whether to drain, when that changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<bool>,
+    /// Set when the agent may not come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+    /// Bytes of output granted beyond those before; on an output connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<u64>,
+}
+
+/// A task to run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Assign {
+    /// The task.
+    #[serde(with = "text::display")]
+    pub task: TaskId,
+    /// The right to work on it.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// The runner that executes it; never `auto`.
+    pub runner: String,
+    /// How long it may run.
+    pub timeout_ms: u64,
+    /// How the attempt before ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
+    /// The terminal task whose work it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_display")]
+    pub starts_from: Option<TaskId>,
+    /// The task as it was submitted, as [`crate::submit::SubmitTask`].
+    pub body: Box<RawValue>,
+}
+
+/// How the attempt before ended, which says what becomes of the work folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// It failed: a fresh copy, the old work kept with its attempt.
+    Failure,
+    /// Its worker or host died: work and session go on.
+    Crash,
+    /// Its agent stopped cleanly: work and session go on.
+    Stop,
+    /// Its credential rested: work and session go on.
+    Limit,
+}
+
+/// A run to end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EndRun {
+    /// Its lease.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// Whether the lease is already gone, so that no report is wanted.
+    pub revoked: bool,
+}
+
+/// An answer of a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Answered {
+    /// The lease of the run that asked.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// The question.
+    #[serde(with = "text::display")]
+    pub request_id: RequestId,
+    /// The answer.
+    pub answer: crate::control::AnswerBody,
+}

@@ -1,0 +1,42 @@
+//! The bounds of what is taken from outside.
+
+/// The longest prompt in bytes.
+pub const MAX_PROMPT_BYTES: usize = 1 << 20;
+/// The longest message on any connection in bytes; also the bound of an HTTP body.
+pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// The most tasks in one submit.
+pub const MAX_BATCH_TASKS: usize = 1_000;
+/// The most labels of a task.
+pub const MAX_LABELS: usize = 32;
+/// The most labels that a task may require.
+pub const MAX_REQUIRES: usize = 32;
+/// The most subtasks of one task.
+pub const MAX_SUBTASKS: usize = 1_000;
+/// How deep subtasks may nest.
+pub const MAX_SUBTASK_DEPTH: usize = 3;
+/// The most dependencies of a task.
+pub const MAX_DEPENDENCIES: usize = 1_000;
+/// The most input files in a body; more come by upload.
+pub const MAX_FILES: usize = 10_000;
+/// The most environment variables of a task.
+pub const MAX_ENV: usize = 256;
+/// The most words of a command.
+pub const MAX_COMMAND_WORDS: usize = 4_096;
+/// The longest name for people in characters.
+pub const MAX_TITLE_CHARS: usize = 200;
+/// The longest path in bytes.
+pub const MAX_PATH_BYTES: usize = 4_096;
+/// The longest idempotency key in bytes.
+pub const MAX_KEY_BYTES: usize = 256;
+/// The most attempts of a task.
+pub const MAX_ATTEMPTS: u16 = 100;
+/// The longest time any duration may ask for: 30 days.
+pub const MAX_DURATION_SECONDS: u64 = 30 * 24 * 3600;
+/// The most items on a page of a list.
+pub const MAX_PAGE: u32 = 500;
+/// The longest a wait may last in seconds before it answers.
+pub const MAX_WAIT_SECONDS: u64 = 60;
+/// The most bytes of output in one frame.
+pub const MAX_OUTPUT_FRAME_BYTES: usize = 64 << 10;
+/// The most items in one list of an agent's message.
+pub const MAX_AGENT_LIST: usize = 10_000;

@@ -1,0 +1,292 @@
+//! The checks of a submitted task that need nothing but the task itself.
+
+use std::path::{Component, Path};
+
+use conductor_core::Name;
+
+use super::{InputFile, SubmitTask, Workspace};
+use crate::limits;
+use crate::problem::{FieldError, Problem};
+
+/// Environment names that a task may not set: they redirect or load code.
+const REFUSED_ENV: [&str; 5] = ["PATH", "HOME", "NODE_OPTIONS", "BASH_ENV", "ENV"];
+const REFUSED_ENV_PREFIXES: [&str; 6] = ["LD_", "GIT_", "CLAUDE_", "CODEX_", "GEMINI_", "CONDUCTOR_"];
+const REFUSED_ENV_SUFFIXES: [&str; 3] = ["_BASE_URL", "_API_KEY", "_PROXY"];
+
+/// Collects faults with their pointers.
+struct Faults {
+    at: String,
+    found: Vec<FieldError>,
+}
+
+impl Faults {
+    fn add(&mut self, field: &str, detail: impl Into<String>) {
+        self.found.push(FieldError { pointer: format!("{}/{field}", self.at), detail: detail.into() });
+    }
+
+    fn within(&mut self, field: &str, value: Option<u64>, low: u64, high: u64) {
+        if let Some(value) = value
+            && !(low..=high).contains(&value)
+        {
+            self.add(field, format!("must be from {low} to {high}, is {value}"));
+        }
+    }
+
+    fn name(&mut self, field: &str, text: Option<&str>) {
+        if let Some(Err(error)) = text.map(Name::new) {
+            self.add(field, error.to_string());
+        }
+    }
+
+    fn at_most(&mut self, field: &str, count: usize, most: usize, what: &str) {
+        if count > most {
+            self.add(field, format!("at most {most} {what}, are {count}"));
+        }
+    }
+}
+
+/// Checks everything about a task that can be told without knowing any other. Pointers begin with `at`.
+///
+/// # Errors
+/// Lists every fault.
+pub fn check(task: &SubmitTask, at: &str) -> Result<(), Problem> {
+    let mut faults = Faults { at: at.to_owned(), found: Vec::new() };
+    check_work(task, &mut faults);
+    check_names(task, &mut faults);
+    check_numbers(task, &mut faults);
+    for (index, file) in task.files.iter().enumerate() {
+        check_file(index, file, &mut faults);
+    }
+    check_env(task, &mut faults);
+    if faults.found.is_empty() { Ok(()) } else { Err(Problem::invalid(faults.found)) }
+}
+
+fn check_work(task: &SubmitTask, faults: &mut Faults) {
+    match (&task.prompt, &task.command) {
+        (Some(_), Some(_)) => faults.add("command", "give a prompt or a command, not both"),
+        (None, None) if task.subtasks.is_empty() => {
+            faults.add("prompt", "a task needs a prompt, a command or subtasks");
+        }
+        (Some(prompt), None) if prompt.trim().is_empty() => faults.add("prompt", "the prompt is empty"),
+        (Some(prompt), None) if prompt.len() > limits::MAX_PROMPT_BYTES => faults.add(
+            "prompt",
+            format!(
+                "at most {} bytes, are {}; give long text as a file",
+                limits::MAX_PROMPT_BYTES,
+                prompt.len()
+            ),
+        ),
+        (None, Some(command)) if command.first().is_none_or(String::is_empty) => {
+            faults.add("command", "the command is empty");
+        }
+        (None, Some(command)) => {
+            faults.at_most("command", command.len(), limits::MAX_COMMAND_WORDS, "words");
+            if command.iter().any(|word| word.contains('\0')) {
+                faults.add("command", "a word holds a zero byte");
+            }
+        }
+        (Some(_), None) | (None, None) => {}
+    }
+    match (task.runner.as_deref(), &task.prompt, &task.command) {
+        (Some("command"), Some(_), None) => {
+            faults.add("runner", "the command runner takes a command, not a prompt")
+        }
+        (Some(runner), None, Some(_)) if runner != "command" && runner != "auto" => {
+            faults.add("runner", format!("the runner {runner} takes a prompt, not a command"));
+        }
+        _ => {}
+    }
+}
+
+fn check_names(task: &SubmitTask, faults: &mut Faults) {
+    faults.name("runner", task.runner.as_deref());
+    faults.name("type", task.task_type.as_deref());
+    faults.name("group", task.group.as_deref());
+    faults.name("ref", task.reference.as_deref());
+    if let Some(name) = &task.name {
+        if name.chars().count() > limits::MAX_TITLE_CHARS {
+            faults.add("name", format!("at most {} characters", limits::MAX_TITLE_CHARS));
+        } else if name.chars().any(char::is_control) {
+            faults.add("name", "may not hold control characters");
+        }
+    }
+    faults.at_most("requires", task.requires.len(), limits::MAX_REQUIRES, "labels");
+    for (index, label) in task.requires.iter().enumerate() {
+        faults.name(&format!("requires/{index}"), Some(label));
+    }
+    faults.at_most("labels", task.labels.len(), limits::MAX_LABELS, "labels");
+    for (key, value) in &task.labels {
+        faults.name(&format!("labels/{key}"), Some(key));
+        faults.name(&format!("labels/{key}"), Some(value));
+    }
+}
+
+fn check_numbers(task: &SubmitTask, faults: &mut Faults) {
+    let longest = limits::MAX_DURATION_SECONDS;
+    faults.within("priority", task.priority.map(u64::from), 0, 10);
+    faults.within("timeout_seconds", task.timeout_seconds, 1, longest);
+    faults.within("queue_timeout_seconds", task.queue_timeout_seconds, 1, longest);
+    if let Some(retry) = &task.retry {
+        faults.within(
+            "retry/max_attempts",
+            retry.max_attempts.map(u64::from),
+            1,
+            u64::from(limits::MAX_ATTEMPTS),
+        );
+        faults.within("retry/backoff_seconds", retry.backoff_seconds, 0, 3600);
+    }
+    if let Some(Err(detail)) = task.run_at.as_deref().map(crate::text::parse_rfc3339) {
+        faults.add("run_at", detail);
+    }
+    faults.at_most("depends_on", task.depends_on.len(), limits::MAX_DEPENDENCIES, "dependencies");
+    faults.at_most("subtasks", task.subtasks.len(), limits::MAX_SUBTASKS, "subtasks");
+    faults.at_most("files", task.files.len(), limits::MAX_FILES, "files");
+    if let Some(Workspace::Continue(id)) = &task.workspace
+        && id.parse::<conductor_core::TaskId>().is_err()
+    {
+        faults.add("workspace/continue", "not a task id");
+    }
+}
+
+fn check_file(index: usize, file: &InputFile, faults: &mut Faults) {
+    let field = format!("files/{index}");
+    if let Err(detail) = check_path(&file.path) {
+        faults.add(&format!("{field}/path"), detail);
+    }
+    let sources = [file.content.is_some(), file.base64.is_some(), file.upload.is_some()];
+    if sources.iter().filter(|given| **given).count() != 1 {
+        faults.add(&field, "give exactly one of content, base64 and upload");
+    }
+    if let Some(text) = &file.base64
+        && crate::text::from_base64::<serde_json::Error>(text).is_err()
+    {
+        faults.add(&format!("{field}/base64"), "not base64");
+    }
+}
+
+/// Checks that a path stays below the folder it is relative to.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_path(path: &str) -> Result<(), String> {
+    if path.is_empty() {
+        return Err("the path is empty".into());
+    }
+    if path.len() > limits::MAX_PATH_BYTES {
+        return Err(format!("at most {} bytes", limits::MAX_PATH_BYTES));
+    }
+    if path.contains('\0') {
+        return Err("the path holds a zero byte".into());
+    }
+    if path.ends_with('/') {
+        return Err("the path names a folder".into());
+    }
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(_) | Component::CurDir => {}
+            Component::ParentDir => return Err(format!("{path:?} leaves the work folder with ..")),
+            Component::RootDir | Component::Prefix(_) => {
+                return Err(format!("{path:?} is absolute; give it relative to the work folder"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_env(task: &SubmitTask, faults: &mut Faults) {
+    faults.at_most("env", task.env.len(), limits::MAX_ENV, "variables");
+    for (key, value) in &task.env {
+        let upper = key.to_ascii_uppercase();
+        let field = format!("env/{key}");
+        if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
+            faults.add(&field, "not a name and value of an environment variable");
+        } else if REFUSED_ENV.contains(&upper.as_str())
+            || REFUSED_ENV_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
+            || REFUSED_ENV_SUFFIXES.iter().any(|suffix| upper.ends_with(suffix))
+        {
+            faults.add(&field, "a task may not set this variable: it redirects or loads code");
+        }
+    }
+}
+
+/// Refuses by name what a later release brings, so that nothing is taken and then ignored.
+///
+/// # Errors
+/// Names what is not available.
+pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
+    let asked = [
+        (matches!(task.workspace, Some(Workspace::Git(_))), "workspace.git"),
+        (matches!(task.workspace, Some(Workspace::Copy(_))), "workspace.copy"),
+        (!task.secrets.is_empty(), "secrets"),
+        (task.budget_usd.is_some(), "budget_usd"),
+        (task.max_turns.is_some(), "max_turns"),
+        (task.model.is_some(), "model"),
+        (task.may_submit, "may_submit"),
+        (task.verify.is_some(), "verify"),
+        (task.webhook.is_some(), "webhook"),
+        (task.files.iter().any(|file| file.upload.is_some()), "files by upload"),
+        (task.task_type.as_deref().is_some_and(|name| name != "generic"), "a task type other than generic"),
+    ];
+    match asked.iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => Err(Problem::unavailable(what)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Code;
+
+    fn faults(json: &str) -> Vec<(String, String)> {
+        let problem = match SubmitTask::parse(json, "") {
+            Err(problem) => problem,
+            Ok(task) => match check(&task, "") {
+                Err(problem) => problem,
+                Ok(()) => return Vec::new(),
+            },
+        };
+        assert_eq!(problem.code, Code::InvalidRequest);
+        problem.errors.into_iter().map(|error| (error.pointer, error.detail)).collect()
+    }
+
+    fn pointers(json: &str) -> Vec<String> {
+        faults(json).into_iter().map(|(pointer, _)| pointer).collect()
+    }
+
+    #[test]
+    fn every_fault_is_named_at_its_place() {
+        assert_eq!(pointers(r#"{"prompt":"  "}"#), ["/prompt"]);
+        assert_eq!(pointers("{}"), ["/prompt"]);
+        assert_eq!(pointers(r#"{"prompt":"x","command":["y"]}"#), ["/command"]);
+        assert_eq!(
+            pointers(r#"{"prompt":"x","priority":11,"timeout_seconds":0}"#),
+            ["/priority", "/timeout_seconds"]
+        );
+        assert_eq!(
+            pointers(
+                r#"{"prompt":"x","files":[{"path":"../a","content":""},{"path":"/b","content":"","base64":""}]}"#
+            ),
+            ["/files/0/path", "/files/1/path", "/files/1"]
+        );
+        assert_eq!(pointers(r#"{"prompt":"x","env":{"LD_PRELOAD":"x"}}"#), ["/env/LD_PRELOAD"]);
+        assert_eq!(pointers(r#"{"prompt":"x","run_at":"soon"}"#), ["/run_at"]);
+        assert_eq!(pointers(r#"{"command":["x"],"runner":"mock"}"#), ["/runner"]);
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_by_its_pointer() {
+        assert_eq!(pointers(r#"{"prompt":"x","promt":"y"}"#), ["/promt"]);
+        assert_eq!(pointers(r#"{"prompt":"x","retry":{"tries":3}}"#), ["/retry/tries"]);
+        assert_eq!(pointers(r#"{"prompt":"x","priority":"high"}"#), ["/priority"]);
+        assert_eq!(pointers(r#"{"prompt":"x","depends_on":["nope"]}"#), ["/depends_on/0"]);
+    }
+
+    #[test]
+    fn what_a_later_release_brings_is_refused_by_name() {
+        let task = SubmitTask::parse(r#"{"prompt":"x","verify":["true"]}"#, "").expect("parses");
+        let problem = refuse_unavailable(&task).expect_err("verify is not there yet");
+        assert_eq!(problem.code, Code::Unavailable);
+        assert!(problem.detail.contains("verify"), "{}", problem.detail);
+    }
+}

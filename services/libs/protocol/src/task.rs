@@ -1,0 +1,262 @@
+//! Tasks as people read them.
+
+use std::collections::BTreeMap;
+
+use conductor_core::{FailureReason, RequestId, TaskId, Wall};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::submit::{Dependency, OnDependencyFailure, Retry, SubmitTask};
+use crate::text;
+
+mod reason;
+
+pub use reason::{parse_reason, reason_text};
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the contract's and speak for themselves")]
+pub enum State {
+    Blocked,
+    Scheduled,
+    Queued,
+    Running,
+    Waiting,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl State {
+    /// All of them, in the order a task passes through them.
+    pub const ALL: [Self; 8] = [
+        Self::Blocked,
+        Self::Scheduled,
+        Self::Queued,
+        Self::Running,
+        Self::Waiting,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Whether it is final.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Cancelled => true,
+            Self::Blocked | Self::Scheduled | Self::Queued | Self::Running | Self::Waiting => false,
+        }
+    }
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads the word on the wire.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// A task as `GET /v1/tasks/{id}` gives it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct TaskView {
+    #[serde(with = "text::display")]
+    pub id: TaskId,
+    pub state: State,
+    #[serde(default)]
+    pub pending_reason: Option<String>,
+    #[serde(default)]
+    pub prompt: Option<String>,
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
+    pub runner: String,
+    #[serde(rename = "type")]
+    pub task_type: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    pub group: String,
+    /// Paths of the input files; their contents are left out.
+    #[serde(default)]
+    pub input_files: Vec<String>,
+    pub priority: u8,
+    pub timeout_seconds: u64,
+    pub retry: Retry,
+    #[serde(default)]
+    pub requires: Vec<String>,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub depends_on: Vec<Dependency>,
+    #[serde(default)]
+    pub on_dependency_failure: Option<OnDependencyFailure>,
+    #[serde(default, with = "text::optional_instant")]
+    pub run_at: Option<Wall>,
+    /// Names of the environment variables; their values are left out.
+    #[serde(default)]
+    pub env: Vec<String>,
+    #[serde(with = "text::instant")]
+    pub created_at: Wall,
+    #[serde(default, with = "text::optional_instant")]
+    pub queued_at: Option<Wall>,
+    #[serde(default, with = "text::optional_instant")]
+    pub started_at: Option<Wall>,
+    #[serde(default, with = "text::optional_instant")]
+    pub finished_at: Option<Wall>,
+    #[serde(default)]
+    pub agent: Option<String>,
+    pub attempt: u32,
+    #[serde(default)]
+    pub attempts: Vec<AttemptView>,
+    pub failure: Option<FailureView>,
+    pub verified: Option<bool>,
+    #[serde(default)]
+    pub simulated: bool,
+    pub result: Option<Resultant>,
+    #[serde(default)]
+    pub usage: UsageView,
+    pub waiting: Option<WaitingView>,
+    pub created_by: Option<CreatedBy>,
+    #[serde(with = "text::optional_display")]
+    pub parent: Option<TaskId>,
+    #[serde(with = "text::optional_display")]
+    pub retry_of: Option<TaskId>,
+    #[serde(with = "text::optional_display")]
+    pub continues: Option<TaskId>,
+    pub seq: u64,
+}
+
+impl TaskView {
+    /// Fills in what only the submitted body tells. Values of the environment and contents of files stay out.
+    pub fn add_body(&mut self, body: SubmitTask) {
+        self.prompt = body.prompt;
+        self.command = body.command;
+        self.input_files = body.files.into_iter().map(|file| file.path).collect();
+        self.env = body.env.into_keys().collect();
+        self.depends_on = body.depends_on;
+        self.on_dependency_failure = body.on_dependency_failure;
+        self.labels = body.labels;
+        self.requires = body.requires;
+    }
+}
+
+/// One attempt at a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct AttemptView {
+    pub number: u32,
+    pub agent: String,
+    /// `running`, `succeeded`, `failed`, `crashed`, `stopped`, `limited` or `cancelled`.
+    pub state: String,
+    #[serde(default)]
+    pub runner: String,
+    #[serde(with = "text::instant")]
+    pub started_at: Wall,
+    #[serde(default, with = "text::optional_instant")]
+    pub finished_at: Option<Wall>,
+    pub exit_code: Option<i32>,
+    pub failure: Option<FailureView>,
+}
+
+/// Why something failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// The class.
+    #[serde(with = "reason")]
+    pub reason: FailureReason,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// What an attempt left. `result` in the contract.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct Resultant {
+    pub summary: Option<String>,
+    pub exit_code: Option<i32>,
+    #[serde(default)]
+    pub session_id: Option<String>,
+    #[serde(default)]
+    pub files: Vec<FileView>,
+    #[serde(default)]
+    pub files_total: u64,
+    /// Files that were left out of the list, by why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files_left_out: BTreeMap<String, u64>,
+    /// How the run was confined; `unsandboxed` until the sandbox is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+}
+
+/// A file that a run left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct FileView {
+    pub path: String,
+    pub bytes: u64,
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+/// What a task used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct UsageView {
+    #[serde(default)]
+    pub input_tokens: u64,
+    #[serde(default)]
+    pub output_tokens: u64,
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+    #[serde(default)]
+    pub cost_usd: Option<f64>,
+    #[serde(default)]
+    pub turns: u32,
+    #[serde(default)]
+    pub tool_calls: u32,
+}
+
+/// A question that waits for a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct WaitingView {
+    #[serde(with = "text::display")]
+    pub request_id: RequestId,
+    pub kind: String,
+    pub text: String,
+    #[serde(default)]
+    pub tool: Option<String>,
+    #[serde(default)]
+    pub input: Option<Box<RawValue>>,
+    #[serde(with = "text::instant")]
+    pub since: Wall,
+    #[serde(with = "text::instant")]
+    pub expires_at: Wall,
+}
+
+/// Who submitted a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct CreatedBy {
+    pub name: String,
+    pub role: String,
+    pub via: String,
+}
