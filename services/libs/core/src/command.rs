@@ -1,5 +1,6 @@
 //! What the machine can be asked, what it answers, and what it wants done outside.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::actor::Actor;
@@ -211,6 +212,13 @@ pub enum Rejection {
     TaskExists(TaskId),
     /// A parent is not a live task that may have subtasks, or lies too deep.
     BadParent(TaskId),
+    /// A task would have more subtasks than it may.
+    TooManySubtasks {
+        /// The task above them.
+        parent: TaskId,
+        /// The limit.
+        limit: u32,
+    },
     /// A key came with another body.
     KeyConflict(KeyId),
     /// As many keys are kept as may be.
@@ -241,6 +249,40 @@ pub enum Rejection {
     /// As many schedules are kept as may be.
     TooManySchedules,
 }
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownTask(task) => write!(f, "no live task {task}"),
+            Self::UnknownDependency(task) => write!(f, "the dependency {task} names no task"),
+            Self::DependencyCycle(task) => write!(f, "the dependencies run in a circle through {task}"),
+            Self::TaskExists(task) => write!(f, "the id {task} is taken"),
+            Self::BadParent(task) => {
+                write!(f, "{task} is not a live task that may have subtasks at this depth")
+            }
+            Self::TooManySubtasks { parent, limit } => {
+                write!(f, "{parent} would have more than {limit} subtasks")
+            }
+            Self::KeyConflict(key) => write!(f, "the key {key} came with another body before"),
+            Self::TooManyKeys => f.write_str("as many idempotency keys are kept as may be"),
+            Self::QueueFull { limit, group: None } => write!(f, "the queue holds its limit of {limit} tasks"),
+            Self::QueueFull { limit, group: Some(group) } => {
+                write!(f, "the queue holds the limit of {limit} tasks of group {group}")
+            }
+            Self::NotWaiting(task) => write!(f, "{task} does not wait for this answer"),
+            Self::StillLive(task) => write!(f, "{task} is still live"),
+            Self::UnknownAgent(name) => write!(f, "no agent is called {name}"),
+            Self::NameTaken(name) => write!(f, "another live agent is called {name}"),
+            Self::Revoked(agent) => write!(f, "the agent {agent} was revoked"),
+            Self::TooManyAgents => f.write_str("as many agents are known as may be"),
+            Self::StaleSession(agent) => write!(f, "agent {agent} speaks on a connection that was replaced"),
+            Self::UnknownSchedule(schedule) => write!(f, "no schedule {schedule}"),
+            Self::TooManySchedules => f.write_str("as many schedules are kept as may be"),
+        }
+    }
+}
+
+impl std::error::Error for Rejection {}
 
 /// What is to be done outside, once the events are durable.
 #[derive(Debug, Clone, PartialEq, Eq)]

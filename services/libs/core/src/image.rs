@@ -1,7 +1,7 @@
 //! The state in parts, for snapshots. Each part can be written and read by itself.
 
 use crate::agent::Profile;
-use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, Seq, TaskId};
+use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, RequestId, Seq, TaskId};
 use crate::name::Name;
 use crate::schedule::Schedule;
 use crate::task::{CancelReason, OnDependencyFailure, Priority, Question, Work};
@@ -165,6 +165,8 @@ pub struct RunImage {
     pub deadline: Wall,
     /// The question that waits for a person, when it lapses, and the running time left.
     pub question: Option<(Question, Wall, u64)>,
+    /// The last question that was answered and its answer; sent again when the agent comes back, which may have missed it.
+    pub answered: Option<(RequestId, Box<str>)>,
     /// Why it is to end.
     pub cancel: Option<CancelReason>,
 }
