@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::attempt::Attempt;
 use super::control::{Control, Inbox, Progress, Report, ReportBody};
 use super::outcome::{Failure, FailureReason, Outcome, Usage, Verdict};
+use crate::process::KeeperProgram;
 use crate::run::FileList;
 
 /// What all slots of an agent share.
@@ -20,7 +21,7 @@ pub struct Settings {
     /// The kept id of this agent; children carry it, so that a later life finds what this one left.
     pub agent_id: String,
     /// The program that is a keeper when it is started with these arguments.
-    pub keeper: (PathBuf, Vec<OsString>),
+    pub keeper: KeeperProgram,
     /// The environment of this process, from which children get what is on the allow-list.
     pub environment: Vec<(OsString, OsString)>,
 }
@@ -74,7 +75,7 @@ impl Slots {
         Ok(Self { slots: slots.collect::<Result<_, _>>()? })
     }
 
-    /// Gives an attempt to a free slot.
+    /// Gives an attempt to a slot, which is free from the moment that it reported the one before as finished.
     ///
     /// # Errors
     ///
@@ -111,7 +112,8 @@ impl Slot {
 }
 
 fn serve(_settings: &Settings, slot: usize, jobs: &Receiver<Job>, reports: &mpsc::Sender<Report>) {
-    while let Ok(Job { attempt, inbox: _inbox, progress: _progress }) = jobs.recv() {
+    while let Ok(Job { attempt, inbox, progress: _progress }) = jobs.recv() {
+        while inbox.take().is_some() {}
         let outcome = Outcome {
             verdict: Verdict::Failed(Failure {
                 reason: FailureReason::RunnerUnavailable,

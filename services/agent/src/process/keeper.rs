@@ -1,0 +1,202 @@
+//! The keeper: a process of one thread that makes the child of one run after another and ends each run's tree.
+//!
+//! It is a subreaper, so all that a child makes stays below it: the run is over when it has no children
+//! left. Its standard input is a socket to the worker; when that closes, the worker is gone or has no more
+//! use for it, and it ends what it has and leaves. As long as children end by themselves it needs no timer and
+//! no look at `/proc`.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, Signal};
+
+use super::frame::{self, Exit, Reply, Request, Spawn};
+use super::spawn::{self, Command};
+use super::table::boot_ms;
+use super::tree::{self, Children, Tree};
+
+/// How long what a child left behind has to end by itself.
+const REMAINS_GRACE: Duration = Duration::from_millis(500);
+/// How long a sweep waits for the killed to be gone before it looks again.
+const SWEEP_PAUSE: Duration = Duration::from_millis(10);
+/// How long the killed may take, in a system call that cannot be interrupted or as another user, before the run
+/// is given back with them.
+const MAX_SWEEP: Duration = Duration::from_secs(10);
+
+/// Is the keeper, until the worker closes the socket that is this process's standard input.
+///
+/// A program calls this first of all, before it makes a thread.
+///
+/// # Errors
+///
+/// Fails when the process cannot become a subreaper or the socket breaks.
+pub fn main() -> io::Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    spawn::seal_descriptors()?;
+    let children = spawn::signal_fd(&[Signal::CHILD])?;
+    let stdin = io::stdin();
+    let keeper = Keeper { socket: stdin.as_fd(), children };
+    while let Some(request) = frame::receive(keeper.socket)? {
+        match request {
+            Request::Spawn(spawn) => match keeper.start(spawn) {
+                Ok(child) => keeper.run(child)?,
+                Err(errno) => keeper.reply(Reply::Refused { errno: errno.raw_os_error() }),
+            },
+            // The run that was meant ended while the request was on its way.
+            Request::End { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+struct Keeper<'a> {
+    socket: BorrowedFd<'a>,
+    children: OwnedFd,
+}
+
+/// A run that is not over.
+struct Run {
+    /// The first child until its end; afterwards its pid may be anyone's.
+    child: Option<Pid>,
+    phase: Phase,
+    /// Whether nobody is left to hear about it.
+    orphaned: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Running,
+    /// TERM was sent; KILL follows then.
+    Ending(Instant),
+    /// KILL was sent, and is again, until then.
+    Killing(Instant),
+}
+
+/// What a wait ended with.
+struct Ready {
+    request: bool,
+    children: bool,
+}
+
+impl Keeper<'_> {
+    fn start(&self, spawn: Spawn) -> Result<Pid, rustix::io::Errno> {
+        let (program, argv, env) = spawn.strings().ok_or(rustix::io::Errno::INVAL)?;
+        let [cwd, input, output, error] = &spawn.descriptors;
+        let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
+        let from_ms = boot_ms();
+        let pid = spawn::spawn(&Command { program, argv: &argv, env: &env, cwd: Some(cwd.as_fd()), stdio })?;
+        self.reply(Reply::Started { pid: pid.as_raw_nonzero().get(), from_ms, to_ms: boot_ms() });
+        Ok(pid)
+    }
+
+    /// Waits for the run to end, or ends it, until nothing is left of it.
+    fn run(&self, child: Pid) -> io::Result<()> {
+        let mut run = Run { child: Some(child), phase: Phase::Running, orphaned: false };
+        loop {
+            let ready = self.wait(&run)?;
+            if ready.children && self.reap(&mut run)? == Children::None {
+                return Ok(());
+            }
+            if ready.request {
+                match frame::receive(self.socket)? {
+                    Some(Request::End { grace_ms }) => run.end(Duration::from_millis(grace_ms.into()))?,
+                    None => {
+                        run.orphaned = true;
+                        run.kill()?;
+                    }
+                    Some(Request::Spawn(_)) => return Err(io::ErrorKind::InvalidData.into()),
+                }
+            }
+            match run.phase {
+                Phase::Ending(deadline) if Instant::now() >= deadline => run.kill()?,
+                Phase::Killing(deadline) if Instant::now() >= deadline => {
+                    let left = Tree::own().members()?.len();
+                    self.reply(Reply::Gone { left: u32::try_from(left).unwrap_or(u32::MAX) });
+                    return Ok(());
+                }
+                Phase::Killing(_) if !ready.children => run.sweep()?,
+                Phase::Running | Phase::Ending(_) | Phase::Killing(_) => {}
+            }
+        }
+    }
+
+    fn wait(&self, run: &Run) -> io::Result<Ready> {
+        let mut fds = [PollFd::new(&self.children, PollFlags::IN), PollFd::new(&self.socket, PollFlags::IN)];
+        // A closed socket would be ready for ever.
+        let watched = if run.orphaned { &mut fds[..1] } else { &mut fds[..] };
+        let timeout = run.timeout().map(|timeout| Timespec::try_from(timeout).expect("timeouts are short"));
+        rustix::io::retry_on_intr(|| rustix::event::poll(watched, timeout.as_ref()))?;
+        Ok(Ready { children: !fds[0].revents().is_empty(), request: !fds[1].revents().is_empty() })
+    }
+
+    /// Takes what has ended and says so; the first child's end starts the end of all that it left.
+    fn reap(&self, run: &mut Run) -> io::Result<Children> {
+        let mut pending = [0; 128];
+        // One read clears the signal, however many children it stands for; those are counted by reaping.
+        let _ = rustix::io::read(&self.children, &mut pending);
+        let mut exit = None;
+        let left = tree::reap(|pid, status| {
+            if run.child == Some(pid) {
+                run.child = None;
+                exit = Some(Exit::from(status));
+            }
+        });
+        match (exit, left) {
+            (Some(exit), Children::None) => self.reply(Reply::ExitedAndGone(exit)),
+            (None, Children::None) => self.reply(Reply::Gone { left: 0 }),
+            (Some(exit), Children::Some) => {
+                self.reply(Reply::Exited(exit));
+                // A run that is being ended keeps the grace that it was given.
+                if matches!(run.phase, Phase::Running) {
+                    run.end(REMAINS_GRACE)?;
+                }
+            }
+            (None, Children::Some) => {}
+        }
+        Ok(left)
+    }
+
+    fn reply(&self, reply: Reply) {
+        // A worker that is gone shows as the end of the socket at the next wait.
+        let _ = frame::send_reply(self.socket, reply);
+    }
+}
+
+impl Run {
+    fn timeout(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Running => None,
+            Phase::Ending(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+            Phase::Killing(_) => Some(SWEEP_PAUSE),
+        }
+    }
+
+    /// Asks the tree to end within the grace; a second time can only shorten it.
+    fn end(&mut self, grace: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + grace;
+        match self.phase {
+            Phase::Running if grace.is_zero() => return self.kill(),
+            Phase::Running => {
+                Tree::own().terminate()?;
+                self.phase = Phase::Ending(deadline);
+            }
+            Phase::Ending(earlier) => self.phase = Phase::Ending(earlier.min(deadline)),
+            Phase::Killing(_) => {}
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self) -> io::Result<()> {
+        if !matches!(self.phase, Phase::Killing(_)) {
+            self.phase = Phase::Killing(Instant::now() + MAX_SWEEP);
+            self.sweep()?;
+        }
+        Ok(())
+    }
+
+    fn sweep(&self) -> io::Result<()> {
+        Tree::own().kill().map(|_| ())
+    }
+}

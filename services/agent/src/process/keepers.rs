@@ -1,0 +1,272 @@
+//! The worker's side of its keepers: one owner that starts them, and takes in what a dead one left.
+
+use std::collections::HashSet;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, Signal, WaitOptions};
+
+use super::frame::{self, DESCRIPTORS, Reply};
+use super::spawn::{self, Command};
+use super::table;
+use super::tree::Tree;
+
+/// How long what a dead keeper left may take to be gone.
+const MAX_SWEEP: Duration = Duration::from_secs(10);
+/// How long a sweep waits for the killed to be gone before it looks again.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
+/// What goes wrong between the worker and a keeper.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("start a keeper process")]
+    Start(#[source] io::Error),
+    #[error("the thread that owns the keepers is gone")]
+    OwnerGone,
+    #[error("talk to keeper {pid}")]
+    Socket { pid: i32, source: io::Error },
+    #[error("keeper {pid} is gone")]
+    Gone { pid: i32 },
+}
+
+/// How this program is started as a keeper.
+#[derive(Debug, Clone)]
+pub struct KeeperProgram {
+    pub path: PathBuf,
+    pub args: Vec<OsString>,
+}
+
+/// Starts keepers. This process becomes a subreaper: what a killed keeper leaves falls to it and is ended.
+///
+/// All children of this process but its keepers are taken for such remains, so nothing else in the
+/// process may make children of its own.
+#[derive(Debug)]
+pub struct Keepers {
+    requests: Option<SyncSender<Request>>,
+    owner: Option<JoinHandle<()>>,
+}
+
+/// A keeper process, as the slot that uses it sees it.
+#[derive(Debug)]
+pub struct Keeper {
+    pid: Pid,
+    socket: OwnedFd,
+    owner: SyncSender<Request>,
+}
+
+/// The descriptors that a child gets.
+#[derive(Debug, Clone, Copy)]
+pub struct Stdio<'a> {
+    pub cwd: BorrowedFd<'a>,
+    pub input: BorrowedFd<'a>,
+    pub output: BorrowedFd<'a>,
+    pub error: BorrowedFd<'a>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Start(SyncSender<Result<(Pid, OwnedFd), Error>>),
+    Ended(Pid, SyncSender<usize>),
+}
+
+impl Keepers {
+    /// Starts the owner of the keepers; the keepers are started when they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// Fails when this process cannot become a subreaper or has no thread left.
+    pub fn new(program: KeeperProgram) -> Result<Self, Error> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|errno| Error::Start(errno.into()))?;
+        let (requests, receiver) = sync_channel(1);
+        let owner = std::thread::Builder::new()
+            .name("keepers".into())
+            .spawn(move || Owner { program, living: HashSet::new() }.serve(&receiver))
+            .map_err(Error::Start)?;
+        Ok(Self { requests: Some(requests), owner: Some(owner) })
+    }
+
+    /// Returns what slots start their keepers with.
+    #[must_use]
+    pub fn handle(&self) -> KeeperStarter {
+        KeeperStarter { owner: self.requests.clone().expect("the owner is told to leave only by drop") }
+    }
+}
+
+impl Drop for Keepers {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(owner) = self.owner.take() {
+            // The owner leaves when the last keeper is given back.
+            let _ = owner.join();
+        }
+    }
+}
+
+/// Starts keepers; one for each slot.
+#[derive(Debug, Clone)]
+pub struct KeeperStarter {
+    owner: SyncSender<Request>,
+}
+
+impl KeeperStarter {
+    /// Starts a keeper process.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the process cannot be made.
+    pub fn start(&self) -> Result<Keeper, Error> {
+        let (reply, answer) = sync_channel(1);
+        self.owner.send(Request::Start(reply)).map_err(|_| Error::OwnerGone)?;
+        let (pid, socket) = answer.recv().map_err(|_| Error::OwnerGone)??;
+        Ok(Keeper { pid, socket, owner: self.owner.clone() })
+    }
+}
+
+impl Keeper {
+    /// Returns the pid of the keeper process.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Asks for a child; the reply is [`Reply::Started`] or [`Reply::Refused`].
+    ///
+    /// # Errors
+    ///
+    /// Fails when an argument cannot be sent or the keeper is gone.
+    pub fn spawn(
+        &self,
+        program: &[u8],
+        argv: &[impl AsRef<[u8]>],
+        env: &[impl AsRef<[u8]>],
+        stdio: Stdio<'_>,
+    ) -> io::Result<()> {
+        let descriptors: [BorrowedFd<'_>; DESCRIPTORS] = [stdio.cwd, stdio.input, stdio.output, stdio.error];
+        frame::send_spawn(self.socket.as_fd(), program, argv, env, descriptors)
+    }
+
+    /// Asks to end the run, TERM first and KILL after the grace; the reply is [`Reply::Gone`] in the end.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the keeper is gone.
+    pub fn end(&self, grace: Duration) -> Result<(), Error> {
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        frame::send_end(self.socket.as_fd(), grace_ms).map_err(|source| self.broken(source))
+    }
+
+    /// Waits for the next reply; [`Keeper::as_fd`] tells when there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the keeper is gone.
+    pub fn reply(&self) -> Result<Reply, Error> {
+        match frame::receive_reply(self.socket.as_fd()) {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => Err(Error::Gone { pid: self.pid() }),
+            Err(source) => Err(self.broken(source)),
+        }
+    }
+
+    /// Gives the keeper back: it is killed, and so is all that was below it. Returns how many processes could not
+    /// be ended.
+    pub fn retire(self) -> usize {
+        let (reply, answer) = sync_channel(1);
+        drop(self.socket);
+        if self.owner.send(Request::Ended(self.pid, reply)).is_err() {
+            return 0;
+        }
+        answer.recv().unwrap_or(0)
+    }
+
+    fn broken(&self, source: io::Error) -> Error {
+        Error::Socket { pid: self.pid(), source }
+    }
+}
+
+impl AsFd for Keeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+struct Owner {
+    program: KeeperProgram,
+    living: HashSet<Pid>,
+}
+
+impl Owner {
+    fn serve(mut self, requests: &Receiver<Request>) {
+        while let Ok(request) = requests.recv() {
+            // Whoever asked may be gone; the work is done all the same.
+            match request {
+                Request::Start(reply) => drop(reply.send(self.start().map_err(Error::Start))),
+                Request::Ended(pid, reply) => drop(reply.send(self.bury(pid))),
+            }
+        }
+    }
+
+    fn start(&mut self) -> io::Result<(Pid, OwnedFd)> {
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let path = CString::new(self.program.path.as_os_str().as_bytes())?;
+        let args = spawn::c_strings(self.program.args.iter().map(|arg| arg.as_bytes()))?;
+        let argv: Vec<_> = [path.as_c_str()].into_iter().chain(args.iter().map(CString::as_c_str)).collect();
+        // Children find their program in the keeper's PATH. Nothing else of the environment goes with it: a
+        // task may be able to read what a keeper was started with.
+        let path_variable = std::env::var_os("PATH").map(|value| {
+            let mut variable = b"PATH=".to_vec();
+            variable.extend_from_slice(value.as_bytes());
+            variable
+        });
+        let env = spawn::c_strings(path_variable)?;
+        let env: Vec<_> = env.iter().map(CString::as_c_str).collect();
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        let stderr = io::stderr();
+        let stdio = [theirs.as_fd(), null.as_fd(), stderr.as_fd()];
+        let pid = spawn::spawn(&Command { program: &path, argv: &argv, env: &env, cwd: None, stdio })?;
+        self.living.insert(pid);
+        Ok((pid, ours))
+    }
+
+    /// Ends a keeper and all that falls to this process with it.
+    fn bury(&mut self, keeper: Pid) -> usize {
+        // It is a child that was not waited for, so the pid is still its own.
+        let _ = rustix::process::kill_process(keeper, Signal::KILL);
+        let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(keeper), WaitOptions::empty()));
+        self.living.remove(&keeper);
+        let remains = Tree { root: rustix::process::getpid(), spared: self.living.clone() };
+        let deadline = Instant::now() + MAX_SWEEP;
+        loop {
+            let left = self.sweep(&remains);
+            if left == 0 || Instant::now() >= deadline {
+                return left;
+            }
+            std::thread::sleep(SWEEP_PAUSE);
+        }
+    }
+
+    fn sweep(&self, remains: &Tree) -> usize {
+        if remains.kill().is_err() {
+            return 0;
+        }
+        let own = rustix::process::getpid();
+        let Ok(processes) = table::all() else { return 0 };
+        for stat in processes {
+            let pid = stat.process.pid;
+            if stat.parent == Some(own) && !self.living.contains(&pid) {
+                let _: Result<_, Errno> = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+        }
+        remains.members().map_or(0, |members| members.len())
+    }
+}

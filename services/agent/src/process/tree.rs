@@ -1,0 +1,103 @@
+//! Signals to whole process trees.
+
+use std::collections::HashSet;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
+
+use super::table::{self, Process};
+
+/// How often a sweep looks for processes that were made while it stopped the others. Each look finds only
+/// what the few that were not stopped yet have made, so a fork bomb needs a handful.
+const MAX_LOOKS: usize = 40;
+
+/// All that is below one process, without some of its children and what is below those.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree {
+    pub root: Pid,
+    pub spared: HashSet<Pid>,
+}
+
+impl Tree {
+    /// All that is below this process.
+    pub fn own() -> Self {
+        Self { root: rustix::process::getpid(), spared: HashSet::new() }
+    }
+
+    pub fn members(&self) -> std::io::Result<HashSet<Process>> {
+        Ok(table::below(self.root, &self.spared, &table::all()?))
+    }
+
+    /// Asks all members to end. A stopped process reads its signals only when it is continued.
+    pub fn terminate(&self) -> std::io::Result<()> {
+        for process in self.members()? {
+            signal(process, Signal::TERM);
+            signal(process, Signal::CONT);
+        }
+        Ok(())
+    }
+
+    /// Ends all members without asking. They are stopped first, again and again until no new one shows up:
+    /// what forks while it is being killed would be missed otherwise.
+    pub fn kill(&self) -> std::io::Result<usize> {
+        kill_all(|| self.members())
+    }
+}
+
+/// Stops what `members` finds until it finds nothing new, then kills all of it and says how many it were.
+pub(crate) fn kill_all(members: impl Fn() -> std::io::Result<HashSet<Process>>) -> std::io::Result<usize> {
+    let mut seen = HashSet::new();
+    for _ in 0..MAX_LOOKS {
+        let new: Vec<Process> = members()?.difference(&seen).copied().collect();
+        if new.is_empty() {
+            break;
+        }
+        for process in new {
+            signal(process, Signal::STOP);
+            seen.insert(process);
+        }
+    }
+    for &process in &seen {
+        signal(process, Signal::KILL);
+    }
+    Ok(seen.len())
+}
+
+/// Sends a signal to exactly this process; says whether it is still there to get it.
+pub(crate) fn signal(process: Process, signal: Signal) -> bool {
+    match rustix::process::pidfd_open(process.pid, PidfdFlags::empty()) {
+        // The descriptor holds the pid, so what is true after it was opened stays true.
+        Ok(fd) => is_there(process) && rustix::process::pidfd_send_signal(fd, signal).is_ok(),
+        // A kernel or a filter without pidfds: the window between the look and the signal is small.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            is_there(process) && rustix::process::kill_process(process.pid, signal).is_ok()
+        }
+        Err(_) => false,
+    }
+}
+
+/// Says whether the process is still the one that was meant.
+pub(crate) fn is_there(process: Process) -> bool {
+    table::stat(process.pid).is_some_and(|stat| stat.process == process)
+}
+
+/// What [`reap`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Children {
+    /// Some are left, and none of them has ended.
+    Some,
+    /// No child is left, so nothing is left below this process.
+    None,
+}
+
+/// Takes the status of every child that has ended.
+pub(crate) fn reap(mut ended: impl FnMut(Pid, WaitStatus)) -> Children {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => ended(pid, status),
+            Ok(None) => return Children::Some,
+            Err(Errno::INTR) => {}
+            Err(_) => return Children::None,
+        }
+    }
+}
