@@ -2,6 +2,7 @@
 //! listens, logs, starts and ends.
 
 pub mod clock;
+pub mod config;
 pub mod credentials;
 pub mod durations;
 pub mod lifecycle;

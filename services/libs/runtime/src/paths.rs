@@ -42,6 +42,10 @@ pub struct Home {
     pub state: PathBuf,
     /// The sockets and their keys.
     pub run: PathBuf,
+    /// The agents' socket, when it is not in `run`.
+    pub(crate) agent_socket: Option<PathBuf>,
+    /// The control socket, when it is not in `run`.
+    pub(crate) control_socket: Option<PathBuf>,
 }
 
 impl Home {
@@ -55,6 +59,8 @@ impl Home {
             state: root.join("state"),
             run: root.join("run"),
             root: Some(root),
+            agent_socket: None,
+            control_socket: None,
         }
     }
 
@@ -67,6 +73,8 @@ impl Home {
             logs: "/var/log/conductor".into(),
             state: "/var/lib/conductor".into(),
             run: "/run/conductor".into(),
+            agent_socket: None,
+            control_socket: None,
         }
     }
 
@@ -110,22 +118,22 @@ impl Home {
 
     /// The socket that agents connect to.
     pub fn agent_socket(&self) -> PathBuf {
-        self.run.join("agent.sock")
+        self.agent_socket.clone().unwrap_or_else(|| self.run.join("agent.sock"))
     }
 
-    /// The key that agents say at the agent socket, new at each start.
+    /// The key that agents say at the agent socket, new at each start; it is beside the socket.
     pub fn agent_key(&self) -> PathBuf {
-        self.run.join("agent.key")
+        self.agent_socket().with_extension("key")
     }
 
     /// The socket that the api, the dashboard and the CLI connect to.
     pub fn control_socket(&self) -> PathBuf {
-        self.run.join("control.sock")
+        self.control_socket.clone().unwrap_or_else(|| self.run.join("control.sock"))
     }
 
-    /// The key that is said at the control socket, new at each start.
+    /// The key that is said at the control socket, new at each start; it is beside the socket.
     pub fn control_key(&self) -> PathBuf {
-        self.run.join("control.key")
+        self.control_socket().with_extension("key")
     }
 
     /// The run folders, one for each task.

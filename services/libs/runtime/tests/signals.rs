@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is the failure of its test")]
 
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -111,8 +111,7 @@ async fn work(scenario: String, shutdown: Shutdown) {
 }
 
 fn say(line: &str) {
-    // Past the test harness, which keeps println to itself.
-    writeln!(std::io::stdout(), "> {line}").unwrap();
+    println!("> {line}");
 }
 
 struct Program {

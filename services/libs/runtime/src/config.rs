@@ -1,0 +1,21 @@
+//! The configuration: defaults in the program, then a file, the environment and flags, each over the one before.
+//!
+//! Every key that Conductor will ever have in this release's line is known by name, so that a mistyped key is told
+//! from one whose part is not built yet; a value that asks for such a part is refused as unavailable.
+
+mod error;
+mod kind;
+mod layer;
+mod load;
+mod schema;
+mod show;
+mod types;
+
+pub use error::{Error, Origin, Problem};
+pub use layer::Sources;
+pub use load::{Loaded, load, secret_env_names};
+pub use show::Shown;
+pub use types::{
+    Agent, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator, Retention, RunnerLimits,
+    Tasks, Telemetry,
+};

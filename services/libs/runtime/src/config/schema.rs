@@ -1,0 +1,219 @@
+//! Every key by name: what its value may be, whether it is a secret, and whether this build has what it asks for.
+
+use super::kind::Kind;
+
+/// One key. `*` in its path stands for a name that the user chooses.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) path: &'static str,
+    pub(super) kind: Kind,
+    /// Whether null may be written.
+    pub(super) optional: bool,
+    /// Whether the value is never shown, and may be given by a file that `..._FILE` names.
+    pub(super) secret: bool,
+    pub(super) later: Option<Later>,
+}
+
+/// What a key asks for that this build does not have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Later {
+    /// Fits "... comes with a later release".
+    pub(super) what: &'static str,
+    /// Values besides the default that ask for nothing missing.
+    pub(super) built: &'static [&'static str],
+}
+
+/// A key of an earlier release that has gone.
+#[derive(Debug)]
+pub(super) struct Removed {
+    pub(super) path: &'static str,
+    /// Fits "... was removed: ...".
+    pub(super) advice: &'static str,
+}
+
+impl Key {
+    /// Tells whether a path is this key.
+    pub(super) fn is(&self, path: &[String]) -> bool {
+        let mut wanted = self.path.split('.');
+        path.iter().all(|segment| wanted.next().is_some_and(|name| name == "*" || name == segment))
+            && wanted.next().is_none()
+    }
+
+    /// Tells whether a path leads to this key.
+    pub(super) fn is_below(&self, path: &[String]) -> bool {
+        let mut wanted = self.path.split('.');
+        path.iter().all(|segment| wanted.next().is_some_and(|name| name == "*" || name == segment))
+            && wanted.next().is_some()
+    }
+
+    /// Tells whether the value is one of some words.
+    pub(super) fn is_choice(&self) -> bool {
+        matches!(self.kind, Kind::Choice(_))
+    }
+
+    const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self.optional = true;
+        self
+    }
+
+    const fn later(mut self, what: &'static str) -> Self {
+        self.later = Some(Later { what, built: &[] });
+        self
+    }
+
+    const fn built(mut self, built: &'static [&'static str]) -> Self {
+        if let Some(later) = &mut self.later {
+            later.built = built;
+        }
+        self
+    }
+}
+
+const fn key(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, optional: false, secret: false, later: None }
+}
+
+const fn seconds(path: &'static str, min: u64) -> Key {
+    key(path, Kind::Whole { min, max: MAX_SECONDS })
+}
+
+const fn whole(path: &'static str, min: u64) -> Key {
+    key(path, Kind::Whole { min, max: MAX_WHOLE })
+}
+
+/// Thirty days, the longest that any duration may ask for.
+const MAX_SECONDS: u64 = conductor_protocol::limits::MAX_DURATION_SECONDS;
+/// What every format of configuration can carry.
+const MAX_WHOLE: u64 = i64::MAX as u64;
+
+const API: &str = "the API";
+const BUDGETS: &str = "the accounting of cost";
+const DASHBOARD: &str = "the dashboard";
+const DISTRIBUTED: &str = "distributed storage";
+const NOTIFY: &str = "notification";
+const REMOTE: &str = "the connection between hosts";
+const SAFETY: &str = "the sandbox";
+const SECRETS: &str = "the keeping of secrets";
+
+/// The keys that have gone; each warns for one minor release and is then unknown.
+pub(super) const REMOVED: &[Removed] = &[];
+
+pub(super) const KEYS: &[Key] = &[
+    key("paths.config", Kind::Path).optional(),
+    key("paths.workspace", Kind::Path).optional(),
+    key("paths.logs", Kind::Path).optional(),
+    key("paths.state", Kind::Path).optional(),
+    key("paths.run", Kind::Path).optional(),
+    key("orchestrator.listen", Kind::HostPort).optional().later(REMOTE),
+    key("orchestrator.agent_socket", Kind::Path).optional(),
+    key("orchestrator.control_socket", Kind::Path).optional(),
+    seconds("orchestrator.lease_seconds", 1),
+    seconds("orchestrator.heartbeat_seconds", 1),
+    seconds("orchestrator.drain_seconds", 0),
+    key("agent.name", Kind::Name).optional(),
+    key("agent.slots", Kind::Whole { min: 1, max: 4_096 }).optional(),
+    key("agent.labels", Kind::Names),
+    key("agent.connect", Kind::Url).optional().later(REMOTE),
+    key("agent.token", Kind::Text).secret().later(REMOTE),
+    whole("agent.max_waiting", 0),
+    seconds("agent.orphan_grace_seconds", 0),
+    seconds("agent.stop_grace_seconds", 0),
+    key("agent.copy_roots", Kind::Paths).later("workspace.copy"),
+    key("agent.secrets_dir", Kind::Path).optional().later(SECRETS),
+    key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"]))
+        .optional()
+        .later(SAFETY)
+        .built(&["off"]),
+    key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])).later(SAFETY),
+    key("sandbox.read_paths", Kind::Paths).later(SAFETY),
+    key("sandbox.write_paths", Kind::Paths).later(SAFETY),
+    key("tasks.default_runner", Kind::Name),
+    seconds("tasks.default_timeout_seconds", 1),
+    key("tasks.default_priority", Kind::Whole { min: 0, max: 10 }),
+    seconds("tasks.default_backoff_seconds", 0),
+    whole("tasks.max_queued", 1),
+    whole("tasks.max_queued_bytes", 1),
+    whole("tasks.max_output_bytes", 1),
+    key("tasks.on_output_limit", Kind::Choice(&["cut", "fail"])),
+    whole("tasks.max_workspace_bytes", 1),
+    key("tasks.max_files", Kind::Whole { min: 1, max: 1_000_000 }),
+    seconds("tasks.queue_timeout_seconds", 1).optional(),
+    seconds("tasks.waiting_timeout_seconds", 1).optional(),
+    key("tasks.idempotency_hours", Kind::Whole { min: 0, max: 24 * 365 }),
+    key("tasks.crash_limit", Kind::Whole { min: 1, max: 100 }),
+    seconds("tasks.ageing_seconds", 1),
+    whole("groups.*.max_running", 1).optional(),
+    whole("groups.*.max_queued", 0).optional(),
+    key("groups.*.day_usd", Kind::Amount).optional().later(BUDGETS),
+    whole("runners.*.max_running", 1).optional(),
+    whole("labels.*.max_running", 1).optional(),
+    key("task_types.*.*", Kind::Anything).optional().later("the configuration of task types"),
+    key("budgets.task_usd", Kind::Amount).optional().later(BUDGETS),
+    key("budgets.day_usd", Kind::Amount).optional().later(BUDGETS),
+    whole("budgets.day_tokens", 0).optional().later(BUDGETS),
+    key("budgets.time_zone", Kind::Text).later(BUDGETS),
+    key("budgets.groups.*.day_usd", Kind::Amount).optional().later(BUDGETS),
+    key("api.listen", Kind::HostPort).later(API),
+    whole("api.max_body_bytes", 1).later(API),
+    whole("api.max_upload_bytes", 1).later(API),
+    whole("api.max_connections", 1).later(API),
+    key("dashboard.listen", Kind::HostPort).later(DASHBOARD),
+    key("public_url", Kind::Url).optional().later(API),
+    key("allowed_hosts", Kind::Texts).later(API),
+    key("trusted_proxies", Kind::Texts).later(API),
+    key("tls.cert_file", Kind::Path).optional().later(REMOTE),
+    key("tls.key_file", Kind::Path).optional().later(REMOTE),
+    key("files.public_url", Kind::Url).optional().later(API),
+    key("files.hosts", Kind::Texts).later(API),
+    whole("files.max_archive_bytes", 1).later(API),
+    key("git.credentials", Kind::Anything).later("work on git repositories"),
+    key("secrets.*.file", Kind::Path).later(SECRETS),
+    key("secrets.*.groups", Kind::Names).later(SECRETS),
+    key("secrets.*.runners", Kind::Names).later(SECRETS),
+    key("storage.event_log", Kind::Choice(&["sqlite", "redis"])).later(DISTRIBUTED),
+    key("storage.history", Kind::Choice(&["sqlite", "postgres"])).later(DISTRIBUTED),
+    key("storage.runs", Kind::Choice(&["directory", "s3"])).later(DISTRIBUTED),
+    key("redis.url", Kind::Text).secret().later(DISTRIBUTED),
+    key("postgres.url", Kind::Text).secret().later(DISTRIBUTED),
+    key("s3.endpoint", Kind::Url).optional().later(DISTRIBUTED),
+    key("s3.bucket", Kind::Text).optional().later(DISTRIBUTED),
+    key("s3.region", Kind::Text).optional().later(DISTRIBUTED),
+    key("s3.access_key_id", Kind::Text).secret().later(DISTRIBUTED),
+    key("s3.secret_access_key", Kind::Text).secret().later(DISTRIBUTED),
+    key("auth.mode", Kind::Choice(&["token", "none"])).later(API),
+    key("auth.tokens_file", Kind::Path).optional().later(API),
+    key("retention.work_hours", Kind::Whole { min: 0, max: 24 * 3_650 }).optional(),
+    key("retention.runs_days", Kind::Whole { min: 0, max: 3_650 }).optional(),
+    key("retention.max_volume_percent", Kind::Whole { min: 1, max: 100 }),
+    whole("retention.free_floor_bytes", 0),
+    key("notify", Kind::Anything).later(NOTIFY),
+    key("telemetry.log_level", Kind::LogFilter),
+    key("telemetry.log_format", Kind::Choice(&["auto", "human", "json"])),
+    key("telemetry.log_files", Kind::Whole { min: 1, max: 1_000 }),
+    key("telemetry.loki_url", Kind::Url).optional(),
+    key("telemetry.otlp_endpoint", Kind::Url).optional().later("the export of traces"),
+];
+
+/// Finds the key with this path.
+pub(super) fn find(path: &[String]) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.is(path))
+}
+
+/// Gives the names that may come next after `path`, sorted; none when the path leads nowhere.
+pub(super) fn names_below(path: &[String]) -> Vec<&'static str> {
+    let mut names: Vec<_> = KEYS
+        .iter()
+        .filter(|key| key.is_below(path))
+        .filter_map(|key| key.path.split('.').nth(path.len()))
+        .map(|name| if name == "*" { "<name>" } else { name })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
