@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The one seam by which Conductor's programs reach an orchestrator.
+//!
+//! [`Target`] names a control socket and [`Control`] is a connection to it: a cheap handle by which any number of callers
+//! have requests under way at once. [`Link`] is for callers that go on when the orchestrator restarts: it connects anew and
+//! repeats what may be repeated.
+//!
+//! Requests under way on one connection never wait for each other here, but what a stream brings has to be read: see
+//! [`WhenFull`].
+
+mod calls;
+mod connection;
+mod control;
+mod error;
+mod link;
+mod stream;
+mod target;
+
+pub use control::{Control, Options, WhenFull};
+pub use error::Error;
+pub use link::{Link, Patience};
+pub use stream::{Chunk, Chunks, Items};
+pub use target::Target;
