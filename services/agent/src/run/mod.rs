@@ -1,5 +1,13 @@
 //! The run folder: what was asked, the work, and what each attempt left.
 
+pub mod beneath;
+pub mod collect;
+pub mod diff;
+pub mod events;
+pub mod folder;
+pub mod output;
 mod types;
+pub mod walk;
 
+pub use folder::{Folder, Workspace};
 pub use types::{FileList, InputFile, LeftOut, ResultFile};

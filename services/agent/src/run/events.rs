@@ -1,0 +1,85 @@
+//! `events.ndjson`: what a runner reported, in one schema for all runners.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// The most bytes of an event file; what comes later is dropped, save the last event.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// One thing that a run did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    Message { text: String },
+    Thinking { text: String },
+    ToolCall { id: String, name: String, input: String },
+    ToolResult { id: String, output: String, is_error: bool },
+    Usage { input_tokens: u64, output_tokens: u64, cached_input_tokens: u64 },
+    Retry { text: String },
+    Limit { text: String },
+    Question { request: u32, text: String },
+    Answer { request: u32, text: String },
+    Error { message: String },
+    Finished { outcome: &'static str, summary: String },
+}
+
+/// Appends the events of one attempt, each with the milliseconds since the attempt began.
+#[derive(Debug)]
+pub struct EventFile {
+    file: File,
+    written: u64,
+}
+
+impl EventFile {
+    /// Writes to a new, empty file.
+    #[must_use]
+    pub fn new(file: File) -> Self {
+        Self { file, written: 0 }
+    }
+
+    /// Appends an event as one line.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file cannot be written.
+    pub fn push(&mut self, ms: u64, event: &Event) -> io::Result<()> {
+        if self.written > MAX_BYTES && !matches!(event, Event::Finished { .. }) {
+            return Ok(());
+        }
+        let json = serde_json::to_string(event).map_err(io::Error::other)?;
+        let fields = json.strip_prefix('{').expect("a tagged enum is written as an object");
+        let line = format!("{{\"ms\":{ms},{fields}\n");
+        self.file.write_all(line.as_bytes())?;
+        self.written += line.len() as u64;
+        Ok(())
+    }
+
+    /// Returns the length of the file.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_a_line_with_its_time_and_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.ndjson");
+        let mut events = EventFile::new(File::create(&path).unwrap());
+        events.push(7, &Event::Message { text: "two\nlines".into() }).unwrap();
+        events.push(9, &Event::Finished { outcome: "succeeded", summary: String::new() }).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(
+            text,
+            "{\"ms\":7,\"type\":\"message\",\"text\":\"two\\nlines\"}\n\
+             {\"ms\":9,\"type\":\"finished\",\"outcome\":\"succeeded\",\"summary\":\"\"}\n"
+        );
+        assert_eq!(events.bytes(), text.len() as u64);
+    }
+}

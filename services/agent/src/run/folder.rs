@@ -1,0 +1,491 @@
+//! The folders of a run, as users see them:
+//!
+//! ```text
+//! tasks/<task-id>/task.json      what was asked; written last, so a folder without it is not ready
+//!                /work/          the working directory
+//!                /attempts/N/    what attempt N left, the work of a failed one among it
+//! private/<task-id>/             never served: home/, tmp/, base/ (see `diff`), process.json
+//! ```
+//!
+//! A task may have put anything anywhere in its folder, so everything is reached by descriptors and no link is followed.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::beneath::{self, Existing, RelativePath};
+use super::diff;
+use super::types::InputFile;
+use crate::process::leftover::Record;
+
+/// Up to this length a file is written by one call into the page cache, which a kill does not tear.
+const WRITTEN_AT_ONCE: usize = 4_096;
+/// How often a second attempt under one number finds a name for what is there.
+const MAX_STALE: u32 = 100;
+const PUBLIC: Mode = Mode::from_raw_mode(0o755);
+const PRIVATE: Mode = Mode::from_raw_mode(0o700);
+
+/// Why a run folder could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("make the folder {path}")]
+    Make { path: PathBuf, source: io::Error },
+    #[error("open the folder {path}")]
+    Open { path: PathBuf, source: io::Error },
+    #[error("move the work of an earlier attempt out of {path}")]
+    Move { path: PathBuf, source: io::Error },
+    #[error("write {path}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Input(#[from] beneath::Error),
+    #[error("keep a copy of the task's files for the diff")]
+    Base(#[source] io::Error),
+}
+
+/// The folder under which all run folders of an agent are.
+#[derive(Debug)]
+pub struct Workspace {
+    path: PathBuf,
+    tasks: OwnedFd,
+    private: OwnedFd,
+}
+
+/// A task's folder, before it is made ready for an attempt.
+#[derive(Debug)]
+pub struct Entered {
+    path: PathBuf,
+    private_path: PathBuf,
+    task: OwnedFd,
+    private: OwnedFd,
+    is_new: bool,
+}
+
+/// A task's folder, ready for one attempt.
+#[derive(Debug)]
+pub struct Folder {
+    pub work: OwnedFd,
+    pub attempt: OwnedFd,
+    pub private: OwnedFd,
+    path: PathBuf,
+    private_path: PathBuf,
+}
+
+/// What an attempt needs in its folder.
+#[derive(Debug)]
+pub struct Needs<'a> {
+    pub attempt: u32,
+    /// Whether the work goes on as it is, if it is there.
+    pub resume: bool,
+    pub task_json: &'a str,
+    pub files: &'a [InputFile],
+}
+
+impl Workspace {
+    /// Opens a workspace, and makes its folders where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails when they cannot be made or opened.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let make = |path: &Path| {
+            std::fs::create_dir_all(path).map_err(|source| Error::Make { path: path.to_owned(), source })
+        };
+        make(path)?;
+        let path = path.canonicalize().map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        make(&path.join("tasks"))?;
+        make(&path.join("private"))?;
+        let open = |name: &str| {
+            let path = path.join(name);
+            beneath::open_folder(rustix::fs::CWD, &path)
+                .map_err(|errno| Error::Open { path, source: errno.into() })
+        };
+        let (tasks, private) = (open("tasks")?, open("private")?);
+        rustix::fs::fchmod(&private, PRIVATE)
+            .map_err(|errno| Error::Make { path: path.join("private"), source: errno.into() })?;
+        Ok(Self { path, tasks, private })
+    }
+
+    /// Enters the folder of a task and makes it where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails when it cannot be made or opened.
+    pub fn enter(&self, task_id: &str) -> Result<Entered, Error> {
+        let (path, private_path) =
+            (self.path.join("tasks").join(task_id), self.path.join("private").join(task_id));
+        let is_new = make(self.tasks.as_fd(), task_id, PUBLIC)
+            .map_err(|errno| Error::Make { path: path.clone(), source: errno.into() })?;
+        make(self.private.as_fd(), task_id, PRIVATE)
+            .map_err(|errno| Error::Make { path: private_path.clone(), source: errno.into() })?;
+        let task = beneath::open_folder(self.tasks.as_fd(), task_id)
+            .map_err(|errno| Error::Open { path: path.clone(), source: errno.into() })?;
+        let private = beneath::open_folder(self.private.as_fd(), task_id)
+            .map_err(|errno| Error::Open { path: private_path.clone(), source: errno.into() })?;
+        Ok(Entered { path, private_path, task, private, is_new })
+    }
+}
+
+impl Entered {
+    /// Says whether no attempt has been here before, so that nothing can be left of one.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the first child of the attempt that was here last, as far as it was written down.
+    #[must_use]
+    pub fn last_process(&self) -> Option<Record> {
+        let file = beneath::open_regular(self.private.as_fd(), "process.json".as_ref()).ok()??;
+        serde_json::from_reader(file).ok()
+    }
+
+    /// Makes the folder ready. Nothing of an earlier attempt may run any more.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a folder or file cannot be made, or a file of the task has a path that may not be.
+    pub fn prepare(self, needs: &Needs<'_>) -> Result<Folder, Error> {
+        let task = self.task.as_fd();
+        let attempts = self.folder(task, "attempts", PUBLIC)?;
+        let mut resume = needs.resume && !self.is_new && self.was_ready();
+        if !self.is_new && !resume {
+            self.put_aside(&attempts, needs.attempt)?;
+        }
+        let work = match self.make_and_open(task, "work", PUBLIC) {
+            Ok((work, made)) => {
+                resume &= !made;
+                work
+            }
+            Err(Error::Open { .. }) => {
+                // Something else stands where the work was.
+                self.put_aside(&attempts, needs.attempt)?;
+                resume = false;
+                self.folder(task, "work", PUBLIC)?
+            }
+            Err(error) => return Err(error),
+        };
+        self.folder(self.private.as_fd(), "home", PRIVATE)?;
+        self.folder(self.private.as_fd(), "tmp", PRIVATE)?;
+        let attempt = self.attempt(&attempts, needs.attempt)?;
+        if !resume {
+            for InputFile { path, content } in needs.files {
+                beneath::write_file(work.as_fd(), RelativePath::new(path)?, content, Existing::Refuse)?;
+            }
+            diff::keep_base(self.private.as_fd(), needs.files).map_err(Error::Base)?;
+            if !self.is_new {
+                self.forget_ready()?;
+            }
+            write_whole(task, "task.json", needs.task_json.as_bytes())
+                .map_err(|source| Error::Write { path: self.path.join("task.json"), source })?;
+        }
+        let Self { path, private_path, private, .. } = self;
+        Ok(Folder { work, attempt, private, path, private_path })
+    }
+
+    fn was_ready(&self) -> bool {
+        let stat = rustix::fs::statat(&self.task, "task.json", AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| stat.st_size > 0)
+    }
+
+    fn forget_ready(&self) -> Result<(), Error> {
+        rustix::fs::unlinkat(&self.task, "task.json", AtFlags::empty())
+            .or_else(absent_is_fine)
+            .map_err(|errno| Error::Write { path: self.path.join("task.json"), source: errno.into() })
+    }
+
+    /// Moves the work, and the private folders that belong to it, to the attempt that made it.
+    fn put_aside(&self, attempts: &OwnedFd, number: u32) -> Result<(), Error> {
+        let moved = |errno: Errno| Error::Move { path: self.path.join("work"), source: errno.into() };
+        self.forget_ready()?;
+        let earlier = (1..number).rev().find_map(|number| {
+            beneath::open_folder(attempts.as_fd(), number.to_string()).ok().map(|fd| (number, fd))
+        });
+        let (number, target) = match earlier {
+            Some(found) => found,
+            // The attempt before did not come as far as its own folder.
+            None => (0, self.folder(attempts.as_fd(), "0", PUBLIC)?),
+        };
+        move_to_free_name(self.task.as_fd(), "work", target.as_fd(), "work").map_err(moved)?;
+        for name in ["home", "tmp"] {
+            let old = format!("{name}-{number}");
+            move_to_free_name(self.private.as_fd(), name, self.private.as_fd(), &old).map_err(moved)?;
+        }
+        Ok(())
+    }
+
+    fn attempt(&self, attempts: &OwnedFd, number: u32) -> Result<OwnedFd, Error> {
+        let name = number.to_string();
+        let path = || self.path.join("attempts").join(&name);
+        let is_new = make(attempts.as_fd(), &name, PUBLIC)
+            .map_err(|errno| Error::Make { path: path(), source: errno.into() })?;
+        if !is_new {
+            // The number was given twice, as after a restore: what is there stays, under another name.
+            move_to_free_name(attempts.as_fd(), &name, attempts.as_fd(), &format!("{name}-stale"))
+                .map_err(|errno| Error::Move { path: path(), source: errno.into() })?;
+        }
+        self.folder(attempts.as_fd(), &name, PUBLIC)
+    }
+
+    fn folder(&self, at: BorrowedFd<'_>, name: &str, mode: Mode) -> Result<OwnedFd, Error> {
+        self.make_and_open(at, name, mode).map(|(folder, _)| folder)
+    }
+
+    /// Opens a folder, made now or there before; says which.
+    fn make_and_open(&self, at: BorrowedFd<'_>, name: &str, mode: Mode) -> Result<(OwnedFd, bool), Error> {
+        let path = || self.path.join(name);
+        let made =
+            make(at, name, mode).map_err(|errno| Error::Make { path: path(), source: errno.into() })?;
+        let folder = beneath::open_folder(at, name)
+            .map_err(|errno| Error::Open { path: path(), source: errno.into() })?;
+        Ok((folder, made))
+    }
+}
+
+impl Folder {
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[must_use]
+    pub fn work_path(&self) -> PathBuf {
+        self.path.join("work")
+    }
+
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.private_path.join("home")
+    }
+
+    #[must_use]
+    pub fn temporary(&self) -> PathBuf {
+        self.private_path.join("tmp")
+    }
+
+    /// Makes a file of the attempt, such as `output.log`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file is there or the disk says no.
+    pub fn create(&self, name: &str) -> io::Result<File> {
+        Ok(beneath::create(self.attempt.as_fd(), name)?)
+    }
+
+    /// Writes a file of the attempt that is there whole or not at all, should this process be killed.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk says no.
+    pub fn write_whole(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        write_whole(self.attempt.as_fd(), name, content)
+    }
+
+    /// Writes down the first child of this attempt for a later life of the agent.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk says no.
+    pub fn keep_process(&self, record: &Record) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.private, "process.json", flags, Mode::from_raw_mode(0o600))?;
+        File::from(fd).write_all(&serde_json::to_vec(record)?)
+    }
+}
+
+/// Makes a folder; false when it, or anything else, has the name already.
+fn make(at: BorrowedFd<'_>, name: &str, mode: Mode) -> rustix::io::Result<bool> {
+    match rustix::fs::mkdirat(at, name, mode) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn write_whole(at: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
+    if content.len() <= WRITTEN_AT_ONCE {
+        return beneath::create(at, name)?.write_all(content);
+    }
+    let temporary = format!(".{name}.new");
+    rustix::fs::unlinkat(at, &temporary, AtFlags::empty()).or_else(absent_is_fine)?;
+    beneath::create(at, &temporary)?.write_all(content)?;
+    Ok(rustix::fs::renameat(at, &temporary, at, name)?)
+}
+
+/// Moves a name, if it is there, to the wanted name or the first free one after it.
+fn move_to_free_name(
+    from: BorrowedFd<'_>,
+    name: &str,
+    to: BorrowedFd<'_>,
+    wanted: &str,
+) -> rustix::io::Result<()> {
+    for count in 0..MAX_STALE {
+        let free = if count == 0 { wanted.to_owned() } else { format!("{wanted}-{count}") };
+        if rustix::fs::statat(to, &free, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            continue;
+        }
+        return match rustix::fs::renameat(from, name, to, &free) {
+            // A folder that its owner may not write cannot change its parent.
+            Err(Errno::ACCESS) => {
+                let folder = rustix::fs::openat(
+                    from,
+                    name,
+                    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )?;
+                rustix::fs::fchmod(&folder, PRIVATE)?;
+                rustix::fs::renameat(from, name, to, &free)
+            }
+            result => result.or_else(absent_is_fine),
+        };
+    }
+    Err(Errno::EXIST)
+}
+
+fn absent_is_fine(errno: Errno) -> rustix::io::Result<()> {
+    if errno == Errno::NOENT { Ok(()) } else { Err(errno) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TASK: &str = "0197a000-0000-7000-8000-000000000001";
+
+    struct Home {
+        folder: tempfile::TempDir,
+        workspace: Workspace,
+    }
+
+    impl Home {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let workspace = Workspace::open(&folder.path().join("ws")).unwrap();
+            Self { folder, workspace }
+        }
+
+        fn attempt(&self, attempt: u32, resume: bool) -> Folder {
+            let files = [InputFile { path: "src/a.txt".into(), content: b"asked\n".to_vec() }];
+            let needs = Needs { attempt, resume, task_json: "{}", files: &files };
+            self.workspace.enter(TASK).unwrap().prepare(&needs).unwrap()
+        }
+
+        fn read(&self, path: &str) -> Option<String> {
+            std::fs::read_to_string(self.path(path)).ok()
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.folder.path().join("ws/tasks").join(TASK).join(path)
+        }
+    }
+
+    #[test]
+    fn the_first_attempt_finds_the_files_of_the_task_and_private_folders_of_its_own() {
+        let home = Home::new();
+        assert!(home.workspace.enter("another").unwrap().is_new());
+        let folder = home.attempt(1, false);
+        assert_eq!(home.read("work/src/a.txt").as_deref(), Some("asked\n"));
+        assert_eq!(home.read("task.json").as_deref(), Some("{}"));
+        assert!(home.path("attempts/1").is_dir());
+        for path in [folder.home(), folder.temporary()] {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+            assert_eq!(mode & 0o777, 0o700, "{}", path.display());
+        }
+        assert!(!home.workspace.enter(TASK).unwrap().is_new());
+    }
+
+    #[test]
+    fn a_crash_keeps_the_work_and_the_home() {
+        let home = Home::new();
+        let folder = home.attempt(1, false);
+        std::fs::write(home.path("work/src/a.txt"), "changed").unwrap();
+        std::fs::write(folder.home().join("session"), "s").unwrap();
+        let folder = home.attempt(2, true);
+        assert_eq!(home.read("work/src/a.txt").as_deref(), Some("changed"));
+        assert!(folder.home().join("session").exists());
+    }
+
+    #[test]
+    fn a_failure_starts_fresh_and_keeps_the_old_work_with_its_attempt() {
+        let home = Home::new();
+        let folder = home.attempt(1, false);
+        std::fs::write(home.path("work/src/a.txt"), "changed").unwrap();
+        std::fs::write(folder.home().join("session"), "s").unwrap();
+        let folder = home.attempt(2, false);
+        assert_eq!(home.read("work/src/a.txt").as_deref(), Some("asked\n"));
+        assert_eq!(home.read("attempts/1/work/src/a.txt").as_deref(), Some("changed"));
+        assert!(!folder.home().join("session").exists());
+    }
+
+    #[test]
+    fn work_that_was_removed_is_written_again() {
+        let home = Home::new();
+        home.attempt(1, false);
+        std::fs::remove_dir_all(home.path("work")).unwrap();
+        home.attempt(2, true);
+        assert_eq!(home.read("work/src/a.txt").as_deref(), Some("asked\n"));
+    }
+
+    #[test]
+    fn a_folder_that_was_never_ready_is_not_resumed() {
+        let home = Home::new();
+        home.attempt(1, false);
+        std::fs::remove_file(home.path("task.json")).unwrap();
+        std::fs::write(home.path("work/src/a.txt"), "half").unwrap();
+        home.attempt(2, true);
+        assert_eq!(home.read("work/src/a.txt").as_deref(), Some("asked\n"));
+    }
+
+    #[test]
+    fn work_replaced_by_a_link_is_put_aside_and_not_followed() {
+        let home = Home::new();
+        home.attempt(1, false);
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::remove_dir_all(home.path("work")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), home.path("work")).unwrap();
+        home.attempt(2, true);
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert!(home.path("attempts/1/work").is_symlink());
+        assert_eq!(home.read("work/src/a.txt").as_deref(), Some("asked\n"));
+        assert!(!home.path("work").is_symlink());
+    }
+
+    #[test]
+    fn a_number_given_twice_keeps_both_attempts() {
+        let home = Home::new();
+        home.attempt(1, false).write_whole("result.json", b"first").unwrap();
+        home.attempt(1, true).write_whole("result.json", b"second").unwrap();
+        assert_eq!(home.read("attempts/1/result.json").as_deref(), Some("second"));
+        assert_eq!(home.read("attempts/1-stale/result.json").as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn the_last_process_is_read_back_and_nonsense_is_not() {
+        let home = Home::new();
+        let folder = home.attempt(1, false);
+        assert_eq!(home.workspace.enter(TASK).unwrap().last_process(), None);
+        let record = Record { version: 1, attempt: 1, boot_id: "b".into(), pid: 7, from_ms: 1, to_ms: 2 };
+        folder.keep_process(&record).unwrap();
+        assert_eq!(home.workspace.enter(TASK).unwrap().last_process(), Some(record));
+        std::fs::write(folder.home().parent().unwrap().join("process.json"), "{").unwrap();
+        assert_eq!(home.workspace.enter(TASK).unwrap().last_process(), None);
+    }
+
+    #[test]
+    fn large_files_are_written_whole() {
+        let home = Home::new();
+        let folder = home.attempt(1, false);
+        let large = vec![b'x'; 100_000];
+        folder.write_whole("result.json", &large).unwrap();
+        assert_eq!(std::fs::read(home.path("attempts/1/result.json")).unwrap(), large);
+        assert_eq!(std::fs::read_dir(home.path("attempts/1")).unwrap().count(), 1);
+    }
+}
