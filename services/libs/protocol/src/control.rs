@@ -442,12 +442,10 @@ pub struct StatsView {
     pub finished_last_hour: u64,
     pub finished_last_day: u64,
     pub failed_last_day: u64,
-    pub simulated_last_day: u64,
     pub mean_wait_seconds: Option<f64>,
     pub mean_run_seconds: Option<f64>,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub cost_usd: f64,
+    pub tokens_last_day: u64,
+    pub cost_usd_last_day: f64,
 }
 
 /// The orchestrator itself.

@@ -15,7 +15,7 @@ pub struct Filter {
     pub runner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// `key:value`, or `key` alone.
+    /// Each `key:value`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub label: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub struct Filter {
     pub created_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Words that the name or summary holds.
+    /// Text that the name, prompt or command holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
     /// RFC 3339; created after.
@@ -37,8 +37,6 @@ pub struct Filter {
     pub before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_cost: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent: Option<String>,
 }
 
 /// In what order.
@@ -48,8 +46,8 @@ pub enum Sort {
     /// Newest first.
     #[default]
     Created,
-    /// Last finished first.
-    Finished,
+    /// Oldest first.
+    Oldest,
     /// Most expensive first.
     Cost,
 }
