@@ -3,5 +3,11 @@
 //! Everything in here blocks. There is no async runtime: the log has threads of its own and answers by callback, reads
 //! run on the caller's thread and are meant for threads that may wait.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod history;
 pub mod log;
+mod mark;
+pub mod record;
+mod reserve;
+pub mod state_dir;

@@ -6,6 +6,7 @@
 
 mod query;
 mod record;
+pub mod sqlite;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -5,6 +5,7 @@
 //! snapshot and History hold what they say.
 
 mod error;
+pub mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
@@ -109,6 +110,12 @@ impl Stretch {
         Seq(self.first.0 + self.events.len() as u64 - 1)
     }
 
+    /// Drops the events after `last`.
+    pub(crate) fn cut_after(&mut self, last: Seq) {
+        let kept = (last.0 + 1).saturating_sub(self.first.0);
+        self.events.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+    }
+
     /// The events with their numbers.
     pub fn numbered(&self) -> impl Iterator<Item = (Seq, &Event)> {
         (self.first.0..).map(Seq).zip(&self.events)
@@ -165,8 +172,14 @@ pub struct Status {
     pub last: Seq,
     /// The last event that the newest complete snapshot holds.
     pub snapshot: Option<Seq>,
-    /// Bytes of events after that snapshot; what a start has to apply.
-    pub tail_bytes: u64,
+}
+
+impl Status {
+    /// How many events a start has to apply after the snapshot.
+    #[must_use]
+    pub fn tail_events(&self) -> u64 {
+        self.last.0 - self.snapshot.unwrap_or_default().0
+    }
 }
 
 /// How much room is left.

@@ -1,0 +1,127 @@
+//! Rows of batches and payloads, written and read with their digests.
+
+use conductor_core::{Event, Seq};
+use rusqlite::{Connection, Row};
+
+use crate::log::{Batch, Payload, PayloadKey, Stretch};
+use crate::record::Decoder;
+
+/// Writes a batch, whose events are encoded already, with its payloads.
+pub(super) fn write_batch(connection: &Connection, batch: &Batch, body: &[u8]) -> rusqlite::Result<()> {
+    let head = Head {
+        first: batch.expected_seq.next().0,
+        count: batch.events.len() as u64,
+        id: batch.id.0.to_be_bytes(),
+        fence: batch.fence.0,
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO batches (first_seq, count, batch_id, fence, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            head.first.cast_signed(),
+            head.count.cast_signed(),
+            head.id,
+            head.fence.cast_signed(),
+            head.crc(body),
+            body,
+        ))?;
+    write_payloads(connection, &batch.payloads)?;
+    if !batch.deleted_payloads.is_empty() {
+        let mut delete = connection.prepare_cached("DELETE FROM payloads WHERE key = ?1")?;
+        for key in &batch.deleted_payloads {
+            delete.execute([key.0.to_be_bytes()])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_payloads(connection: &Connection, payloads: &[Payload]) -> rusqlite::Result<()> {
+    if payloads.is_empty() {
+        return Ok(());
+    }
+    let mut insert =
+        connection.prepare_cached("INSERT OR REPLACE INTO payloads (key, crc, body) VALUES (?1, ?2, ?3)")?;
+    for payload in payloads {
+        let key = payload.key.0.to_be_bytes();
+        insert.execute((key, payload_crc(&key, &payload.bytes), payload.bytes.as_slice()))?;
+    }
+    Ok(())
+}
+
+/// What a batch's row says beside its body.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    first: u64,
+    count: u64,
+    id: [u8; 16],
+    fence: u64,
+}
+
+impl Head {
+    fn crc(&self, body: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.first.to_be_bytes());
+        hasher.update(&self.count.to_be_bytes());
+        hasher.update(&self.id);
+        hasher.update(&self.fence.to_be_bytes());
+        hasher.update(body);
+        hasher.finalize()
+    }
+}
+
+/// The columns that [`read_batch`] reads.
+pub(super) const BATCH_COLUMNS: &str = "first_seq, count, batch_id, fence, crc, body";
+
+/// What is wrong with a row.
+#[derive(Debug)]
+pub(super) struct Bad {
+    pub(super) place: String,
+    pub(super) what: String,
+}
+
+/// Reads a batch from its row and checks it.
+pub(super) fn read_batch(row: &Row<'_>, decoder: &mut Decoder) -> rusqlite::Result<Result<Stretch, Bad>> {
+    let head = Head {
+        first: row.get::<_, i64>(0)?.cast_unsigned(),
+        count: row.get::<_, i64>(1)?.cast_unsigned(),
+        id: row.get(2)?,
+        fence: row.get::<_, i64>(3)?.cast_unsigned(),
+    };
+    let crc: u32 = row.get(4)?;
+    let body = row.get_ref(5)?.as_blob()?;
+    let bad = |what: String| Bad { place: format!("event {}", head.first), what };
+    if head.crc(body) != crc {
+        return Ok(Err(bad("the digest of the batch does not match".to_owned())));
+    }
+    let count = usize::try_from(head.count).unwrap_or(usize::MAX);
+    let events: Result<Vec<Event>, _> = decoder.events(body, count);
+    Ok(events
+        .map(|events| Stretch { first: Seq(head.first), events })
+        .map_err(|error| bad(error.to_string())))
+}
+
+/// The digest that is kept with a payload.
+pub(super) fn payload_crc(key: &[u8; 16], body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(body);
+    hasher.finalize()
+}
+
+/// Reads one payload and checks it.
+pub(super) fn read_payload(
+    connection: &Connection,
+    key: PayloadKey,
+) -> rusqlite::Result<Result<Option<Vec<u8>>, Bad>> {
+    let mut find = connection.prepare_cached("SELECT crc, body FROM payloads WHERE key = ?1")?;
+    let bytes = key.0.to_be_bytes();
+    let mut rows = find.query([bytes])?;
+    let Some(row) = rows.next()? else { return Ok(Ok(None)) };
+    let crc: u32 = row.get(0)?;
+    let body = row.get_ref(1)?.as_blob()?;
+    if payload_crc(&bytes, body) == crc {
+        return Ok(Ok(Some(body.to_vec())));
+    }
+    Ok(Err(Bad { place: format!("payload {:032x}", key.0), what: "its digest does not match".to_owned() }))
+}

@@ -1,0 +1,47 @@
+//! Records of events.
+
+use std::sync::Arc;
+
+use conductor_core::{
+    Actor, AgentId, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation, KeyId, Lease, Name,
+    NewTask, Outcome, Profile, Question, Report, Requeue, Schedule, ScheduleId, Standing, TaskId, Wall,
+};
+
+use super::context::{Context, Invalid};
+use super::mirror::{Mirror, mirror_enum, mirror_names, mirror_struct};
+
+mirror_struct!(Event => EventV1 { at: Wall, kind: EventKind });
+
+mirror_enum!(Standing => StandingV1 { Blocked, Scheduled, Queued { queued_at: Wall } });
+
+mirror_names!(Requeue => RequeueV1 { Backoff, Crash, Stop, Limit });
+
+mirror_enum!(
+#[expect(clippy::large_enum_variant, reason = "a record lives on the stack while it is written or read")]
+EventKind => EventKindV1 {
+    Began { incarnation: Incarnation },
+    TaskSubmitted { task: Box<NewTask>, standing: Standing, key: Option<KeyId>, by: Arc<Actor> },
+    KeyBound { key: KeyId, body: BodyDigest, tasks: Box<[TaskId]> },
+    KeyExpired { key: KeyId },
+    TaskFreed { task: TaskId, standing: Standing },
+    TaskAssigned { task: TaskId, agent: AgentId, lease: Lease, attempt: u32, runner: Name },
+    TaskStarted { task: TaskId, lease: Lease },
+    TaskAsked { task: TaskId, lease: Lease, question: Question, timeout_left_ms: u64, expires_at: Wall },
+    TaskAnswered { task: TaskId, answer_json: Box<str>, by: Arc<Actor> },
+    CancelRequested { task: TaskId, reason: CancelReason, by: Option<Arc<Actor>> },
+    AttemptEnded { task: TaskId, lease: Lease, end: AttemptEnd, report: Box<Report> },
+    TaskRequeued { task: TaskId, cause: Requeue, ready_at: Option<Wall>, queued_at: Wall },
+    TaskFinished { task: TaskId, outcome: Outcome, by: Option<Arc<Actor>> },
+    TasksDeleted { tasks: Box<[TaskId]>, by: Option<Arc<Actor>> },
+    AgentJoined { profile: Box<Profile> },
+    AgentLeft { agent: AgentId },
+    AgentDrained { agent: AgentId, draining: bool, by: Arc<Actor> },
+    AgentRevoked { agent: AgentId, by: Arc<Actor> },
+    QueuePaused { paused: bool, by: Arc<Actor> },
+    ScheduleAdded { schedule: Box<Schedule>, by: Arc<Actor> },
+    ScheduleRemoved { schedule: ScheduleId, by: Arc<Actor> },
+    ScheduleFired { schedule: ScheduleId, task: Option<TaskId>, next_at: Wall },
+    LaneChanged { lane: Name, rests_until: Option<Wall>, open: bool },
+    BudgetChanged { group: Name, reserved_usd_micros: u64, spent_usd_micros: u64 },
+    WebhookTried { task: TaskId, tries: u16, delivered: bool },
+});
