@@ -7,25 +7,37 @@
 mod actor;
 mod agent;
 mod command;
+mod context;
+mod decide;
 mod event;
+mod hash;
 mod id;
 mod image;
+mod live;
+mod machine;
 mod name;
+mod policy;
 mod schedule;
+mod state;
 mod task;
 mod time;
 
 pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
 pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit};
+pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, TIMEOUTS_A_STEP};
 pub use event::{Event, EventKind, Requeue, Standing};
 pub use id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, ParseIdError, ParseLeaseError, RequestId,
     ScheduleId, Seq, TaskId,
 };
 pub use image::{AgentImage, Header, KeyImage, Part, RunImage, StageImage, TaskImage};
+pub use live::Counters;
+pub use machine::{AgentView, Machine, Step};
 pub use name::{MAX_NAME_BYTES, Name, NameError};
+pub use policy::{GroupLimits, Policy};
 pub use schedule::{CatchUp, Overlap, Schedule};
+pub use state::{ApplyError, Counts, Demand, GroupCount, Inconsistency, RestoreError, State};
 pub use task::{
     AUTO, AUTO_ORDER, Assignment, AttemptEnd, CancelReason, Failure, FailureReason, MOCK, NewTask,
     OnDependencyFailure, Outcome, Priority, Question, Report, Usage, Work,

@@ -1,0 +1,49 @@
+//! Decisions. Each is a function of the step under way; what may be refused is checked before anything is emitted.
+
+mod agent;
+mod assign;
+mod attempt;
+mod cancel;
+mod deadline;
+mod owner;
+mod schedule;
+pub(crate) mod servable;
+mod submit;
+mod wiring;
+
+use crate::command::{Command, Rejection, Reply};
+use crate::context::Context;
+use crate::event::EventKind;
+
+pub(crate) use agent::arm_all as arm_agents;
+pub use assign::{ASSIGNMENTS_A_STEP, LOOK_PAST};
+pub use deadline::TIMEOUTS_A_STEP;
+pub(crate) use deadline::timeouts;
+pub(crate) use wiring::settle;
+
+/// Decides a command; also answers whether it is to be given again because the step's limit was reached.
+pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply, bool), Rejection> {
+    let reply = match command {
+        Command::Begin { incarnation } => {
+            step.emit(EventKind::Began { incarnation });
+            Ok(Reply::Done)
+        }
+        Command::Submit(submit) => submit::submit(step, submit),
+        Command::Cancel { task, reason, by } => cancel::cancel(step, task, reason, by),
+        Command::Answer { task, request_id, answer_json, by } => {
+            owner::answer(step, task, request_id, answer_json, by)
+        }
+        Command::Delete { tasks, by } => owner::delete(step, tasks, by),
+        Command::Pause { paused, by } => Ok(owner::pause(step, paused, by)),
+        Command::Agent { agent, session, say } => agent::hear(step, agent, session, say),
+        Command::DrainAgent { name, draining, by } => owner::drain(step, &name, draining, by),
+        Command::RevokeAgent { name, by } => owner::revoke(step, &name, by),
+        Command::AddSchedule { schedule, by } => schedule::add(step, schedule, by),
+        Command::RemoveSchedule { schedule, by } => schedule::remove(step, schedule, by),
+        Command::FireSchedule { schedule, due_at, next_at, missed, task, by } => {
+            schedule::fire(step, schedule::Occurrence { schedule, due_at, next_at, missed, task, by })
+        }
+        Command::Assign => return Ok((Reply::Done, assign::assign(step))),
+    };
+    reply.map(|reply| (reply, false))
+}

@@ -1,0 +1,115 @@
+//! What stands between a queued task and an agent.
+
+use crate::context::View;
+use crate::live::Session;
+use crate::name::Name;
+use crate::state::Agent;
+use crate::state::queue::Shape;
+use crate::state::task::Task;
+use crate::task::{AUTO, AUTO_ORDER, MOCK};
+
+/// What stands between a queued task and an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    Paused,
+    NoAgent,
+    NoRunner(Name),
+    NoAuto,
+    NoLabels(Box<[Name]>),
+    Draining,
+    RunnerLimit(Name, u32),
+    GroupLimit(Name, u32),
+    LabelLimit(Name, Name, u32),
+    Busy,
+}
+
+/// The agents that are connected.
+pub(crate) fn connected<'v>(view: View<'v>) -> impl Iterator<Item = (&'v Agent, &'v Session)> {
+    let pairs = view.live.sessions.iter().filter(|(_, session)| session.connected);
+    pairs.filter_map(move |(id, session)| Some((view.state.known_agent(*id)?, session)))
+}
+
+/// Whether an agent takes tasks at all.
+pub(crate) fn takes_tasks(agent: &Agent, session: &Session) -> bool {
+    session.connected && !session.draining && !agent.image.draining && !agent.image.revoked
+}
+
+/// What `auto` means now: the first coding runner that a connected agent offers, else perhaps the mock.
+pub(crate) fn resolve_auto(view: View<'_>) -> Option<Name> {
+    for wanted in AUTO_ORDER {
+        for (agent, _) in connected(view) {
+            let offers = &agent.image.profile.runners;
+            if let Some(offer) = offers.iter().find(|offer| offer.ready && offer.runner.as_str() == wanted) {
+                return Some(offer.runner.clone());
+            }
+        }
+    }
+    view.policy.auto_mock.then(|| Name::new(MOCK).expect("the mock's name is a name"))
+}
+
+/// The runner that a shape means now.
+pub(crate) fn resolve(view: View<'_>, shape: &Shape) -> Option<Name> {
+    if shape.runner.as_str() == AUTO { resolve_auto(view) } else { Some(shape.runner.clone()) }
+}
+
+/// The label of a task that is at its limit.
+pub(crate) fn full_label<'t>(view: View<'_>, task: &'t Task) -> Option<(&'t (Name, Name), u32)> {
+    if view.policy.labels.is_empty() {
+        return None;
+    }
+    let running = view.state.queues().running_by_label();
+    task.labels().iter().find_map(|label| {
+        let limit = *view.policy.labels.get(label)?;
+        (running.get(label).copied().unwrap_or(0) >= limit).then_some((label, limit))
+    })
+}
+
+/// The limit of a runner that is reached.
+pub(crate) fn full_runner(view: View<'_>, runner: &Name) -> Option<u32> {
+    let limit = *view.policy.runners.get(runner)?;
+    (view.state.queues().running_under(runner) >= limit).then_some(limit)
+}
+
+/// The limit of a group that is reached.
+pub(crate) fn full_group(view: View<'_>, group: &Name, running: u32) -> Option<u32> {
+    let limit = view.policy.groups.get(group)?.max_running?;
+    (running >= limit).then_some(limit)
+}
+
+/// What stands between a queued task and an agent.
+pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
+    let queues = view.state.queues();
+    let place = queues.place(task.place);
+    let shape = queues.shape(place.shape);
+    let group = queues.group(place.group);
+    if view.state.is_paused() {
+        return Obstacle::Paused;
+    }
+    if connected(view).next().is_none() {
+        return Obstacle::NoAgent;
+    }
+    let Some(runner) = resolve(view, shape) else { return Obstacle::NoAuto };
+    let offers: Vec<_> =
+        connected(view).filter(|(agent, _)| agent.image.profile.offers(runner.as_str())).collect();
+    if offers.is_empty() {
+        return Obstacle::NoRunner(runner);
+    }
+    let mut fit =
+        offers.iter().filter(|(agent, _)| agent.image.profile.has_labels(&shape.requires)).peekable();
+    if fit.peek().is_none() {
+        return Obstacle::NoLabels(shape.requires.clone());
+    }
+    if !fit.any(|(agent, session)| takes_tasks(agent, session)) {
+        return Obstacle::Draining;
+    }
+    if let Some(limit) = full_runner(view, &runner) {
+        return Obstacle::RunnerLimit(runner, limit);
+    }
+    if let Some(limit) = full_group(view, &group.name, group.running) {
+        return Obstacle::GroupLimit(group.name.clone(), limit);
+    }
+    if let Some(((key, value), limit)) = full_label(view, task) {
+        return Obstacle::LabelLimit(key.clone(), value.clone(), limit);
+    }
+    Obstacle::Busy
+}

@@ -1,0 +1,140 @@
+//! Accepting tasks, all or none.
+
+mod links;
+mod order;
+
+use std::collections::BTreeMap;
+
+use crate::command::{Rejection, Reply, Submit};
+use crate::context::{Context, View};
+use crate::event::{EventKind, Standing};
+use crate::hash::IdMap;
+use crate::id::TaskId;
+use crate::state::task::Stage;
+use crate::task::{CancelReason, NewTask, OnDependencyFailure, Outcome, Work};
+
+/// The tasks of a submit by their ids.
+pub(super) type Fresh = IdMap<TaskId, usize>;
+
+/// Accepts tasks, all or none.
+pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Rejection> {
+    let Submit { mut tasks, key, settled, by } = submit;
+    let ids: Box<[TaskId]> = tasks.iter().map(|task| task.id).collect();
+    if let Some((key, body)) = key {
+        if let Some(bound) = step.state().key(key) {
+            if bound.body != body {
+                return Err(Rejection::KeyConflict(key));
+            }
+            return Ok(Reply::Submitted { tasks: bound.tasks.clone(), repeated: true });
+        }
+        if step.state().key_count() >= step.policy().max_keys {
+            return Err(Rejection::TooManyKeys);
+        }
+    }
+    let settled: IdMap<TaskId, bool> = settled.into_iter().collect();
+    let order = check(step.view(), &mut tasks, &settled)?;
+
+    let has_subtasks: std::collections::BTreeSet<_> = tasks.iter().filter_map(|task| task.parent).collect();
+    if let Some((key, body)) = key {
+        step.emit(EventKind::KeyBound { key, body, tasks: ids.clone() });
+    }
+    let mut tasks: Vec<_> = tasks.into_iter().map(|task| Some(Box::new(task))).collect();
+    let mut doomed = Vec::new();
+    for index in order {
+        let task = tasks[index].take().expect("each task comes once in the order");
+        let id = task.id;
+        let failed = task.depends_on.iter().find(|dependency| settled.get(dependency) == Some(&false));
+        if let (Some(dependency), OnDependencyFailure::Cancel) = (failed, task.on_dependency_failure) {
+            doomed.push((id, *dependency));
+        }
+        let standing = standing(step, &task, has_subtasks.contains(&id), failed.is_some());
+        if let Some(parent) = task.parent {
+            hold(step, parent);
+        }
+        let key = key.map(|(key, _)| key);
+        step.emit(EventKind::TaskSubmitted { task, standing, key, by: by.clone() });
+        if standing == Standing::Blocked {
+            step.touch(id);
+        }
+    }
+    for (task, dependency) in doomed {
+        let outcome = Outcome::Cancelled(CancelReason::Dependency(dependency));
+        step.emit(EventKind::TaskFinished { task, outcome, by: None });
+    }
+    Ok(Reply::Submitted { tasks: ids, repeated: false })
+}
+
+/// Where a new task stands at first.
+fn standing(step: &Context<'_>, task: &NewTask, has_subtasks: bool, doomed: bool) -> Standing {
+    let waits = task.depends_on.iter().any(|dependency| step.state().contains(*dependency));
+    if waits || doomed || has_subtasks || task.work == Work::Subtasks {
+        return Standing::Blocked;
+    }
+    match task.run_at {
+        Some(instant) if instant > step.now().wall => Standing::Scheduled,
+        Some(_) | None => Standing::Queued { queued_at: step.queue_instant() },
+    }
+}
+
+/// A live parent that is not blocked yet, and no attempt of which is over or under way, waits for its new subtask.
+fn hold(step: &mut Context<'_>, parent: TaskId) {
+    let waits = step.state().live(parent).is_some_and(|task| match task.stage {
+        Stage::Queued { .. } | Stage::Scheduled { cause: None, .. } => true,
+        Stage::Blocked(_) | Stage::Scheduled { cause: Some(_), .. } | Stage::Running(_) | Stage::Between => {
+            false
+        }
+    });
+    if waits {
+        step.emit(EventKind::TaskFreed { task: parent, standing: Standing::Blocked });
+    }
+}
+
+/// Checks everything that may be refused and answers the order in which the tasks enter.
+fn check(
+    view: View<'_>,
+    tasks: &mut [NewTask],
+    settled: &IdMap<TaskId, bool>,
+) -> Result<Vec<usize>, Rejection> {
+    let mut fresh = Fresh::default();
+    for (index, task) in tasks.iter().enumerate() {
+        if view.state.contains(task.id) || fresh.insert(task.id, index).is_some() {
+            return Err(Rejection::TaskExists(task.id));
+        }
+    }
+    check_room(view, tasks)?;
+    let linked = |task: &NewTask| !task.depends_on.is_empty() || task.parent.is_some();
+    if !tasks.iter().any(linked) {
+        return Ok((0..tasks.len()).collect());
+    }
+    links::check_parents(view, tasks, &fresh)?;
+    links::check_dependencies(view, tasks, &fresh, settled)?;
+    links::inherit(tasks, &fresh);
+    order::check_circles(view, tasks, &fresh)?;
+    Ok(order::of_entry(tasks, &fresh))
+}
+
+fn check_room(view: View<'_>, tasks: &[NewTask]) -> Result<(), Rejection> {
+    let limit = view.policy.max_queued;
+    let new = tasks.len() as u64;
+    if view.state.counts().unassigned() + new > limit {
+        return Err(Rejection::QueueFull { limit, group: None });
+    }
+    if view.policy.groups.is_empty() {
+        return Ok(());
+    }
+    let mut by_group = BTreeMap::new();
+    for task in tasks {
+        *by_group.entry(&task.group).or_insert(0u64) += 1;
+    }
+    for (group, new) in by_group {
+        let Some(limit) = view.policy.groups.get(group).and_then(|limits| limits.max_queued) else {
+            continue;
+        };
+        let waiting = view.state.queues().group_named(group);
+        let waiting = waiting.map_or(0, |group| u64::from(group.tasks - group.running));
+        if waiting + new > limit {
+            return Err(Rejection::QueueFull { limit, group: Some(group.clone()) });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! What the machine knows besides the log and forgets when it ends: sessions, credits, and which deadlines are armed.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use crate::id::{AgentId, KeyId, ScheduleId, TaskId};
+use crate::state::State;
+use crate::time::{Mono, Wall};
+
+/// Heap entries beyond twice the live tasks before a heap is swept.
+const SWEEP_SLACK: usize = 1_024;
+
+/// What the machine knows besides the log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Live {
+    pub(crate) sessions: BTreeMap<AgentId, Session>,
+    /// Deadlines of tasks; one counts only if the task names it.
+    pub(crate) tasks: BinaryHeap<Reverse<(Mono, TaskId)>>,
+    /// Tasks that wait for their `run_at`; one counts only if the task still does.
+    pub(crate) run_at: BinaryHeap<Reverse<(Wall, TaskId)>>,
+    /// Deadlines of agents; when one passes, the agent is looked at and armed again.
+    pub(crate) agents: BinaryHeap<Reverse<(Mono, AgentId)>>,
+    /// When idle keys expire; each is armed once.
+    pub(crate) keys: BinaryHeap<Reverse<(Mono, KeyId)>>,
+    /// Schedules that the engine was not yet told to be due.
+    pub(crate) schedules: BTreeSet<(Wall, ScheduleId)>,
+    pub(crate) counters: Counters,
+}
+
+/// What happened since the machine began, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Leases that ran out.
+    pub leases_expired: u64,
+    /// Reports under leases that were not held.
+    pub stale_reports: u64,
+}
+
+/// An agent's connection, or what is left of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Session {
+    /// The connection's number; 0 before the first.
+    pub(crate) number: u64,
+    pub(crate) connected: bool,
+    /// The agent said that it wants nothing more.
+    pub(crate) draining: bool,
+    pub(crate) credits: u32,
+    /// When it was heard last, or given a full time-to-live.
+    pub(crate) heard: Mono,
+    /// The deadline in the heap.
+    pub(crate) armed: Option<Mono>,
+}
+
+impl Live {
+    /// Arms a task's deadline.
+    pub(crate) fn arm_task(&mut self, due: Mono, id: TaskId) {
+        self.tasks.push(Reverse((due, id)));
+    }
+
+    /// Forgets when a schedule is due.
+    pub(crate) fn disarm_schedule(&mut self, id: ScheduleId) {
+        self.schedules.retain(|(_, other)| *other != id);
+    }
+
+    /// Has an agent looked at by `due`; one that is looked at earlier anyway is armed again then.
+    pub(crate) fn arm_agent(&mut self, due: Mono, id: AgentId) {
+        let session = self.sessions.entry(id).or_default();
+        if session.armed.is_none_or(|armed| due < armed) {
+            session.armed = Some(due);
+            self.agents.push(Reverse((due, id)));
+        }
+    }
+
+    /// Sweeps out what counts no more, once that is most of what there is.
+    pub(crate) fn sweep(&mut self, state: &State) {
+        let most = 2 * state.len() + SWEEP_SLACK;
+        if self.tasks.len() > most {
+            let mut armed: Vec<_> = std::mem::take(&mut self.tasks).into_vec();
+            armed.retain(|Reverse((due, id))| state.live(*id).is_some_and(|task| task.due == Some(*due)));
+            self.tasks = armed.into();
+        }
+        if self.run_at.len() > most {
+            let mut armed: Vec<_> = std::mem::take(&mut self.run_at).into_vec();
+            armed.retain(|Reverse((until, id))| state.live(*id).is_some_and(|task| task.waits_until(*until)));
+            self.run_at = armed.into();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The machine: the state, the rules, and what it knows besides.
+
+mod pending;
+mod view;
+
+use std::cmp::Reverse;
+
+use crate::command::{Command, Effect, Rejection, Reply};
+use crate::context::Context;
+use crate::decide;
+use crate::event::Event;
+use crate::live::{Live, Session};
+use crate::policy::Policy;
+use crate::state::State;
+use crate::time::{Deadline, Now};
+
+pub(crate) use pending::pending_reason;
+pub use view::AgentView;
+
+/// What one command or one look at the clock led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What happened, in order; the state has it already.
+    pub events: Vec<Event>,
+    /// What is to be done once the events are durable, in order.
+    pub effects: Vec<Effect>,
+    /// The answer.
+    pub reply: Reply,
+    /// Whether the same is to be asked again, because the step's limit was reached.
+    pub more: bool,
+}
+
+/// The pure state machine. It is asked with commands and told the time; it answers with what happened and what to do.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    policy: Policy,
+    state: State,
+    live: Live,
+}
+
+impl Machine {
+    /// Goes on from a state. Every live lease gets a full time-to-live.
+    #[must_use]
+    pub fn new(policy: Policy, state: State, now: Now) -> Self {
+        let mut machine = Self { policy, state, live: Live::default() };
+        machine.arm_everything(now);
+        machine
+    }
+
+    /// Decides a command. A refused one changes nothing.
+    ///
+    /// # Errors
+    /// Says why the command was refused.
+    pub fn handle(&mut self, now: Now, command: Command) -> Result<Step, Rejection> {
+        let mut step = Context::new(&self.policy, &mut self.state, &mut self.live, now);
+        let decided = decide::command(&mut step, command);
+        let (reply, more) = match decided {
+            Ok(decided) => decided,
+            Err(rejection) => {
+                assert!(step.is_untouched(), "a command is refused before anything happens");
+                return Err(rejection);
+            }
+        };
+        decide::settle(&mut step);
+        let step = step.into_step(reply, more);
+        self.live.sweep(&self.state);
+        Ok(step)
+    }
+
+    /// Does what the clock brings, up to [`TIMEOUTS_A_STEP`](crate::TIMEOUTS_A_STEP) of it.
+    pub fn handle_timeout(&mut self, now: Now) -> Step {
+        let mut step = Context::new(&self.policy, &mut self.state, &mut self.live, now);
+        let more = decide::timeouts(&mut step);
+        let step = step.into_step(Reply::Done, more);
+        self.live.sweep(&self.state);
+        step
+    }
+
+    /// When [`Machine::handle_timeout`] is wanted next. It may be a little early, never late.
+    #[must_use]
+    pub fn next_deadline(&self) -> Deadline {
+        let tasks = self.live.tasks.peek().map(|Reverse((due, _))| *due);
+        let agents = self.live.agents.peek().map(|Reverse((due, _))| *due);
+        let keys = self.live.keys.peek().map(|Reverse((due, _))| *due);
+        let run_at = self.live.run_at.peek().map(|Reverse((due, _))| *due);
+        let schedules = self.live.schedules.first().map(|(due, _)| *due);
+        Deadline {
+            mono: [tasks, agents, keys].into_iter().flatten().min(),
+            wall: [run_at, schedules].into_iter().flatten().min(),
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn arm_everything(&mut self, now: Now) {
+        let agents: Vec<_> = self.state.known_agents().map(|(id, _)| id).collect();
+        for id in agents {
+            self.live.sessions.insert(id, Session { heard: now.mono, ..Session::default() });
+        }
+        let tasks: Vec<_> = self.state.task_ids().collect();
+        let keys: Vec<_> = self.state.keys().filter(|(_, key)| key.live == 0).collect();
+        for (id, key) in keys {
+            let due = now.rebase(key.ended_at.after(self.policy.idempotency_ms));
+            self.live.keys.push(Reverse((due, id)));
+        }
+        for schedule in self.state.schedules() {
+            self.live.schedules.insert((schedule.next_at, schedule.id));
+        }
+        let mut step = Context::new(&self.policy, &mut self.state, &mut self.live, now);
+        for id in tasks {
+            step.forget_due(id);
+            step.arm(id);
+        }
+        decide::arm_agents(&mut step);
+    }
+}

@@ -1,0 +1,84 @@
+//! Why a task waits, for people.
+
+use crate::context::View;
+use crate::decide::servable::{self, Obstacle};
+use crate::event::Requeue;
+use crate::id::TaskId;
+use crate::machine::Machine;
+use crate::state::State;
+use crate::state::task::{Blocked, Stage};
+use crate::time::Now;
+
+impl Machine {
+    /// Why a live task does not run; none when it runs or is not live.
+    #[must_use]
+    pub fn pending_reason(&self, id: TaskId) -> Option<String> {
+        let now = Now::default();
+        pending_reason(View { policy: &self.policy, state: &self.state, live: &self.live, now }, id)
+    }
+}
+
+/// Why a live task does not run.
+pub(crate) fn pending_reason(view: View<'_>, id: TaskId) -> Option<String> {
+    let task = view.state.live(id)?;
+    match &task.stage {
+        Stage::Running(_) | Stage::Between => None,
+        Stage::Blocked(blocked) => Some(blocked_reason(view.state, id, blocked)),
+        Stage::Scheduled { cause, .. } => Some(scheduled_reason(*cause).into()),
+        Stage::Queued { .. } => Some(queued_reason(&servable::obstacle(view, task))),
+    }
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
+fn blocked_reason(state: &State, id: TaskId, blocked: &Blocked) -> String {
+    let tasks = blocked.waits_for.len();
+    let subtasks = state.waits().subtask_count(id);
+    match (tasks, subtasks) {
+        (_, 0) => {
+            format!("waits for {}", plural(tasks, "task that it depends on", "tasks that it depends on"))
+        }
+        (0, _) => format!("waits for {}", plural(subtasks, "subtask", "subtasks")),
+        (_, _) => format!(
+            "waits for {} and {}",
+            plural(tasks, "task that it depends on", "tasks that it depends on"),
+            plural(subtasks, "subtask", "subtasks")
+        ),
+    }
+}
+
+fn scheduled_reason(cause: Option<Requeue>) -> &'static str {
+    match cause {
+        None => "waits for the time that it was asked to run at",
+        Some(Requeue::Backoff) => "rests after a failed attempt",
+        Some(Requeue::Limit) => "waits until the limit of its credential is over",
+        Some(Requeue::Crash) => "rests after its agent was lost",
+        Some(Requeue::Stop) => "rests after its agent was stopped",
+    }
+}
+
+fn queued_reason(obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::Paused => "the queue is paused".into(),
+        Obstacle::NoAgent => "no agent is connected".into(),
+        Obstacle::NoRunner(runner) => format!("no connected agent offers the runner {runner}"),
+        Obstacle::NoAuto => "no connected agent offers a coding runner with a credential".into(),
+        Obstacle::NoLabels(labels) => {
+            let labels: Vec<_> = labels.iter().map(|label| label.as_str()).collect();
+            format!("no connected agent that offers its runner has the labels {}", labels.join(", "))
+        }
+        Obstacle::Draining => "all agents that could run it are draining".into(),
+        Obstacle::RunnerLimit(runner, limit) => {
+            format!("the runner {runner} is at its limit of {limit} running tasks")
+        }
+        Obstacle::GroupLimit(group, limit) => {
+            format!("the group {group} is at its limit of {limit} running tasks")
+        }
+        Obstacle::LabelLimit(key, value, limit) => {
+            format!("the label {key}:{value} is at its limit of {limit} running tasks")
+        }
+        Obstacle::Busy => "all agents that could run it are busy".into(),
+    }
+}

@@ -1,0 +1,52 @@
+//! Reading what the machine knows besides the state.
+
+use crate::id::{AgentId, Lease, TaskId};
+use crate::image::AgentImage;
+use crate::live::Counters;
+use crate::machine::Machine;
+use crate::time::Mono;
+
+/// An agent with its connection and its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentView<'m> {
+    /// What is kept of it.
+    pub image: &'m AgentImage,
+    /// Whether its connection stands.
+    pub connected: bool,
+    /// Whether it takes no further tasks, by itself or because it was told.
+    pub draining: bool,
+    /// How many further tasks it would take.
+    pub credits: u32,
+    /// When it was heard last.
+    pub heard: Mono,
+    /// What it works on, oldest lease first.
+    pub leases: Vec<(Lease, TaskId)>,
+}
+
+impl Machine {
+    /// The agents known, revoked ones among them.
+    pub fn agents(&self) -> impl Iterator<Item = AgentView<'_>> {
+        self.state.known_agents().filter_map(|(id, _)| self.agent(id))
+    }
+
+    /// An agent.
+    #[must_use]
+    pub fn agent(&self, id: AgentId) -> Option<AgentView<'_>> {
+        let agent = self.state.known_agent(id)?;
+        let session = self.live.sessions.get(&id);
+        Some(AgentView {
+            image: &agent.image,
+            connected: session.is_some_and(|session| session.connected),
+            draining: agent.image.draining || session.is_some_and(|session| session.draining),
+            credits: session.map_or(0, |session| session.credits),
+            heard: session.map_or(Mono::default(), |session| session.heard),
+            leases: agent.runs.values().copied().collect(),
+        })
+    }
+
+    /// What happened since the machine began, for metrics.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.live.counters
+    }
+}

@@ -1,0 +1,82 @@
+//! The rules that an owner may set. They are not part of the state: the log reads the same under other rules.
+
+use std::collections::BTreeMap;
+
+use crate::name::Name;
+
+/// The rules that an owner may set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a lease lives after the last word of its agent.
+    pub lease_ms: u64,
+    /// How much waiting weighs as much as one step of priority; at least 1.
+    pub ageing_ms: u64,
+    /// How many times a task may lose its agent before it ends.
+    pub crash_limit: u16,
+    /// How many tasks may be live without running.
+    pub max_queued: u64,
+    /// How many idempotency keys are kept.
+    pub max_keys: usize,
+    /// How long a key is kept after the last of its tasks ended.
+    pub idempotency_ms: u64,
+    /// How long a question waits for a person.
+    pub waiting_timeout_ms: u64,
+    /// How long after a running task's time the machine ends it when its agent does not.
+    pub timeout_margin_ms: u64,
+    /// How long an agent has to end a cancelled run before the lease is taken away.
+    pub cancel_grace_ms: u64,
+    /// How long an agent that is gone and holds nothing is remembered.
+    pub agent_forget_ms: u64,
+    /// How many agents are known at once, revoked ones among them.
+    pub max_agents: usize,
+    /// How many schedules are kept.
+    pub max_schedules: usize,
+    /// How many levels of subtasks may lie below a task.
+    pub max_depth: u32,
+    /// How many live subtasks a task may have.
+    pub max_subtasks: u32,
+    /// Whether `auto` falls to the mock when no agent offers a coding runner.
+    pub auto_mock: bool,
+    /// Limits of groups.
+    pub groups: BTreeMap<Name, GroupLimits>,
+    /// How many tasks may run at once under a runner.
+    pub runners: BTreeMap<Name, u32>,
+    /// How many tasks with a label (key and value) may run at once.
+    pub labels: BTreeMap<(Name, Name), u32>,
+}
+
+/// Limits of one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupLimits {
+    /// How many of its tasks may run at once.
+    pub max_running: Option<u32>,
+    /// How many of its tasks may be live without running.
+    pub max_queued: Option<u64>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        const SECOND: u64 = 1_000;
+        const HOUR: u64 = 3_600 * SECOND;
+        Self {
+            lease_ms: 120 * SECOND,
+            ageing_ms: 300 * SECOND,
+            crash_limit: 3,
+            max_queued: 2_000_000,
+            max_keys: 500_000,
+            idempotency_ms: 24 * HOUR,
+            waiting_timeout_ms: 24 * HOUR,
+            timeout_margin_ms: 30 * SECOND,
+            cancel_grace_ms: 60 * SECOND,
+            agent_forget_ms: 24 * HOUR,
+            max_agents: 10_000,
+            max_schedules: 1_000,
+            max_depth: 3,
+            max_subtasks: 1_000,
+            auto_mock: false,
+            groups: BTreeMap::new(),
+            runners: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The state in parts and back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::id::{AgentId, KeyId, Lease, ScheduleId, TaskId};
+use crate::image::{Header, Part, StageImage, TaskImage};
+use crate::state::State;
+use crate::state::keys::Key;
+use crate::state::queue::{Order, PlaceId};
+use crate::state::task::{Blocked, Rare, Stage, Task};
+
+/// Says why parts do not make a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreError {
+    /// The first part is not the header.
+    NoHeader,
+    /// There is a second header.
+    SecondHeader,
+    /// An agent, or its name, comes twice.
+    Agent(AgentId),
+    /// A task comes twice.
+    Task(TaskId),
+    /// A key comes twice.
+    Key(KeyId),
+    /// A schedule comes twice.
+    Schedule(ScheduleId),
+    /// A task waits for one that is not live.
+    Dependency {
+        /// The task.
+        task: TaskId,
+        /// What it waits for.
+        dependency: TaskId,
+    },
+    /// A task runs under an agent that is not there, or under a lease that is held already.
+    Lease(TaskId, Lease),
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHeader => f.write_str("the snapshot does not begin with a header"),
+            Self::SecondHeader => f.write_str("the snapshot has two headers"),
+            Self::Agent(agent) => write!(f, "the snapshot has agent {agent} or its name twice"),
+            Self::Task(task) => write!(f, "the snapshot has task {task} twice"),
+            Self::Key(key) => write!(f, "the snapshot has key {key} twice"),
+            Self::Schedule(schedule) => write!(f, "the snapshot has schedule {schedule} twice"),
+            Self::Dependency { task, dependency } => {
+                write!(f, "in the snapshot task {task} waits for {dependency}, which is not live")
+            }
+            Self::Lease(task, lease) => {
+                write!(f, "in the snapshot task {task} runs under the lease {lease}, which no agent can hold")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RestoreError {}
+
+impl State {
+    /// The state in parts, the header first.
+    pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let header = Header {
+            seq: self.seq,
+            incarnation: self.incarnation,
+            next_lease: self.next_lease,
+            paused: self.paused,
+            queue_clock: self.queue_clock,
+        };
+        let agents = self.agents.iter().map(|(_, agent)| Part::Agent(agent.image.clone()));
+        let schedules = self.schedules.values().map(|schedule| Part::Schedule(schedule.clone()));
+        let keys = self.keys.iter().map(|(id, key)| Part::Key(Self::key_image(*id, key)));
+        let tasks = self.tasks.iter().map(|(id, task)| Part::Task(Box::new(self.image(*id, task))));
+        std::iter::once(Part::Header(header)).chain(agents).chain(schedules).chain(keys).chain(tasks)
+    }
+
+    /// Puts a state together from its parts, the header first and the others in any order.
+    ///
+    /// # Errors
+    /// Says which part does not fit the others.
+    pub fn restore(parts: impl IntoIterator<Item = Part>) -> Result<Self, RestoreError> {
+        let mut parts = parts.into_iter();
+        let Some(Part::Header(header)) = parts.next() else { return Err(RestoreError::NoHeader) };
+        let mut state = Self {
+            seq: header.seq,
+            incarnation: header.incarnation,
+            next_lease: header.next_lease,
+            paused: header.paused,
+            queue_clock: header.queue_clock,
+            ..Self::default()
+        };
+        let mut queued = BTreeMap::new();
+        for part in parts {
+            match part {
+                Part::Header(_) => return Err(RestoreError::SecondHeader),
+                Part::Agent(image) => {
+                    let id = image.profile.agent_id;
+                    if !state.agents.restore(image) {
+                        return Err(RestoreError::Agent(id));
+                    }
+                }
+                Part::Key(image) => {
+                    let id = image.key;
+                    let key = Key {
+                        body: image.body,
+                        tasks: image.tasks,
+                        live: image.live,
+                        ended_at: image.ended_at,
+                    };
+                    if state.keys.insert(id, key).is_some() {
+                        return Err(RestoreError::Key(id));
+                    }
+                }
+                Part::Schedule(schedule) => {
+                    let id = schedule.id;
+                    if state.schedules.insert(id, schedule).is_some() {
+                        return Err(RestoreError::Schedule(id));
+                    }
+                }
+                Part::Task(image) => state.restore_task(*image, &mut queued)?,
+            }
+        }
+        for (place, tasks) in queued {
+            state.queues.fill(place, tasks);
+        }
+        state.link()?;
+        Ok(state)
+    }
+
+    fn restore_task(
+        &mut self,
+        image: TaskImage,
+        queued: &mut BTreeMap<PlaceId, Vec<(Order, TaskId)>>,
+    ) -> Result<(), RestoreError> {
+        let id = image.id;
+        let place = self.queues.join(&image.runner, &image.requires, &image.group, image.priority);
+        let stage = match image.stage {
+            StageImage::Blocked { waits_for, failed_dependency, failed_subtask } => {
+                let waits_for = waits_for.into_iter().collect();
+                Stage::Blocked(Box::new(Blocked { waits_for, failed_dependency, failed_subtask }))
+            }
+            StageImage::Scheduled { until, cause } => Stage::Scheduled { until, cause },
+            StageImage::Queued { queued_at } => {
+                queued.entry(place).or_default().push(((queued_at, image.submitted_seq), id));
+                Stage::Queued { queued_at }
+            }
+            StageImage::Running(run) => Stage::Running(Box::new(run)),
+        };
+        let rare = Rare {
+            run_at: image.run_at,
+            labels: image.labels,
+            parent: image.parent,
+            key: image.key,
+            crashed_on: image.crashed_on.into(),
+        };
+        let task = Box::new(Task {
+            submitted_seq: image.submitted_seq,
+            seq: image.seq,
+            created_at: image.created_at,
+            started_at: image.started_at,
+            timeout_ms: image.timeout_ms,
+            queue_timeout_ms: image.queue_timeout_ms,
+            backoff_ms: image.backoff_ms,
+            stage,
+            rare: rare.boxed(),
+            due: None,
+            place,
+            attempt: image.attempt,
+            failed_attempts: image.failed_attempts,
+            max_attempts: image.max_attempts,
+            work: image.work,
+            on_dependency_failure: image.on_dependency_failure,
+            last_end: image.last_end,
+        });
+        if !matches!(task.stage, Stage::Queued { .. }) {
+            self.queues.enter_stage(id, &task);
+        }
+        match self.tasks.insert(id, task) {
+            None => Ok(()),
+            Some(_) => Err(RestoreError::Task(id)),
+        }
+    }
+
+    /// Ties tasks to each other and to their agents, once all are there.
+    fn link(&mut self) -> Result<(), RestoreError> {
+        for (id, task) in &self.tasks {
+            if let Some(parent) = task.parent() {
+                self.waits.adopted(parent, *id);
+            }
+            if let Some(blocked) = task.blocked() {
+                if let Some(missing) = blocked.waits_for.iter().find(|id| !self.tasks.contains_key(id)) {
+                    return Err(RestoreError::Dependency { task: *id, dependency: *missing });
+                }
+                self.waits.waits(*id, &blocked.waits_for);
+            }
+            if let Some(run) = task.run() {
+                let fits = run.lease.number < self.next_lease;
+                if !fits || self.agents.took(run.agent, run.lease, *id).is_err() {
+                    return Err(RestoreError::Lease(*id, run.lease));
+                }
+                if run.question.is_some() {
+                    self.questions.insert(*id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A task as it is written down.
+    pub(crate) fn image(&self, id: TaskId, task: &Task) -> TaskImage {
+        let place = self.queues.place(task.place);
+        let shape = self.queues.shape(place.shape);
+        TaskImage {
+            id,
+            submitted_seq: task.submitted_seq,
+            seq: task.seq,
+            created_at: task.created_at,
+            work: task.work,
+            runner: shape.runner.clone(),
+            requires: shape.requires.clone(),
+            group: self.queues.group(place.group).name.clone(),
+            priority: place.priority,
+            timeout_ms: task.timeout_ms,
+            queue_timeout_ms: task.queue_timeout_ms,
+            max_attempts: task.max_attempts,
+            backoff_ms: task.backoff_ms,
+            run_at: task.run_at(),
+            on_dependency_failure: task.on_dependency_failure,
+            labels: task.labels().into(),
+            parent: task.parent(),
+            key: task.key(),
+            attempt: task.attempt,
+            failed_attempts: task.failed_attempts,
+            crashed_on: task.crashed_on().into(),
+            last_end: task.last_end,
+            started_at: task.started_at,
+            stage: stage_image(&task.stage),
+        }
+    }
+}
+
+fn stage_image(stage: &Stage) -> StageImage {
+    match stage {
+        Stage::Blocked(blocked) => StageImage::Blocked {
+            waits_for: blocked.waits_for.iter().copied().collect(),
+            failed_dependency: blocked.failed_dependency,
+            failed_subtask: blocked.failed_subtask,
+        },
+        Stage::Scheduled { until, cause } => StageImage::Scheduled { until: *until, cause: *cause },
+        Stage::Queued { queued_at } => StageImage::Queued { queued_at: *queued_at },
+        Stage::Running(run) => StageImage::Running((**run).clone()),
+        Stage::Between => unreachable!("a step ends no task's attempt without saying what follows"),
+    }
+}
