@@ -8,4 +8,6 @@ pub mod durations;
 pub mod lifecycle;
 pub mod listen;
 pub mod paths;
+pub mod telemetry;
+pub mod terminal;
 pub mod volume;

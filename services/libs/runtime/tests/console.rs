@@ -1,0 +1,83 @@
+//! What a program writes to its console and its log files: this test binary starts itself again as the program.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use conductor_runtime::config::{LogFormat, Telemetry};
+use conductor_runtime::telemetry::{self, Options};
+use serde_json::Value;
+
+const FORMAT: &str = "CONDUCTOR_TEST_FORMAT";
+const LOGS: &str = "CONDUCTOR_TEST_LOGS";
+
+#[test]
+fn off_a_terminal_the_console_and_the_files_are_json() {
+    let logs = tempfile::tempdir().unwrap();
+    let output = run("auto", logs.path());
+    let console = lines(&String::from_utf8(output.stderr).unwrap());
+    assert_eq!(console.len(), 1, "the console has its own level: {console:?}");
+    assert_eq!(
+        (&console[0]["level"], &console[0]["message"]),
+        (&"WARN".into(), &"look here\u{1b}[3J".into())
+    );
+    let file = lines(&fs::read_to_string(logs.path().join("tester.log")).unwrap());
+    let messages: Vec<_> = file.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["it began", "look here\u{1b}[3J"], "what is logged just before the end is written");
+    assert_eq!(file[0]["task_id"], "t-1");
+    assert_eq!(file[1]["spans"][0]["attempt"], 2);
+    assert!(file[0]["timestamp"].as_str().unwrap().ends_with('Z'), "{}", file[0]);
+}
+
+#[test]
+fn asked_for_the_console_is_for_people_and_shows_control_sequences() {
+    let logs = tempfile::tempdir().unwrap();
+    let text = String::from_utf8(run("human", logs.path()).stderr).unwrap();
+    assert!(text.contains("WARN") && text.contains("look here") && text.contains("attempt=2"), "{text}");
+    assert!(serde_json::from_str::<Value>(text.trim()).is_err());
+    assert!(!text.contains('\u{1b}') && text.contains("[2J") && text.contains("[3J"), "{text:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let telemetry = options_of(LogFormat::Auto);
+    let error = telemetry::build(&Options::new("tester", &telemetry, Path::new("/proc/self"))).unwrap_err();
+    assert!(error.to_string().contains("/proc/self"), "{error}");
+}
+
+/// Not a test: what the tests above start.
+#[test]
+#[ignore = "the program that the other tests start"]
+fn program() {
+    let (Ok(format), Ok(logs)) = (std::env::var(FORMAT), std::env::var(LOGS)) else { return };
+    let telemetry = options_of(if format == "human" { LogFormat::Human } else { LogFormat::Auto });
+    let options =
+        Options { console_level: Some("warn"), ..Options::new("tester", &telemetry, Path::new(&logs)) };
+    let guard = telemetry::start(&options).unwrap();
+    tracing::info!(task_id = "t-1", "it began");
+    let span = tracing::warn_span!("run", attempt = 2).entered();
+    tracing::warn!(text = %"\u{1b}[2J", "look here\u{1b}[3J");
+    drop(span);
+    tracing::debug!("below the level");
+    drop(guard);
+    std::process::exit(0);
+}
+
+fn options_of(log_format: LogFormat) -> Telemetry {
+    Telemetry { log_level: "info".to_owned(), log_format, log_files: 2, loki_url: None }
+}
+
+fn run(format: &str, logs: &Path) -> Output {
+    let output = Command::new(std::env::current_exe().expect("a test has a path"))
+        .args(["--exact", "program", "--ignored", "--nocapture", "--test-threads=1"])
+        .env(FORMAT, format)
+        .env(LOGS, logs)
+        .output()
+        .expect("a test can start itself");
+    assert!(output.status.success(), "{output:?}");
+    output
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
