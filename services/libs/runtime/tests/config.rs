@@ -289,6 +289,13 @@ fn paths_move_folders_sockets_and_the_file_itself() {
 }
 
 #[test]
+fn the_config_folder_of_a_flag_goes_over_that_of_the_environment() {
+    let machine = Machine::new().env("CONDUCTOR__PATHS__CONFIG", "/from/env");
+    let loaded = machine.flag("paths.config", "/from/flag", "--config-dir").load();
+    assert_eq!(loaded.home.config_file(), PathBuf::from("/from/flag/conductor.yaml"));
+}
+
+#[test]
 fn a_file_that_is_not_yaml_is_named_with_the_line() {
     for text in [
         "agent: {slots: 3",

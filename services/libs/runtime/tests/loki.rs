@@ -5,7 +5,6 @@
 #[path = "loki/receiver.rs"]
 mod receiver;
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use conductor_runtime::config::{LogFormat, Telemetry};
@@ -150,22 +149,6 @@ fn a_loki_that_is_not_there_costs_the_events_alone() {
     with_default(&dispatch, || (0..10).for_each(|_| tracing::info!("lost")));
     drop(guard);
     assert_eq!(dropped.total(), 10);
-}
-
-#[test]
-fn a_value_that_logs_while_it_is_written_does_not_lock_up() {
-    struct Noisy;
-    impl fmt::Debug for Noisy {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            tracing::info!("a log within a log");
-            f.write_str("noisy")
-        }
-    }
-    let receiver = Receiver::start(Answer::Ok);
-    let (dispatch, guard) = loki(&receiver.url(), "info", limits());
-    with_default(&dispatch, || tracing::info!(value = ?Noisy, "outer"));
-    drop(guard);
-    assert!(receiver.entries().iter().any(|entry| entry.line["value"] == "noisy"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The handle by which the parts of a program end together.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -55,7 +56,7 @@ impl Shutdown {
         self.tracker.spawn(async move {
             let result = AssertUnwindSafe(future).catch_unwind().await;
             result.unwrap_or_else(|panic| {
-                entry.panicked();
+                entry.panicked(message_of(&*panic));
                 std::panic::resume_unwind(panic)
             })
         })
@@ -139,6 +140,14 @@ impl Shutdown {
     }
 }
 
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it gave no message")
+}
+
 /// One task in the list, as long as its future lives.
 struct Entry {
     shutdown: Shutdown,
@@ -146,13 +155,13 @@ struct Entry {
 }
 
 impl Entry {
-    fn panicked(&self) {
+    fn panicked(&self, message: &str) {
         let mut tasks = self.shutdown.tasks();
         let name = tasks.running.get(&self.number);
         let task = *name.expect("a task is listed until its entry is dropped");
         tasks.panicked.get_or_insert(task);
         drop(tasks);
-        tracing::error!(task, "a task panicked; the program ends");
+        tracing::error!(task, panic = message, "a task panicked; the program ends");
         self.shutdown.drain();
     }
 }

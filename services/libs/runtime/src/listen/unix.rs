@@ -219,6 +219,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stale_socket_that_another_start_is_taking_over_is_left_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let other = lock(&path).unwrap();
+        assert!(matches!(UnixListener::bind(&path), Err(Error::SocketBusy { holder: None, .. })));
+        drop(other);
+        UnixListener::bind(&path).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_file_in_the_way_is_kept_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");

@@ -135,3 +135,20 @@ impl Drop for Inside {
         INSIDE.set(false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_does_not_enter_twice_and_may_again_after_a_panic() {
+        let mut inner = None;
+        assert!(Inside::once(|| inner = Some(Inside::once(|| unreachable!("entered twice")))));
+        assert_eq!(inner, Some(false));
+        catch_unwind(AssertUnwindSafe(|| Inside::once(|| panic!("a value that cannot be written"))))
+            .unwrap_err();
+        assert!(Inside::once(|| {}));
+    }
+}
