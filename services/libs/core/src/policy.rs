@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::id::Seq;
 use crate::name::Name;
 
 /// The rules that an owner may set.
@@ -35,6 +36,8 @@ pub struct Policy {
     pub max_depth: u32,
     /// How many live subtasks a task may have.
     pub max_subtasks: u32,
+    /// Tasks submitted up to this event are not assigned; for an orchestrator that serves one caller alone.
+    pub assign_after: Seq,
     /// Whether `auto` falls to the mock when no agent offers a coding runner.
     pub auto_mock: bool,
     /// Limits of groups.
@@ -73,6 +76,7 @@ impl Default for Policy {
             max_schedules: 1_000,
             max_depth: 3,
             max_subtasks: 1_000,
+            assign_after: Seq(0),
             auto_mock: false,
             groups: BTreeMap::new(),
             runners: BTreeMap::new(),

@@ -144,7 +144,8 @@ impl Pass {
             let task = view.state.live(**task).expect("a queued task is live");
             servable::full_label(view, task).is_none()
         };
-        let ((queued_at, seq), task) = place.queue.iter().take(LOOK_PAST).find(free)?;
+        let meant = place.queue.iter().filter(|((_, seq), _)| *seq > view.policy.assign_after);
+        let ((queued_at, seq), task) = meant.take(LOOK_PAST).find(free)?;
         let ageing_ms = i64::try_from(view.policy.ageing_ms.max(1)).unwrap_or(i64::MAX);
         let waited_ms = view.now.wall.0.saturating_sub(queued_at.0).max(0);
         let priority = i64::from(place.priority.get());
