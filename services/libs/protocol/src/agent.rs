@@ -54,6 +54,9 @@ pub struct Hello {
     pub credits: u32,
     /// Whether it works in the orchestrator's own workspace folder, so that no output needs to cross the wire.
     pub shares_workspace: bool,
+    /// The furthest log position it was ever told, so that a rolled-back orchestrator learns what it lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<LogPosition>,
 }
 
 /// What an agent can run.

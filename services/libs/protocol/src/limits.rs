@@ -38,5 +38,7 @@ pub const MAX_PAGE: u32 = 500;
 pub const MAX_WAIT_SECONDS: u64 = 60;
 /// The most bytes of output in one frame.
 pub const MAX_OUTPUT_FRAME_BYTES: usize = 64 << 10;
+/// The longest message between agent and orchestrator in bytes: room for one task of the largest size, or many small.
+pub const MAX_AGENT_MESSAGE_BYTES: usize = MAX_MESSAGE_BYTES + (1 << 20);
 /// The most items in one list of an agent's message.
 pub const MAX_AGENT_LIST: usize = 10_000;

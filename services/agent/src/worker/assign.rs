@@ -1,0 +1,198 @@
+//! From an assignment to an attempt.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use conductor_core::FailureReason;
+use conductor_protocol::agent::{After, Assign, End};
+use conductor_protocol::submit::SubmitTask;
+use conductor_protocol::task::FailureView;
+use conductor_protocol::text;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::run::InputFile;
+use crate::runner::{Attempt, Limits, Start, What};
+
+/// Reads an assignment.
+///
+/// # Errors
+/// Gives the end that the attempt comes to when it cannot be run here.
+pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> {
+    let body = SubmitTask::parse(assign.body.get(), "")
+        .map_err(|problem| failed(FailureReason::InvalidRequest, problem.detail))?;
+    let what = what(assign, &body)?;
+    let task_json = task_json(assign, &body);
+    let files = body.files.into_iter().map(input_file).collect::<Result<_, _>>()?;
+    Ok(Attempt {
+        task_id: Uuid::from_u128(assign.task.0),
+        number: assign.attempt,
+        what,
+        task_json,
+        files,
+        env: body.env.into_iter().collect(),
+        start: match assign.after {
+            None | Some(After::Failure) => Start::Fresh,
+            Some(After::Crash | After::Stop | After::Limit) => Start::Resume,
+        },
+        timeout: Duration::from_millis(assign.timeout_ms),
+        limits: limits.clone(),
+    })
+}
+
+fn what(assign: &Assign, body: &SubmitTask) -> Result<What, End> {
+    let invalid = |message: &str| failed(FailureReason::InvalidRequest, message.to_owned());
+    match assign.runner.as_str() {
+        "command" => {
+            let argv = body.command.clone().ok_or_else(|| invalid("the command runner needs a command"))?;
+            Ok(What::Command { argv })
+        }
+        "mock" => {
+            let prompt = body.prompt.clone().ok_or_else(|| invalid("the mock runner needs a prompt"))?;
+            Ok(What::Mock { prompt })
+        }
+        other => {
+            Err(failed(FailureReason::RunnerUnavailable, format!("this agent has no runner named {other}")))
+        }
+    }
+}
+
+fn input_file(file: conductor_protocol::submit::InputFile) -> Result<InputFile, End> {
+    let invalid = |message: String| failed(FailureReason::InvalidRequest, message);
+    let content = match (file.content, file.base64) {
+        (Some(content), None) => content.into_bytes(),
+        (None, Some(base64)) => text::from_base64::<serde_json::Error>(&base64)
+            .map_err(|error| invalid(format!("the input file {}: {error}", file.path)))?,
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(invalid(format!("the input file {} has no content of its own", file.path)));
+        }
+    };
+    Ok(InputFile { path: file.path, content })
+}
+
+/// The end of an attempt that failed before it ran.
+pub(super) fn failed(reason: FailureReason, message: String) -> End {
+    End::Failed(FailureView { reason, message, hint: None })
+}
+
+/// What was asked, as people may read it: contents of files and values of variables are left out.
+#[derive(Serialize)]
+struct TaskJson<'a> {
+    #[serde(with = "text::display")]
+    id: conductor_core::TaskId,
+    runner: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    timeout_seconds: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    requires: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    input_files: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    env: Vec<&'a str>,
+}
+
+fn task_json(assign: &Assign, body: &SubmitTask) -> String {
+    let task = TaskJson {
+        id: assign.task,
+        runner: &assign.runner,
+        name: body.name.as_deref(),
+        prompt: body.prompt.as_deref(),
+        command: body.command.as_deref(),
+        group: body.group.as_deref(),
+        priority: body.priority,
+        timeout_seconds: assign.timeout_ms / 1_000,
+        labels: &body.labels,
+        requires: &body.requires,
+        input_files: body.files.iter().map(|file| file.path.as_str()).collect(),
+        env: body.env.keys().map(String::as_str).collect(),
+    };
+    serde_json::to_string_pretty(&task).expect("the record has string keys alone")
+}
+
+#[cfg(test)]
+mod tests {
+    use conductor_core::{Incarnation, Lease, TaskId};
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn assign(runner: &str, body: &str) -> Assign {
+        Assign {
+            task: TaskId(1),
+            lease: Lease { incarnation: Incarnation(1), number: 1 },
+            attempt: 2,
+            runner: runner.into(),
+            timeout_ms: 5_000,
+            after: None,
+            starts_from: None,
+            body: RawValue::from_string(body.into()).unwrap(),
+        }
+    }
+
+    fn read(runner: &str, body: &str) -> Result<Attempt, End> {
+        attempt(&assign(runner, body), &Limits::default())
+    }
+
+    fn reason(end: End) -> (FailureReason, String) {
+        match end {
+            End::Failed(failure) => (failure.reason, failure.message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_task_becomes_an_attempt_with_its_files_and_variables() {
+        let body = r#"{"command":["sh","-c","x"],"files":[{"path":"a","content":"A"},{"path":"b","base64":"AAE="}],
+            "env":{"K":"secret"}}"#;
+        let attempt = read("command", body).unwrap();
+        assert_eq!(attempt.what, What::Command { argv: vec!["sh".into(), "-c".into(), "x".into()] });
+        assert_eq!((attempt.number, attempt.timeout), (2, Duration::from_secs(5)));
+        assert_eq!(attempt.files[0], InputFile { path: "a".into(), content: b"A".to_vec() });
+        assert_eq!(attempt.files[1].content, [0, 1]);
+        assert_eq!(attempt.env, [("K".to_owned(), "secret".to_owned())]);
+        let json: serde_json::Value = serde_json::from_str(&attempt.task_json).unwrap();
+        assert_eq!(json["env"], serde_json::json!(["K"]));
+        assert!(!attempt.task_json.contains("secret"), "values of variables are left out");
+    }
+
+    #[test]
+    fn work_goes_on_after_a_crash_and_begins_anew_after_a_failure() {
+        for (after, start) in [
+            (None, Start::Fresh),
+            (Some(After::Failure), Start::Fresh),
+            (Some(After::Crash), Start::Resume),
+            (Some(After::Stop), Start::Resume),
+            (Some(After::Limit), Start::Resume),
+        ] {
+            let assign = Assign { after, ..assign("mock", r#"{"prompt":"x"}"#) };
+            assert_eq!(attempt(&assign, &Limits::default()).unwrap().start, start, "{after:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_run_here_fails_with_its_reason() {
+        let (kind, message) = reason(read("claude", r#"{"prompt":"x"}"#).unwrap_err());
+        assert_eq!(kind, FailureReason::RunnerUnavailable);
+        assert!(message.contains("claude"));
+        for (runner, body) in [
+            ("mock", r#"{"command":["x"]}"#),
+            ("command", r#"{"prompt":"x"}"#),
+            ("mock", r#"{"promt":"x"}"#),
+            ("mock", r#"{"prompt":"x","files":[{"path":"a","upload":"u"}]}"#),
+            ("mock", r#"{"prompt":"x","files":[{"path":"a","base64":"!"}]}"#),
+        ] {
+            assert_eq!(reason(read(runner, body).unwrap_err()).0, FailureReason::InvalidRequest, "{body}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What an agent keeps of itself over its restarts, in a folder that one worker at a time may use.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use conductor_core::AgentId;
+use conductor_protocol::agent::LogPosition;
+use conductor_protocol::text;
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+/// Why an agent cannot use its folder.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("another agent named {name} uses {path}{}", holder(*pid))]
+    Locked { name: String, path: PathBuf, pid: Option<u32> },
+    #[error("use {path}")]
+    Use { path: PathBuf, source: io::Error },
+    #[error("{path} is damaged; move it away, and the agent comes back as a new one")]
+    Damaged { path: PathBuf, source: serde_json::Error },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+/// The folder of one agent, locked.
+#[derive(Debug)]
+pub struct Identity {
+    folder: PathBuf,
+    kept: Kept,
+    /// Whether the agent was here before.
+    known: bool,
+    _lock: File,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    version: u32,
+    #[serde(with = "text::display")]
+    agent_id: AgentId,
+    /// The furthest log position the orchestrator told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<LogPosition>,
+}
+
+const VERSION: u32 = 1;
+
+/// What a log position says when it is compared with the furthest one seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// It is as far or further.
+    Ahead,
+    /// The orchestrator has lost what it said before.
+    Behind { seen: u64 },
+    /// It is another log.
+    Other { seen: LogPosition },
+}
+
+impl Identity {
+    /// Locks the folder of the agent named `name` below `agents`, made when it is not there. The id is written only with
+    /// [`Identity::keep`].
+    ///
+    /// # Errors
+    /// When another agent holds it, or it cannot be used.
+    pub fn open(agents: &Path, name: &str) -> Result<Self, Error> {
+        let folder = agents.join(folder_name(name));
+        let used = |source| Error::Use { path: folder.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(used)?;
+        let lock = lock(&folder, name)?;
+        let path = folder.join("agent.json");
+        let kept = match fs::read(&path) {
+            Ok(bytes) => Some(
+                serde_json::from_slice(&bytes)
+                    .map_err(|source| Error::Damaged { path: path.clone(), source })?,
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(Error::Use { path, source }),
+        };
+        let known = kept.is_some();
+        let fresh =
+            || Kept { version: VERSION, agent_id: AgentId(uuid::Uuid::now_v7().as_u128()), seen: None };
+        Ok(Self { folder, kept: kept.unwrap_or_else(fresh), known, _lock: lock })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The id, the same in every life.
+    #[must_use]
+    pub fn agent_id(&self) -> AgentId {
+        self.kept.agent_id
+    }
+
+    /// The furthest log position that was seen.
+    #[must_use]
+    pub fn seen(&self) -> Option<&LogPosition> {
+        self.kept.seen.as_ref()
+    }
+
+    /// Whether the agent was here in an earlier life.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// Writes the id down.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn keep(&mut self) -> Result<(), Error> {
+        let path = self.folder.join("agent.json");
+        write(&self.folder, &path, &self.kept).map_err(|source| Error::Use { path, source })?;
+        self.known = true;
+        Ok(())
+    }
+
+    /// Compares a log position with the furthest one seen, and keeps it when it is further.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn see(&mut self, position: &LogPosition) -> Result<Seen, Error> {
+        let seen = match &self.kept.seen {
+            Some(seen) if seen.id == position.id && seen.seq > position.seq => {
+                return Ok(Seen::Behind { seen: seen.seq });
+            }
+            Some(seen) if seen == position => return Ok(Seen::Ahead),
+            Some(seen) if seen.id != position.id => Seen::Other { seen: seen.clone() },
+            Some(_) | None => Seen::Ahead,
+        };
+        self.kept.seen = Some(position.clone());
+        self.keep()?;
+        Ok(seen)
+    }
+}
+
+/// A name as the name of a folder: what is special in a path is written as `%` and its hexadecimal code.
+fn folder_name(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-@+=".contains(&byte);
+    name.bytes().fold(String::new(), |mut text, byte| {
+        if plain(byte) || (byte == b'.' && !text.is_empty()) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02x}"));
+        }
+        text
+    })
+}
+
+fn lock(folder: &Path, name: &str) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let used = |source| Error::Use { path: path.clone(), source };
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path).map_err(used)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+            return Err(Error::Locked { name: name.to_owned(), path: folder.to_owned(), pid });
+        }
+        Err(error) => return Err(used(error.into())),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(used)?;
+    Ok(file)
+}
+
+fn write(folder: &Path, path: &Path, kept: &Kept) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(&serde_json::to_vec(kept).expect("the record has string keys alone"))?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(id: &str, seq: u64) -> LogPosition {
+        LogPosition { id: id.into(), seq }
+    }
+
+    #[test]
+    fn the_id_stays_and_a_second_agent_of_the_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = Identity::open(folder.path(), "a").unwrap();
+        assert!(!first.is_known());
+        first.keep().unwrap();
+        let id = first.agent_id();
+        let error = Identity::open(folder.path(), "a").unwrap_err().to_string();
+        assert!(error.contains("named a") && error.contains(&std::process::id().to_string()), "{error}");
+        assert_ne!(Identity::open(folder.path(), "b").unwrap().agent_id(), id);
+        drop(first);
+        let again = Identity::open(folder.path(), "a").unwrap();
+        assert!(again.is_known());
+        assert_eq!(again.agent_id(), id);
+    }
+
+    #[test]
+    fn an_orchestrator_that_comes_back_behind_is_noticed_even_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut identity = Identity::open(folder.path(), "a").unwrap();
+        assert_eq!(identity.see(&position("x", 7)).unwrap(), Seen::Ahead);
+        assert_eq!(identity.see(&position("x", 9)).unwrap(), Seen::Ahead);
+        drop(identity);
+        let mut identity = Identity::open(folder.path(), "a").unwrap();
+        assert_eq!(identity.see(&position("x", 8)).unwrap(), Seen::Behind { seen: 9 });
+        assert_eq!(identity.seen(), Some(&position("x", 9)));
+        assert_eq!(identity.see(&position("y", 1)).unwrap(), Seen::Other { seen: position("x", 9) });
+        assert_eq!(identity.seen(), Some(&position("y", 1)));
+    }
+
+    #[test]
+    fn a_name_never_leaves_the_folder() {
+        for (name, folder) in
+            [("gpu/a:1", "gpu%2fa%3a1"), ("..", "%2e."), (".hidden", "%2ehidden"), ("a.b", "a.b")]
+        {
+            assert_eq!(folder_name(name), folder);
+        }
+    }
+
+    #[test]
+    fn a_damaged_identity_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        Identity::open(folder.path(), "a").unwrap().keep().unwrap();
+        fs::write(folder.path().join("a/agent.json"), "{").unwrap();
+        let error = Identity::open(folder.path(), "a").unwrap_err().to_string();
+        assert!(error.contains("agent.json"), "{error}");
+    }
+}

@@ -1,0 +1,238 @@
+//! What the worker has to say, gathered until the session can take it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use conductor_core::Lease;
+use conductor_protocol::agent::{Asked, Finished, FromAgent, OutputLength, Started};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
+
+use super::runs::Runs;
+use super::state::Worker;
+
+/// How many results may wait for their acknowledgement before no further tasks are asked for.
+const MAX_UNACKNOWLEDGED: usize = 1_000;
+/// How many results go in one message, and about how many bytes of them.
+const MAX_FINISHED: usize = 1_000;
+const MAX_FINISHED_BYTES: usize = 1 << 20;
+/// How often it is told how long the outputs are.
+pub(super) const OUTPUT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The way to the orchestrator.
+#[derive(Debug)]
+pub(super) struct Link {
+    outgoing: Option<mpsc::Sender<FromAgent>>,
+    /// How many tasks the orchestrator may still send.
+    granted: u32,
+    /// Since when there is no session.
+    absent_since: Option<Instant>,
+}
+
+impl Link {
+    pub fn new(now: Instant) -> Self {
+        Self { outgoing: None, granted: 0, absent_since: Some(now) }
+    }
+
+    pub fn open(&mut self, credits: u32) {
+        self.outgoing = None;
+        self.granted = credits;
+    }
+
+    pub fn welcomed(&mut self, outgoing: mpsc::Sender<FromAgent>) {
+        self.outgoing = Some(outgoing);
+        self.absent_since = None;
+    }
+
+    pub fn lost(&mut self, now: Instant) {
+        self.outgoing = None;
+        self.absent_since.get_or_insert(now);
+    }
+
+    pub fn hang_up(&mut self) {
+        self.outgoing = None;
+    }
+
+    pub fn assigned(&mut self) {
+        self.granted = self.granted.saturating_sub(1);
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.outgoing.is_some()
+    }
+
+    pub fn absent_since(&self) -> Option<Instant> {
+        self.absent_since
+    }
+}
+
+/// What there is to say on this connection.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    started: Vec<Started>,
+    finished: VecDeque<Lease>,
+    asked: Vec<Asked>,
+    output: BTreeMap<Lease, u64>,
+    draining: bool,
+    /// When outputs are looked at next.
+    next_look: Option<Instant>,
+}
+
+impl Messages {
+    /// Begins with all that the orchestrator may have missed: saying it twice is harmless.
+    pub fn begin(&mut self, runs: &Runs, finished: impl Iterator<Item = Lease>, draining: bool) {
+        *self = Self {
+            started: runs.started(),
+            finished: finished.collect(),
+            asked: runs.asked(),
+            draining,
+            ..Self::default()
+        };
+    }
+
+    pub fn started(&mut self, lease: Lease) {
+        self.started.push(Started { lease });
+    }
+
+    pub fn finished(&mut self, lease: Lease) {
+        self.finished.push_back(lease);
+    }
+
+    pub fn asked(&mut self, asked: Option<Asked>) {
+        self.asked.extend(asked);
+    }
+
+    pub fn output(&mut self, lengths: impl IntoIterator<Item = OutputLength>) {
+        self.output.extend(lengths.into_iter().map(|length| (length.lease, length.bytes)));
+    }
+
+    pub fn draining(&mut self) {
+        self.draining = true;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.started.is_empty()
+            && self.finished.is_empty()
+            && self.asked.is_empty()
+            && self.output.is_empty()
+            && !self.draining
+    }
+}
+
+impl Worker {
+    /// How many tasks the agent can take now.
+    pub(super) fn room(&self) -> u32 {
+        let full = self.unacknowledged.len() >= MAX_UNACKNOWLEDGED;
+        if self.ending.is_draining() || self.held_back || full {
+            return 0;
+        }
+        u32::try_from(self.runs.free()).unwrap_or(u32::MAX)
+    }
+
+    fn credits(&self) -> u32 {
+        self.room().saturating_sub(self.link.granted)
+    }
+
+    fn has_to_speak(&self) -> bool {
+        self.link.is_open() && (!self.messages.is_empty() || self.credits() > 0)
+    }
+
+    /// Says what there is to say, as far as the session takes it.
+    pub fn speak(&mut self) {
+        while self.has_to_speak() {
+            let Some(outgoing) = &self.link.outgoing else { return };
+            let permit = match outgoing.clone().try_reserve_owned() {
+                Ok(permit) => permit,
+                Err(TrySendError::Full(_)) => return,
+                Err(TrySendError::Closed(_)) => {
+                    // The session is about to tell that the connection is lost.
+                    self.link.hang_up();
+                    return;
+                }
+            };
+            permit.send(self.message());
+        }
+    }
+
+    /// Waits until the session takes another message, if there is one for it.
+    pub async fn room_to_speak(&self) {
+        match &self.link.outgoing {
+            // Whether there is room now or the channel is closed, the loop finds out by trying.
+            Some(outgoing) if self.has_to_speak() => drop(outgoing.reserve().await),
+            Some(_) | None => std::future::pending().await,
+        }
+    }
+
+    fn message(&mut self) -> FromAgent {
+        let credits = self.credits();
+        self.link.granted += credits;
+        let finished = self.finished_for_message();
+        let messages = &mut self.messages;
+        FromAgent {
+            credits,
+            started: std::mem::take(&mut messages.started),
+            finished,
+            asked: std::mem::take(&mut messages.asked),
+            output: std::mem::take(&mut messages.output)
+                .into_iter()
+                .map(|(lease, bytes)| OutputLength { lease, bytes })
+                .collect(),
+            draining: std::mem::take(&mut messages.draining),
+        }
+    }
+
+    fn finished_for_message(&mut self) -> Vec<Finished> {
+        let (mut list, mut bytes) = (Vec::new(), 0);
+        while list.len() < MAX_FINISHED
+            && bytes < MAX_FINISHED_BYTES
+            && let Some(lease) = self.messages.finished.pop_front()
+        {
+            // One that was acknowledged meanwhile needs no word.
+            if let Some(entry) = self.unacknowledged.get(&lease) {
+                bytes += weight(entry);
+                list.push(Finished::clone(entry));
+            }
+        }
+        list
+    }
+
+    /// When the lengths of the outputs are to be told next.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let watched = self.link.is_open() && self.shares_workspace && self.runs.any_running();
+        watched.then(|| self.messages.next_look.unwrap_or_else(Instant::now))
+    }
+
+    pub(super) fn look_at_output(&mut self, now: Instant) {
+        if self.next_look().is_some_and(|at| at <= now) {
+            self.messages.next_look = Some(now + OUTPUT_PAUSE);
+            let grown = self.runs.grown();
+            self.messages.output(grown);
+        }
+    }
+
+    /// Finds out whether the orchestrator's workspace is this one. If not, the agent says so by coming anew.
+    pub(super) fn check_workspace(&mut self, theirs: &str) {
+        if self.shares_workspace && !is_same_folder(&self.settings.workspace, Path::new(theirs)) {
+            let ours = self.settings.workspace.display();
+            tracing::warn!(%ours, theirs, "this agent has a workspace of its own; its output goes over the wire");
+            self.shares_workspace = false;
+            self.link.hang_up();
+        }
+    }
+}
+
+fn is_same_folder(ours: &Path, theirs: &Path) -> bool {
+    let inode = |path: &Path| std::fs::metadata(path).map(|folder| (folder.dev(), folder.ino())).ok();
+    ours == theirs || inode(ours).is_some_and(|ours| inode(theirs) == Some(ours))
+}
+
+/// About how long a result is as JSON.
+fn weight(finished: &Finished) -> usize {
+    let result = finished.result.as_ref();
+    let summary = result.and_then(|result| result.summary.as_ref()).map_or(0, String::len);
+    let files = result.map_or(0, |result| result.files.iter().map(|file| file.path.len() + 128).sum());
+    512 + summary + files
+}

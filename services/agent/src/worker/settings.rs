@@ -1,0 +1,52 @@
+//! What a worker needs to know.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use conductor_protocol::agent::RunnerView;
+
+use crate::process::KeeperProgram;
+use crate::runner::Limits;
+use crate::session::Target;
+
+/// What a worker needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Unique among live agents.
+    pub name: String,
+    /// Where it runs, for people.
+    pub host: String,
+    /// How many tasks it runs at once.
+    pub slots: u32,
+    /// Labels that tasks may require.
+    pub labels: Vec<String>,
+    /// What it can run.
+    pub runners: Vec<RunnerView>,
+    /// Where the run folders are.
+    pub workspace: PathBuf,
+    /// Where agents keep their state; each has a folder of its own below.
+    pub agents: PathBuf,
+    /// Where the orchestrator is.
+    pub target: Target,
+    /// How much a run may produce.
+    pub limits: Limits,
+    /// How long runs go on without an orchestrator.
+    pub orphan_grace: Duration,
+    /// How long a drain waits for runs before it ends them.
+    pub drain: Duration,
+    /// How this program is started as a keeper.
+    pub keeper: KeeperProgram,
+    /// The environment from which children get what is on the allow-list.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Settings {
+    /// The runners of this release: both are in the agent itself.
+    #[must_use]
+    pub fn built_in_runners() -> Vec<RunnerView> {
+        ["command", "mock"]
+            .map(|name| RunnerView { name: name.into(), version: None, ready: true, missing: None })
+            .into()
+    }
+}

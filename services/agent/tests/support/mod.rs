@@ -1,0 +1,150 @@
+//! A scripted orchestrator: a test says what it answers and sees what it is told.
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use conductor_core::{Incarnation, Lease, TaskId};
+use conductor_protocol::agent::{
+    Answer, Assign, Finished, FromAgent, Hello, LogPosition, Opening, ToAgent, Welcome,
+};
+use conductor_runtime::credentials::StartKey;
+use conductor_runtime::listen::UnixListener;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::value::RawValue;
+use tokio::net::UnixStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Long enough for a machine under load; no test waits for it to pass.
+const SOON: Duration = Duration::from_secs(20);
+
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, future).await.expect("it does not happen")
+}
+
+pub struct Orchestrator {
+    listener: UnixListener,
+    key: StartKey,
+}
+
+impl Orchestrator {
+    /// Listens at `run/agent.sock` below `home`, with a key of its own.
+    pub fn start(home: &Path) -> Self {
+        let listener = UnixListener::bind(&home.join("run/agent.sock")).unwrap();
+        let key = StartKey::create(&home.join("run/agent.key")).unwrap();
+        Self { listener, key }
+    }
+
+    /// Takes the next connection and its hello.
+    pub async fn accept(&self) -> (Connection, Hello) {
+        soon(async {
+            let stream = self.listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let opening = socket.next().await.unwrap().unwrap();
+            let Opening::Hello(hello) = serde_json::from_str(opening.to_text().unwrap()).unwrap() else {
+                panic!("an opening that is no hello: {opening}");
+            };
+            assert!(self.key.matches(&hello.key), "the key of another start");
+            (Connection { socket }, *hello)
+        })
+        .await
+    }
+
+    /// Takes the next connection and lets it in.
+    pub async fn welcome(&self, home: &Path) -> (Connection, Hello) {
+        let (mut connection, hello) = self.accept().await;
+        connection.answer(Answer::Welcome(welcome(home))).await;
+        (connection, hello)
+    }
+}
+
+/// What an orchestrator of the same home answers.
+pub fn welcome(home: &Path) -> Welcome {
+    Welcome {
+        version: "0.0.0".into(),
+        heartbeat_seconds: 30,
+        lease_seconds: 120,
+        stale: Vec::new(),
+        draining: false,
+        workspace: home.join("workspace").to_str().unwrap().to_owned(),
+        log: LogPosition { id: "log".into(), seq: 1 },
+    }
+}
+
+pub struct Connection {
+    socket: WebSocketStream<UnixStream>,
+}
+
+impl Connection {
+    pub async fn answer(&mut self, answer: Answer) {
+        self.socket.send(Message::text(serde_json::to_string(&answer).unwrap())).await.unwrap();
+    }
+
+    pub async fn say(&mut self, said: ToAgent) {
+        self.socket.send(Message::text(serde_json::to_string(&said).unwrap())).await.unwrap();
+    }
+
+    /// The next message; none when the agent hung up.
+    pub async fn hear(&mut self) -> Option<FromAgent> {
+        soon(async {
+            loop {
+                match self.socket.next().await? {
+                    Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+                    Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                    Ok(Message::Close(_)) | Err(_) => return None,
+                    Ok(other) => panic!("{other:?}"),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Hears until something is finished.
+    pub async fn finished(&mut self) -> Finished {
+        loop {
+            let mut message = self.hear().await.expect("the agent hung up");
+            assert!(message.finished.len() <= 1, "one at a time is expected here");
+            if let Some(finished) = message.finished.pop() {
+                return finished;
+            }
+        }
+    }
+
+    pub async fn assign(&mut self, assign: Assign) {
+        self.say(ToAgent { assign: vec![assign], ..ToAgent::default() }).await;
+    }
+
+    pub async fn acknowledge(&mut self, lease: Lease) {
+        self.say(ToAgent { acknowledged: vec![lease], ..ToAgent::default() }).await;
+    }
+
+    /// Waits until the agent has run a task, so that it has surely taken all that was said before.
+    pub async fn works(&mut self, number: u64) {
+        self.assign(mock(number, "print it works")).await;
+        assert_eq!(self.finished().await.lease, lease(number));
+        self.acknowledge(lease(number)).await;
+    }
+}
+
+pub fn lease(number: u64) -> Lease {
+    Lease { incarnation: Incarnation(9), number }
+}
+
+/// A mock task, whose number names both the task and its lease.
+pub fn mock(number: u64, prompt: &str) -> Assign {
+    task(number, "mock", &serde_json::json!({ "prompt": prompt }))
+}
+
+pub fn task(number: u64, runner: &str, body: &serde_json::Value) -> Assign {
+    Assign {
+        task: TaskId(u128::from(number)),
+        lease: lease(number),
+        attempt: 1,
+        runner: runner.into(),
+        timeout_ms: 600_000,
+        after: None,
+        starts_from: None,
+        body: RawValue::from_string(body.to_string()).unwrap(),
+    }
+}
