@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The orchestrator: the engine with its event log and history, and the listeners for agents and clients.
+//!
+//! [`start`] brings all of it up; it runs until its [`Shutdown`] drains, and [`Running::finish`] then closes the files.
+
+mod accept;
+mod agents;
+mod compactor;
+mod config;
+mod control;
+mod cron;
+pub mod engine;
+mod follower;
+mod gate;
+mod hub;
+mod null;
+mod program;
+mod refusal;
+mod retention;
+mod run_files;
+mod schedules;
+mod socket;
+mod start;
+mod submit;
+mod view;
+
+pub use compactor::LoadError;
+pub use config::{Config, Error as ConfigError};
+pub use program::run as run_program;
+pub use start::{Running, StartError, start};
+pub use submit::Defaults;
+
+use conductor_store::log::LogId;
+
+/// A log's name as text.
+pub(crate) fn log_id_text(id: LogId) -> String {
+    format!("{:032x}", id.0)
+}

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 mod check;
 
-pub use check::{check, refuse_unavailable};
+pub use check::{check, check_path, refuse_unavailable};
 
 /// A task to submit. The body of `POST /v1/tasks`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -1,0 +1,124 @@
+//! What an orchestrator is told at its start.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use conductor_core::{GroupLimits, Name, NameError, Policy, Priority};
+use conductor_runtime::config;
+use conductor_runtime::paths::Home;
+
+use crate::submit::Defaults;
+
+/// Bytes set aside on the state volume for when it is full.
+const RESERVE_BYTES: u64 = 32 << 20;
+
+/// What an orchestrator is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where things are.
+    pub home: Home,
+    /// The machine's rules.
+    pub policy: Policy,
+    /// What tasks get where they say nothing.
+    pub defaults: Defaults,
+    /// How often agents send a heartbeat.
+    pub heartbeat: Duration,
+    /// How long a lease lives without one.
+    pub lease: Duration,
+    /// With less free on the state volume, submits are refused.
+    pub free_floor_bytes: u64,
+    /// Set aside on the state volume.
+    pub reserve_bytes: u64,
+    /// How long work folders stay; none is for ever.
+    pub keep_work: Option<Duration>,
+    /// How long records and run folders stay; none is for ever.
+    pub keep_runs: Option<Duration>,
+    /// Whether it was started by `run` for what is submitted through it; older tasks wait.
+    pub embedded: bool,
+}
+
+/// A name in the configuration cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {text:?} cannot be a name")]
+pub struct Error {
+    key: &'static str,
+    text: String,
+    source: NameError,
+}
+
+impl Config {
+    /// Takes what concerns an orchestrator from the whole configuration.
+    ///
+    /// # Errors
+    /// When a name in it cannot be one.
+    pub fn new(config: &config::Config, home: Home) -> Result<Self, Error> {
+        let tasks = &config.tasks;
+        let runners = ["auto", "mock", "command"].map(|runner| name("tasks.default_runner", runner));
+        let runners = runners.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            policy: policy(config)?,
+            defaults: Defaults {
+                runner: name("tasks.default_runner", &tasks.default_runner)?,
+                group: name("group", "default")?,
+                task_type: name("type", "generic")?,
+                priority: Priority::new(tasks.default_priority).unwrap_or_default(),
+                timeout_ms: millis(tasks.default_timeout),
+                queue_timeout_ms: tasks.queue_timeout.map(millis),
+                backoff_ms: millis(tasks.default_backoff),
+                runners,
+            },
+            heartbeat: config.orchestrator.heartbeat,
+            lease: config.orchestrator.lease,
+            free_floor_bytes: config.retention.free_floor_bytes,
+            reserve_bytes: RESERVE_BYTES,
+            keep_work: config.retention.work,
+            keep_runs: config.retention.runs,
+            embedded: false,
+            home,
+        })
+    }
+
+    /// The state folder.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.home.state.clone()
+    }
+}
+
+fn policy(config: &config::Config) -> Result<Policy, Error> {
+    let most = |count: Option<u64>| count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let mut policy = Policy {
+        lease_ms: millis(config.orchestrator.lease),
+        ageing_ms: millis(config.tasks.ageing).max(1),
+        crash_limit: u16::try_from(config.tasks.crash_limit).unwrap_or(u16::MAX),
+        max_queued: config.tasks.max_queued,
+        idempotency_ms: millis(config.tasks.idempotency),
+        waiting_timeout_ms: config.tasks.waiting_timeout.map_or(u64::MAX / 4, millis),
+        auto_mock: true,
+        ..Policy::default()
+    };
+    for (group, limits) in &config.groups {
+        let limits = GroupLimits { max_running: most(limits.max_running), max_queued: limits.max_queued };
+        policy.groups.insert(name("groups", group)?, limits);
+    }
+    for (runner, limits) in &config.runners {
+        if let Some(most) = most(limits.max_running) {
+            policy.runners.insert(name("runners", runner)?, most);
+        }
+    }
+    for (label, limits) in &config.labels {
+        let (key, value) = label.split_once(':').unwrap_or((label, ""));
+        if let Some(most) = most(limits.max_running) {
+            policy.labels.insert((name("labels", key)?, name("labels", value)?), most);
+        }
+    }
+    Ok(policy)
+}
+
+fn name(key: &'static str, text: &str) -> Result<Name, Error> {
+    Name::new(text).map_err(|source| Error { key, text: text.to_owned(), source })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

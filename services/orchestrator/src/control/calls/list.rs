@@ -1,0 +1,180 @@
+//! Lists, statistics and the audit, from History.
+
+use conductor_core::{Name, Wall};
+use conductor_protocol::control::{
+    AuditCall, AuditEntry, AuditPage, Filter, ListRequest, Page, Sort, StatsView,
+};
+use conductor_protocol::task::State;
+use conductor_protocol::{Code, Problem, limits};
+use conductor_store::history::{self, AuditQuery, Cursor, Query, StatsQuery};
+
+use super::super::Context;
+use crate::view;
+
+/// A page of tasks when the caller names no size.
+const DEFAULT_PAGE: u32 = 50;
+
+/// A page of tasks.
+pub(super) async fn list(context: &Context, call: ListRequest) -> Result<Page, Problem> {
+    let query = query(&call)?;
+    let seq = context.engine.look(|machine, _| machine.state().seq()).await?;
+    context.follower.reach(seq).await;
+    let page = context.follower.read(move |history| history.list(&query)).await?;
+    let items = page.tasks.iter().filter_map(|record| view::task_view(Some(record), None, None)).collect();
+    Ok(Page { items, next_cursor: page.next.map(|cursor| cursor.0), as_of_seq: page.as_of.0 })
+}
+
+/// What a request asks of History.
+pub(super) fn query(call: &ListRequest) -> Result<Query, Problem> {
+    let limit = call.limit.unwrap_or(DEFAULT_PAGE);
+    if limit == 0 || limit > limits::MAX_PAGE {
+        return Err(Problem::at("/limit", format!("from 1 to {}", limits::MAX_PAGE)));
+    }
+    let mut query = filter(&call.filter)?;
+    query.sort = match call.sort {
+        Sort::Created => history::Sort::Newest,
+        Sort::Oldest => history::Sort::Oldest,
+        Sort::Cost => history::Sort::Cost,
+    };
+    query.limit = limit as usize;
+    query.cursor = call.cursor.clone().map(Cursor);
+    Ok(query)
+}
+
+/// What a filter asks of History.
+pub(super) fn filter(filter: &Filter) -> Result<Query, Problem> {
+    let name = |field: &str, text: &Option<String>| -> Result<Option<Name>, Problem> {
+        text.as_deref()
+            .map(|text| Name::new(text).map_err(|error| Problem::at(format!("/{field}"), error.to_string())))
+            .transpose()
+    };
+    let instant = |field: &str, text: &Option<String>| -> Result<Option<Wall>, Problem> {
+        text.as_deref()
+            .map(|text| {
+                conductor_protocol::text::parse_rfc3339(text)
+                    .map_err(|error| Problem::at(format!("/{field}"), error))
+            })
+            .transpose()
+    };
+    let mut labels = Vec::with_capacity(filter.label.len());
+    for label in &filter.label {
+        let (key, value) = label
+            .split_once(':')
+            .ok_or_else(|| Problem::at("/label", format!("{label:?} is not of the form key:value")))?;
+        match (Name::new(key), Name::new(value)) {
+            (Ok(key), Ok(value)) => labels.push((key, value)),
+            (Err(error), _) | (_, Err(error)) => return Err(Problem::at("/label", error.to_string())),
+        }
+    }
+    let failure = filter
+        .failure
+        .as_deref()
+        .map(|text| {
+            conductor_protocol::task::parse_reason(text)
+                .ok_or_else(|| Problem::at("/failure", format!("{text:?} is not a failure reason")))
+        })
+        .transpose()?;
+    let min_cost = filter.min_cost.map(|usd| {
+        if usd.is_finite() && (0.0..1e9).contains(&usd) {
+            Ok((usd * 1e6).round() as u64)
+        } else {
+            Err(Problem::at("/min_cost", "not an amount of money"))
+        }
+    });
+    Ok(Query {
+        states: filter.state.iter().map(|state| stored_state(*state)).collect(),
+        groups: name("group", &filter.group)?.into_iter().collect(),
+        runner: name("runner", &filter.runner)?,
+        labels,
+        name: filter.name.clone(),
+        task_type: name("type", &filter.task_type)?,
+        created_by: name("created_by", &filter.created_by)?,
+        failure,
+        text: filter.q.clone(),
+        after: instant("after", &filter.after)?,
+        before: instant("before", &filter.before)?,
+        min_cost_usd_micros: min_cost.transpose()?,
+        ..Query::default()
+    })
+}
+
+fn stored_state(state: State) -> history::State {
+    match state {
+        State::Blocked => history::State::Blocked,
+        State::Scheduled => history::State::Scheduled,
+        State::Queued => history::State::Queued,
+        State::Running => history::State::Running,
+        State::Waiting => history::State::Waiting,
+        State::Succeeded => history::State::Succeeded,
+        State::Failed => history::State::Failed,
+        State::Cancelled => history::State::Cancelled,
+    }
+}
+
+fn shown_state(state: history::State) -> Option<State> {
+    State::ALL.into_iter().find(|shown| stored_state(*shown) == state)
+}
+
+/// Numbers over time.
+pub(super) async fn stats(context: &Context) -> Result<StatsView, Problem> {
+    const HOUR_MS: i64 = 3_600_000;
+    let (seq, now) = context.engine.look(|machine, now| (machine.state().seq(), now.wall)).await?;
+    context.follower.reach(seq).await;
+    let since = Wall(now.0 - 24 * HOUR_MS);
+    let query = StatsQuery { since: Some(since), ..StatsQuery::default() };
+    let stats = context.follower.read(move |history| history.stats(&query)).await?;
+    let sum = |of: fn(&history::Hour) -> u64| stats.hours.iter().map(of).sum::<u64>();
+    let finished = sum(|hour| hour.succeeded + hour.failed + hour.cancelled);
+    let started = sum(|hour| hour.started);
+    let last_hour = stats.hours.iter().filter(|hour| hour.from.0 + HOUR_MS > now.0 - HOUR_MS);
+    let mean = |total_ms: u64, count: u64| (count > 0).then(|| total_ms as f64 / count as f64 / 1_000.0);
+    Ok(StatsView {
+        by_state: stats
+            .states
+            .iter()
+            .filter_map(|(state, count)| Some((shown_state(*state)?, *count)))
+            .collect(),
+        finished_last_hour: last_hour.map(|hour| hour.succeeded + hour.failed + hour.cancelled).sum(),
+        finished_last_day: finished,
+        failed_last_day: sum(|hour| hour.failed),
+        mean_wait_seconds: mean(sum(|hour| hour.wait_ms), started),
+        mean_run_seconds: mean(sum(|hour| hour.run_ms), finished),
+        tokens_last_day: sum(|hour| hour.tokens),
+        cost_usd_last_day: sum(|hour| hour.cost_usd_micros) as f64 / 1e6,
+    })
+}
+
+/// Who did what.
+pub(super) async fn audit(context: &Context, call: AuditCall) -> Result<AuditPage, Problem> {
+    let limit = call.limit.unwrap_or(DEFAULT_PAGE);
+    if limit == 0 || limit > limits::MAX_PAGE {
+        return Err(Problem::new(Code::InvalidRequest, format!("limit: from 1 to {}", limits::MAX_PAGE)));
+    }
+    let seq = context.engine.look(|machine, _| machine.state().seq()).await?;
+    context.follower.reach(seq).await;
+    let query = AuditQuery {
+        limit: limit as usize,
+        older_than: call.before.map(conductor_core::Seq),
+        ..AuditQuery::default()
+    };
+    let page = context.follower.read(move |history| history.audit(&query)).await?;
+    let items = page.records.into_iter().map(|record| {
+        let tasks: Vec<String> = record.tasks.iter().map(ToString::to_string).collect();
+        let subject = match (&record.detail, tasks.is_empty()) {
+            (Some(detail), true) => detail.to_string(),
+            (Some(detail), false) => format!("{} {detail}", tasks.join(" ")),
+            (None, _) => tasks.join(" "),
+        };
+        AuditEntry {
+            seq: record.seq.0,
+            at: record.at,
+            action: record.action.to_string(),
+            subject,
+            by: record.actor.name.to_string(),
+            role: view::role_text(record.actor.role).to_owned(),
+            via: record.actor.via.to_string(),
+            address: record.actor.address.as_deref().map(ToOwned::to_owned),
+        }
+    });
+    Ok(AuditPage { items: items.collect() })
+}

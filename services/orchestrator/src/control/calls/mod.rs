@@ -1,0 +1,63 @@
+//! What can be asked, one function a call.
+
+mod change;
+mod list;
+mod read;
+mod schedule;
+mod stream;
+mod submit;
+
+use std::sync::Arc;
+
+use conductor_core::Actor;
+use conductor_protocol::Problem;
+use conductor_protocol::control::{Call, Done};
+use serde_json::value::RawValue;
+
+use super::Context;
+use super::session::{Items, raw};
+
+pub(super) use read::status;
+
+/// Answers a request.
+pub(super) async fn answer(
+    context: &Context,
+    actor: Arc<Actor>,
+    call: Call,
+    items: Items,
+) -> Result<Box<RawValue>, Problem> {
+    let done = |()| raw(&Done {});
+    match call {
+        Call::Submit(call) => Ok(raw(&submit::submit(context, actor, call).await?)),
+        Call::Retry(call) => Ok(raw(&submit::retry(context, actor, call.id).await?)),
+        Call::Message(call) => Ok(raw(&submit::message(context, actor, call).await?)),
+        Call::Get(call) => Ok(raw(&read::get(context, call.id).await?)),
+        Call::Wait(call) => Ok(raw(&read::wait(context, call).await?)),
+        Call::List(call) => Ok(raw(&list::list(context, *call).await?)),
+        Call::Questions => Ok(raw(&read::questions(context).await?)),
+        Call::Agents => Ok(raw(&read::agents(context).await?)),
+        Call::Queue => Ok(raw(&read::queue(context).await?)),
+        Call::Stats => Ok(raw(&list::stats(context).await?)),
+        Call::Status => Ok(raw(&read::status(context).await?)),
+        Call::Audit(call) => Ok(raw(&list::audit(context, call).await?)),
+        Call::Cancel(call) => Ok(raw(&change::cancel(context, actor, call).await?)),
+        Call::CancelMatching(filter) => Ok(raw(&change::cancel_matching(context, actor, *filter).await?)),
+        Call::Answer(call) => change::answer(context, actor, call).await.map(done),
+        Call::Delete(call) => change::delete(context, actor, call.id).await.map(done),
+        Call::DrainAgent(call) => change::drain_agent(context, actor, call).await.map(done),
+        Call::RevokeAgent(call) => change::revoke_agent(context, actor, call).await.map(done),
+        Call::Pause(call) => change::pause(context, actor, call.paused).await.map(done),
+        Call::Gc(call) => Ok(raw(&change::gc(context, call).await?)),
+        Call::AddSchedule(call) => Ok(raw(&schedule::add(context, actor, *call).await?)),
+        Call::Schedules => Ok(raw(&schedule::list(context).await?)),
+        Call::RemoveSchedule(call) => schedule::remove(context, actor, call.id).await.map(done),
+        Call::Events(call) => stream::events(context, call, items).await.map(done),
+        Call::Output(call) => Ok(raw(&stream::output(context, call, items).await?)),
+        Call::RunEvents(call) => stream::run_events(context, call, items).await.map(done),
+        Call::Diff(call) => Ok(raw(&stream::diff(context, call, items).await?)),
+        Call::Files(call) => Ok(raw(&read::files(context, call.id).await?)),
+        Call::File(call) => Ok(raw(&stream::file(context, call, items).await?)),
+        // The session ends streams itself.
+        Call::Stop(_) => Ok(raw(&Done {})),
+    }
+}

@@ -1,0 +1,298 @@
+//! Streams: state changes, output as it grows, files.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
+
+use conductor_core::{Seq, StageImage, TaskId};
+use conductor_protocol::control::{Events, FileCall, Output, OutputEnd};
+use conductor_protocol::limits::MAX_OUTPUT_FRAME_BYTES;
+use conductor_protocol::{Code, Problem};
+use conductor_store::log::Read;
+use serde_json::value::RawValue;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::super::Context;
+use super::super::session::Items;
+use super::read;
+use crate::run_files::RunFiles;
+use crate::view;
+
+/// Events read from the log together.
+const READ_EVENTS: usize = 2_000;
+/// A follower looks at the file by itself this often, should a notice be lost.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The longest line of a run's events that is passed on.
+const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// State changes after a number, and on: none is missed and none comes twice.
+pub(super) async fn events(context: &Context, call: Events, items: Items) -> Result<(), Problem> {
+    let mut published = context.engine.subscribe();
+    let mut seq = match call.since {
+        Some(since) => Seq(since),
+        None => *context.engine.durable().borrow(),
+    };
+    loop {
+        seq = send_kept(context, seq, &items).await?;
+        if !call.follow {
+            return Ok(());
+        }
+        loop {
+            match published.recv().await {
+                Ok(batch) if batch.batch.last_seq() <= seq => {}
+                // Something lies between what was sent and this batch: the log has it.
+                Ok(batch) if batch.first > seq.next() => break,
+                Ok(batch) => {
+                    let known = usize::try_from(seq.0 + 1 - batch.first.0).unwrap_or(usize::MAX);
+                    let new = batch.batch.events.get(known..).unwrap_or_default();
+                    for event in view::event_views(seq.next(), new) {
+                        items.item(&event).await?;
+                    }
+                    seq = batch.batch.last_seq();
+                }
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Sends what the log keeps after a number; answers the last number sent.
+async fn send_kept(context: &Context, mut seq: Seq, items: &Items) -> Result<Seq, Problem> {
+    loop {
+        let log = context.log.clone();
+        let read = tokio::task::spawn_blocking(move || log.read_after(seq, READ_EVENTS)).await;
+        let stretch = match read {
+            Ok(Ok(Read::Events(stretch))) => stretch,
+            Ok(Ok(Read::Trimmed { first })) => {
+                let detail =
+                    format!("events up to {} are not kept any more; the first kept is {first}", first.0 - 1);
+                return Err(Problem::new(Code::Gone, detail));
+            }
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "failed to read the event log");
+                return Err(Problem::new(Code::Internal, "the event log cannot be read"));
+            }
+            Err(_) => return Err(Problem::new(Code::Internal, "the event log cannot be read")),
+        };
+        if stretch.events.is_empty() {
+            return Ok(seq);
+        }
+        for event in view::event_views(stretch.first, &stretch.events) {
+            items.item(&event).await?;
+        }
+        seq = stretch.last();
+    }
+}
+
+/// Where an attempt stands, as far as its output goes.
+enum Attempt {
+    /// It may still write.
+    Running(u32),
+    /// It writes no more.
+    Over(u32),
+    /// There is none yet.
+    NotYet,
+}
+
+/// The attempt that is asked for, or the latest.
+async fn attempt(context: &Context, task: TaskId, asked: Option<u32>) -> Result<Attempt, Problem> {
+    let live = context
+        .engine
+        .look(move |machine, _| {
+            let image = machine.state().task(task)?;
+            let running = matches!(image.stage, StageImage::Running(_));
+            Some((image.attempt, running))
+        })
+        .await?;
+    let (latest, running) = match live {
+        Some(known) => known,
+        None => (read::get(context, task).await?.attempt, false),
+    };
+    match asked {
+        Some(0) => Err(Problem::at("/attempt", "attempts count from 1")),
+        Some(number) if number < latest => Ok(Attempt::Over(number)),
+        Some(number) if number > latest && live.is_none() => {
+            Err(Problem::new(Code::NotFound, format!("task {task} had {latest} attempts")))
+        }
+        Some(number) if number > latest => Ok(Attempt::NotYet),
+        Some(_) | None if latest == 0 && live.is_some() => Ok(Attempt::NotYet),
+        Some(_) | None if running => Ok(Attempt::Running(latest)),
+        Some(_) | None => Ok(Attempt::Over(latest)),
+    }
+}
+
+/// Output of an attempt from an offset; when followed, until the attempt is over.
+pub(super) async fn output(context: &Context, call: Output, items: Items) -> Result<OutputEnd, Problem> {
+    let mut sender = ByteSender { items, offset: call.offset };
+    follow(context, call, "output.log", &mut sender)
+        .await
+        .map(|attempt| OutputEnd { attempt, offset: sender.offset })
+}
+
+/// What the runner reported, line by line.
+pub(super) async fn run_events(context: &Context, call: Output, items: Items) -> Result<(), Problem> {
+    let mut sender = LineSender { items, offset: call.offset, partial: Vec::new() };
+    follow(context, call, "events.ndjson", &mut sender).await.map(drop)
+}
+
+/// What takes in the bytes of a file as it grows.
+trait Sink {
+    fn offset(&self) -> u64;
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Problem>;
+}
+
+struct ByteSender {
+    items: Items,
+    offset: u64,
+}
+
+impl Sink for ByteSender {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.items.bytes(self.offset, bytes).await?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+struct LineSender {
+    items: Items,
+    offset: u64,
+    partial: Vec<u8>,
+}
+
+impl Sink for LineSender {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.offset += bytes.len() as u64;
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.partial.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                // A line that is no JSON was written by something else; it is passed over.
+                if let Ok(line) = serde_json::from_slice::<Box<RawValue>>(&self.partial) {
+                    self.items.item(&line).await?;
+                }
+                self.partial.clear();
+            } else if self.partial.len() > MAX_LINE_BYTES {
+                self.partial.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends a file of an attempt from an offset on; answers which attempt it was.
+async fn follow(context: &Context, call: Output, name: &str, sink: &mut impl Sink) -> Result<u32, Problem> {
+    let files = RunFiles::new(&context.workspace, call.id);
+    let mut grew = context.hub.follow();
+    let mut chosen = call.attempt;
+    loop {
+        // Where the attempt stands is asked before its file is read: what it wrote before its end is read then.
+        let stands = attempt(context, call.id, chosen).await?;
+        let (number, over) = match stands {
+            Attempt::Running(number) => (number, false),
+            Attempt::Over(number) => (number, true),
+            Attempt::NotYet if !call.follow => return Ok(0),
+            Attempt::NotYet => {
+                pause(context, call.id, &mut grew).await;
+                continue;
+            }
+        };
+        chosen = Some(number);
+        if let Some(file) = files.attempt_file(number, name).await? {
+            send_rest(&file, sink).await?;
+        }
+        if over || !call.follow {
+            return Ok(number);
+        }
+        pause(context, call.id, &mut grew).await;
+    }
+}
+
+/// Waits until there may be more: a notice about the task, its end, or a while.
+async fn pause(
+    context: &Context,
+    task: TaskId,
+    grew: &mut tokio::sync::broadcast::Receiver<crate::hub::Grew>,
+) {
+    let notice = async {
+        loop {
+            match grew.recv().await {
+                Ok(notice) if notice.task == task => return,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = notice => {}
+        _ = context.engine.watch(task) => {}
+        () = tokio::time::sleep(LOOK_AGAIN) => {}
+    }
+}
+
+/// Sends what a file holds after the sink's offset.
+async fn send_rest(file: &File, sink: &mut impl Sink) -> Result<(), Problem> {
+    loop {
+        let (file, offset) = (clone(file)?, sink.offset());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; MAX_OUTPUT_FRAME_BYTES];
+            let count = file.read_at(&mut bytes, offset)?;
+            bytes.truncate(count);
+            Ok::<_, std::io::Error>(bytes)
+        });
+        let bytes = match read.await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => return Err(unreadable(&error)),
+            Err(_) => return Err(Problem::new(Code::Internal, "the reading panicked")),
+        };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        sink.take(&bytes).await?;
+    }
+}
+
+fn clone(file: &File) -> Result<File, Problem> {
+    file.try_clone().map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &std::io::Error) -> Problem {
+    Problem::new(Code::Internal, format!("the file cannot be read: {error}"))
+}
+
+/// What a run changed.
+pub(super) async fn diff(context: &Context, call: Output, items: Items) -> Result<OutputEnd, Problem> {
+    let number = match attempt(context, call.id, call.attempt).await? {
+        Attempt::Running(number) | Attempt::Over(number) => number,
+        Attempt::NotYet => 0,
+    };
+    let files = RunFiles::new(&context.workspace, call.id);
+    let file = files.attempt_file(number, "diff.patch").await?;
+    let Some(file) = file else {
+        return Err(Problem::new(Code::NotFound, format!("task {} has no diff yet", call.id)));
+    };
+    let mut sender = ByteSender { items, offset: call.offset };
+    send_rest(&file, &mut sender).await?;
+    Ok(OutputEnd { attempt: number, offset: sender.offset })
+}
+
+/// Bytes of one file of the work folder.
+pub(super) async fn file(context: &Context, call: FileCall, items: Items) -> Result<OutputEnd, Problem> {
+    conductor_protocol::submit::check_path(&call.path).map_err(|detail| Problem::at("/path", detail))?;
+    let view = read::get(context, call.id).await?;
+    let files = RunFiles::new(&context.workspace, call.id);
+    let Some(file) = files.work_file(&call.path).await? else {
+        return Err(Problem::new(Code::NotFound, format!("task {} has no file {:?}", call.id, call.path)));
+    };
+    let mut sender = ByteSender { items, offset: 0 };
+    send_rest(&file, &mut sender).await?;
+    Ok(OutputEnd { attempt: view.attempt, offset: sender.offset })
+}

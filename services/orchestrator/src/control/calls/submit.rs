@@ -1,0 +1,219 @@
+//! Accepting tasks: new ones, repeated ones, and those that go on from a terminal one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use conductor_core::{Actor, Command, Reply, Submit, TaskId};
+use conductor_protocol::control::{self, Message, Submitted};
+use conductor_protocol::submit::{SubmitTask, Workspace};
+use conductor_protocol::{Code, Problem};
+use conductor_store::history::TaskRecord;
+use conductor_store::log::PayloadKey;
+use serde_json::value::RawValue;
+
+use super::super::Context;
+use super::super::session::raw;
+use crate::submit::{self, Origin, Prepared};
+
+/// How often a submit is tried anew when a dependency ended while it was looked up.
+const TRIES: usize = 5;
+
+/// Accepts tasks, all or none.
+pub(super) async fn submit(
+    context: &Context,
+    actor: Arc<Actor>,
+    call: control::Submit,
+) -> Result<Submitted, Problem> {
+    accept(context, actor, call, Origin::default()).await
+}
+
+async fn accept(
+    context: &Context,
+    actor: Arc<Actor>,
+    call: control::Submit,
+    origin: Origin,
+) -> Result<Submitted, Problem> {
+    let key = call.key.as_deref().map(|key| submit::key(key, &actor, &call.tasks)).transpose()?;
+    let mut prepared = submit::prepare(&call.tasks, &context.defaults, origin)?;
+    check_continued(context, &prepared).await?;
+    let places = places(&prepared);
+    for turn in 1..=TRIES {
+        let last = prepared.outside.is_empty() || turn == TRIES;
+        let settled = settled(context, &prepared.outside).await?;
+        let (tasks, payloads) = match last {
+            true => (std::mem::take(&mut prepared.tasks), std::mem::take(&mut prepared.payloads)),
+            false => (prepared.tasks.clone(), prepared.payloads.clone()),
+        };
+        let command = Command::Submit(Submit { tasks, key, settled, by: actor.clone() });
+        match context.engine.change(command, payloads, Vec::new()).await {
+            Ok(applied) => return answer(&places, applied.reply),
+            Err(problem) if last || !names_dependency(&problem) => return Err(problem),
+            // Perhaps a dependency ended between the look and the submit; History knows it by now.
+            Err(problem) => {
+                if known(context, &prepared.outside).await?.len() < prepared.outside.len() {
+                    return Err(problem);
+                }
+            }
+        }
+    }
+    Err(Problem::new(Code::Unavailable, "the dependencies end faster than they can be looked up")
+        .retry_after(1))
+}
+
+fn names_dependency(problem: &Problem) -> bool {
+    problem.errors.iter().any(|error| error.pointer == "/depends_on")
+}
+
+/// Where the tasks that were asked for stand among all of them.
+fn places(prepared: &Prepared) -> Vec<usize> {
+    let asked: HashSet<TaskId> = prepared.ids.iter().copied().collect();
+    let tasks = prepared.tasks.iter().enumerate();
+    tasks.filter(|(_, task)| asked.contains(&task.id)).map(|(place, _)| place).collect()
+}
+
+fn answer(places: &[usize], reply: Reply) -> Result<Submitted, Problem> {
+    match reply {
+        Reply::Submitted { tasks, repeated } => {
+            let ids = places.iter().filter_map(|place| tasks.get(*place).copied()).collect();
+            Ok(Submitted { ids, repeated })
+        }
+        other => Err(Problem::new(Code::Internal, format!("the machine answered a submit with {other:?}"))),
+    }
+}
+
+/// Dependencies that the machine does not hold any more, and whether they succeeded.
+async fn settled(context: &Context, outside: &[TaskId]) -> Result<Vec<(TaskId, bool)>, Problem> {
+    if outside.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = outside.to_vec();
+    let (gone, seq) = context
+        .engine
+        .look(move |machine, _| {
+            let state = machine.state();
+            let gone: Vec<TaskId> = asked.into_iter().filter(|task| !state.contains(*task)).collect();
+            (gone, state.seq())
+        })
+        .await?;
+    if gone.is_empty() {
+        return Ok(Vec::new());
+    }
+    context.follower.reach(seq).await;
+    let records = known(context, &gone).await?;
+    Ok(records
+        .into_iter()
+        .filter_map(|record| Some((record.task.id, record.outcome.as_ref()?.is_success())))
+        .collect())
+}
+
+async fn known(context: &Context, tasks: &[TaskId]) -> Result<Vec<TaskRecord>, Problem> {
+    let tasks = tasks.to_vec();
+    let records = context.follower.read(move |history| history.tasks(&tasks)).await?;
+    Ok(records.into_iter().flatten().collect())
+}
+
+/// A task can go on only from one that is over.
+async fn check_continued(context: &Context, prepared: &Prepared) -> Result<(), Problem> {
+    let continued: Vec<TaskId> = prepared.tasks.iter().filter_map(|task| task.continues).collect();
+    for task in continued {
+        terminal(context, task).await.map_err(|problem| match problem.code {
+            Code::NotFound => {
+                Problem::at("/workspace/continue", format!("there is no task {task} to go on from"))
+            }
+            _ => problem,
+        })?;
+    }
+    Ok(())
+}
+
+/// The record of a task that is over.
+async fn terminal(context: &Context, task: TaskId) -> Result<TaskRecord, Problem> {
+    let (live, seq) = context
+        .engine
+        .look(move |machine, _| (machine.state().contains(task), machine.state().seq()))
+        .await?;
+    if live {
+        return Err(Problem::new(Code::Conflict, format!("task {task} is not over yet")));
+    }
+    context.follower.reach(seq).await;
+    let record = known(context, &[task]).await?.into_iter().next();
+    record.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no task {task}")))
+}
+
+async fn body(context: &Context, task: TaskId) -> Result<SubmitTask, Problem> {
+    let log = context.log.clone();
+    let read = tokio::task::spawn_blocking(move || log.payloads(&[PayloadKey::from(task)])).await;
+    let bytes = match read {
+        Ok(Ok(bodies)) => bodies.into_iter().next().flatten(),
+        Ok(Err(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, %task, "failed to read a task's body");
+            return Err(Problem::new(Code::Internal, format!("the body of task {task} cannot be read")));
+        }
+        Err(_) => None,
+    };
+    let bytes = bytes
+        .ok_or_else(|| Problem::new(Code::Gone, format!("the body of task {task} is not kept any more")))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::new(Code::Internal, format!("the body of task {task} cannot be read: {error}"))
+    })
+}
+
+/// Repeats a terminal task as a new one that starts from a copy of the old work.
+pub(super) async fn retry(context: &Context, actor: Arc<Actor>, task: TaskId) -> Result<Submitted, Problem> {
+    let record = terminal(context, task).await?;
+    if !crate::view::has_work(record.task.work) {
+        let detail = format!("task {task} only stands for its subtasks; retry those that failed");
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let mut body = body(context, task).await?;
+    unbind(&mut body);
+    if !record.attempts.is_empty() {
+        body.workspace = Some(Workspace::Continue(task.to_string()));
+    }
+    let call = control::Submit { tasks: vec![rewritten(&body)], key: None };
+    accept(context, actor, call, Origin { retry_of: Some(task), schedule: None }).await
+}
+
+/// Goes on from a terminal task with a new prompt.
+pub(super) async fn message(
+    context: &Context,
+    actor: Arc<Actor>,
+    call: Message,
+) -> Result<Submitted, Problem> {
+    if call.text.trim().is_empty() {
+        return Err(Problem::at("/text", "the message is empty"));
+    }
+    let record = terminal(context, call.id).await.map_err(|problem| match problem.code {
+        Code::Conflict => {
+            let detail =
+                format!("task {} is not over, and its runner takes no message while it runs", call.id);
+            Problem::new(Code::Conflict, detail)
+        }
+        _ => problem,
+    })?;
+    let mut body = body(context, call.id).await?;
+    if body.command.is_some() {
+        let detail = format!("task {} ran a command, which takes no message; submit another", call.id);
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    unbind(&mut body);
+    body.prompt = Some(call.text);
+    body.files.clear();
+    body.runner = Some(record.task.runner.to_string());
+    body.workspace = Some(Workspace::Continue(call.id.to_string()));
+    let call = control::Submit { tasks: vec![rewritten(&body)], key: None };
+    accept(context, actor, call, Origin::default()).await
+}
+
+/// Takes out what bound a task to others of its submit and to its time.
+fn unbind(body: &mut SubmitTask) {
+    body.depends_on.clear();
+    body.on_dependency_failure = None;
+    body.reference = None;
+    body.run_at = None;
+    body.subtasks.clear();
+}
+
+fn rewritten(body: &SubmitTask) -> Box<RawValue> {
+    raw(body)
+}

@@ -1,0 +1,171 @@
+//! One client's session: many requests under way at once, each answered by its id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conductor_core::{Actor, Name};
+use conductor_protocol::control::{ActorView, Call, Done, Request, Response, ResponseBody};
+use conductor_protocol::{Code, Problem};
+use conductor_runtime::lifecycle::Shutdown;
+use futures_util::future::{AbortHandle, Abortable, BoxFuture, FutureExt as _};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{Context, calls};
+use crate::socket::{self, Error, Socket, Stream};
+use crate::view;
+
+/// The most requests of one client under way at once; more wait to be read.
+const MAX_UNDER_WAY: usize = 1_024;
+/// When the end begins, requests under way have this long to be answered; then clients are cut off and come back.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Items of streams that may wait for the connection.
+const STREAM_QUEUE: usize = 64;
+
+/// Where a streaming request puts its items.
+#[derive(Debug, Clone)]
+pub(super) struct Items {
+    id: u64,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Items {
+    /// Sends an item, when there is room for it.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(super) async fn item<T: Serialize>(&self, value: &T) -> Result<(), Problem> {
+        let body = ResponseBody::Item(raw(value));
+        self.send(socket::text(&Response { id: self.id, body })).await
+    }
+
+    /// Sends bytes that stand at an offset.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(super) async fn bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), Problem> {
+        let frame = conductor_protocol::frame::ChunkFrame { id: self.id, offset, bytes };
+        self.send(Message::binary(frame.encode())).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Problem> {
+        self.sender.send(message).await.map_err(|_| Problem::new(Code::Unavailable, "the client is gone"))
+    }
+}
+
+/// A value as JSON.
+pub(super) fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("an answer of the protocol can be written")
+}
+
+type UnderWay = FuturesUnordered<BoxFuture<'static, (u64, Option<Message>)>>;
+
+/// Serves a client until it leaves or the end.
+pub(super) async fn serve<S: Stream>(
+    mut socket: Socket<S>,
+    context: Arc<Context>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let (sender, mut items) = mpsc::channel(STREAM_QUEUE);
+    let mut under_way = UnderWay::new();
+    let mut streams: HashMap<u64, AbortHandle> = HashMap::new();
+    let ending = async {
+        shutdown.draining().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::pin!(ending);
+    loop {
+        let message = tokio::select! {
+            biased;
+            Some((id, answer)) = under_way.next() => {
+                streams.remove(&id);
+                answer
+            }
+            Some(item) = items.recv() => Some(item),
+            incoming = socket::next_text(&mut socket), if under_way.len() < MAX_UNDER_WAY => {
+                let Some(text) = incoming? else { return Ok(()) };
+                take(&text, &context, &sender, &under_way, &mut streams)
+            }
+            () = &mut ending => return Ok(()),
+        };
+        if let Some(message) = message {
+            socket.feed(message).await?;
+            // What is ready goes out together.
+            while let Some(Some((id, answer))) = under_way.next().now_or_never() {
+                streams.remove(&id);
+                if let Some(answer) = answer {
+                    socket.feed(answer).await?;
+                }
+            }
+            socket.flush().await?;
+        }
+    }
+}
+
+/// Begins a request, or answers at once that it cannot be read.
+fn take(
+    text: &str,
+    context: &Arc<Context>,
+    sender: &mpsc::Sender<Message>,
+    under_way: &UnderWay,
+    streams: &mut HashMap<u64, AbortHandle>,
+) -> Option<Message> {
+    let request: Request = match serde_json::from_str(text) {
+        Ok(request) => request,
+        Err(_) => {
+            let problem = conductor_protocol::submit::explain::<Request>(text, "");
+            let id = id_of(text);
+            return Some(socket::text(&Response { id, body: ResponseBody::Error(problem) }));
+        }
+    };
+    let id = request.id;
+    if let Call::Stop(stop) = request.call {
+        if let Some(stream) = streams.remove(&stop.request) {
+            stream.abort();
+        }
+        return Some(socket::text(&Response { id, body: ResponseBody::Ok(raw(&Done {})) }));
+    }
+    let actor = match actor(request.actor, context) {
+        Ok(actor) => actor,
+        Err(problem) => return Some(socket::text(&Response { id, body: ResponseBody::Error(problem) })),
+    };
+    let items = Items { id, sender: sender.clone() };
+    let context = context.clone();
+    let work = async move {
+        let body = match calls::answer(&context, actor, request.call, items).await {
+            Ok(answer) => ResponseBody::Ok(answer),
+            Err(problem) => ResponseBody::Error(problem),
+        };
+        socket::text(&Response { id, body })
+    };
+    let (abort, registration) = AbortHandle::new_pair();
+    streams.insert(id, abort);
+    under_way.push(Abortable::new(work, registration).map(move |done| (id, done.ok())).boxed());
+    None
+}
+
+/// The id of a request that cannot be read whole, so that its client learns of it.
+fn id_of(text: &str) -> u64 {
+    let value: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    value.and_then(|value| value.get("id")?.as_u64()).unwrap_or_default()
+}
+
+fn actor(view: Option<ActorView>, context: &Context) -> Result<Arc<Actor>, Problem> {
+    let Some(view) = view else { return Ok(context.owner.clone()) };
+    let name = |field: &str, text: &str| {
+        Name::new(text).map_err(|error| Problem::at(format!("/actor/{field}"), error.to_string()))
+    };
+    let role = view::parse_role(&view.role)
+        .ok_or_else(|| Problem::at("/actor/role", "viewer, operator, admin or agent"))?;
+    Ok(Arc::new(Actor {
+        name: name("name", &view.name)?,
+        role,
+        via: name("via", &view.via)?,
+        address: view.address.map(Into::into),
+    }))
+}

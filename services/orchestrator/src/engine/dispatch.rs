@@ -1,0 +1,241 @@
+//! What happens once a batch is durable: effects to agents, replies, notices.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use conductor_core::{
+    AgentId, Effect, EventKind, Lease, Name, RequestId, Requeue, ScheduleId, Seq, TaskId, Wall,
+};
+use conductor_store::log::{Batch, PayloadKey};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::handle::Published;
+use super::request::{Release, Watched};
+
+/// Bodies of recent tasks kept at hand, so that an idle system does not read what it has just written.
+const RECENT_BYTES: usize = 8 << 20;
+/// Schedules and deletions that may wait for their task.
+const CHORE_QUEUE: usize = 1_024;
+
+/// The body of a task, where it lies in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    batch: Arc<Batch>,
+    index: usize,
+}
+
+impl Body {
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.batch.payloads[self.index].bytes
+    }
+}
+
+/// What is to be told to an agent.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// A task to run; its body is read from the log when it is not at hand.
+    Assign {
+        task: TaskId,
+        lease: Lease,
+        attempt: u32,
+        runner: Name,
+        timeout_ms: u64,
+        after: Option<Requeue>,
+        body: Option<Body>,
+    },
+    /// A report was taken.
+    Acknowledge(Lease),
+    /// A run is to end.
+    EndRun { lease: Lease, revoked: bool },
+    /// A person answered.
+    Answer { lease: Lease, request_id: RequestId, answer_json: Box<str> },
+    /// The agent is to drain, or to go on.
+    Drain(bool),
+    /// The agent may not come back.
+    Revoked,
+}
+
+/// Work outside the machine that no agent does.
+#[derive(Debug)]
+pub(crate) enum Chore {
+    /// A schedule came due.
+    ScheduleDue { schedule: ScheduleId, due_at: Wall },
+    /// Run folders are to go.
+    DeleteRuns(Box<[TaskId]>),
+}
+
+/// Lets effects, replies and notices go.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    links: HashMap<AgentId, (u64, mpsc::Sender<Vec<Outgoing>>)>,
+    watchers: HashMap<TaskId, Vec<oneshot::Sender<Watched>>>,
+    recent: HashMap<PayloadKey, (Arc<Batch>, usize)>,
+    recent_batches: VecDeque<Arc<Batch>>,
+    recent_bytes: usize,
+    published: broadcast::Sender<Arc<Published>>,
+    durable: watch::Sender<Seq>,
+    chores: Option<mpsc::Sender<Chore>>,
+}
+
+impl Dispatch {
+    pub(super) fn new(published: broadcast::Sender<Arc<Published>>, durable: watch::Sender<Seq>) -> Self {
+        Self {
+            links: HashMap::new(),
+            watchers: HashMap::new(),
+            recent: HashMap::new(),
+            recent_batches: VecDeque::new(),
+            recent_bytes: 0,
+            published,
+            durable,
+            chores: None,
+        }
+    }
+
+    /// Opens the queue of chores; once.
+    pub(super) fn chores(&mut self) -> mpsc::Receiver<Chore> {
+        let (sender, receiver) = mpsc::channel(CHORE_QUEUE);
+        self.chores = Some(sender);
+        receiver
+    }
+
+    /// Makes a connection the one that an agent is told things on; an older one ends.
+    pub(super) fn attach(&mut self, agent: AgentId, session: u64, link: mpsc::Sender<Vec<Outgoing>>) {
+        self.links.insert(agent, (session, link));
+    }
+
+    /// Lets go of a connection, unless a newer one took its place.
+    pub(super) fn detach(&mut self, agent: AgentId, session: u64) {
+        if self.links.get(&agent).is_some_and(|(current, _)| *current == session) {
+            self.links.remove(&agent);
+        }
+    }
+
+    /// Tells when a live task is over.
+    pub(super) fn watch(&mut self, task: TaskId, reply: oneshot::Sender<Watched>) {
+        let watchers = self.watchers.entry(task).or_default();
+        watchers.retain(|watcher| !watcher.is_closed());
+        watchers.push(reply);
+    }
+
+    /// Lets go what waited for a batch.
+    pub(super) fn release(
+        &mut self,
+        effects: Vec<Effect>,
+        releases: Vec<Release>,
+        batch: Option<&Arc<Batch>>,
+    ) {
+        if let Some(batch) = batch {
+            self.remember(batch);
+            self.durable.send_replace(batch.last_seq());
+        }
+        self.effects(effects);
+        for release in releases {
+            release();
+        }
+        if let Some(batch) = batch {
+            self.tell_watchers(batch);
+            if self.published.receiver_count() > 0 {
+                let first = batch.expected_seq.next();
+                // A send fails only when the last follower has just left.
+                drop(self.published.send(Arc::new(Published { first, batch: batch.clone() })));
+            }
+        }
+    }
+
+    fn tell_watchers(&mut self, batch: &Batch) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        for event in &batch.events {
+            if let EventKind::TaskFinished { task, .. } = &event.kind
+                && let Some(watchers) = self.watchers.remove(task)
+            {
+                for watcher in watchers {
+                    // Whoever watched may have left.
+                    let _ = watcher.send(Watched::Finished);
+                }
+            }
+        }
+    }
+
+    fn effects(&mut self, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        let mut by_agent: HashMap<AgentId, Vec<Outgoing>> = HashMap::new();
+        for effect in effects {
+            match effect {
+                Effect::Assign { agent, task, lease, attempt, runner, timeout_ms, after } => {
+                    let body = self
+                        .recent
+                        .get(&PayloadKey::from(task))
+                        .map(|(batch, index)| Body { batch: batch.clone(), index: *index });
+                    let assign = Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, body };
+                    by_agent.entry(agent).or_default().push(assign);
+                }
+                Effect::Acknowledge { agent, lease } => {
+                    by_agent.entry(agent).or_default().push(Outgoing::Acknowledge(lease));
+                }
+                Effect::EndRun { agent, lease, revoked } => {
+                    by_agent.entry(agent).or_default().push(Outgoing::EndRun { lease, revoked });
+                }
+                Effect::Answer { agent, lease, request_id, answer_json } => {
+                    let answer = Outgoing::Answer { lease, request_id, answer_json };
+                    by_agent.entry(agent).or_default().push(answer);
+                }
+                Effect::Drain { agent, draining } => {
+                    by_agent.entry(agent).or_default().push(Outgoing::Drain(draining));
+                }
+                Effect::Disconnect { agent } => {
+                    by_agent.entry(agent).or_default().push(Outgoing::Revoked);
+                }
+                Effect::ScheduleDue { schedule, due_at } => {
+                    self.chore(Chore::ScheduleDue { schedule, due_at })
+                }
+                Effect::DeleteRuns(tasks) => self.chore(Chore::DeleteRuns(tasks)),
+            }
+        }
+        for (agent, outgoing) in by_agent {
+            self.tell(agent, outgoing);
+        }
+    }
+
+    fn tell(&mut self, agent: AgentId, outgoing: Vec<Outgoing>) {
+        let Some((_, link)) = self.links.get(&agent) else { return };
+        // An agent that does not keep up is cut off: it comes back, says what it holds and gets the rest again.
+        if let Err(error) = link.try_send(outgoing) {
+            if matches!(error, mpsc::error::TrySendError::Full(_)) {
+                tracing::warn!(%agent, "an agent does not keep up; its connection is closed");
+            }
+            self.links.remove(&agent);
+        }
+    }
+
+    fn chore(&self, chore: Chore) {
+        if let Some(chores) = &self.chores
+            && let Err(error) = chores.try_send(chore)
+        {
+            tracing::warn!(%error, "a chore was put off: too many wait; retention or the next start takes it up");
+        }
+    }
+
+    fn remember(&mut self, batch: &Arc<Batch>) {
+        let bytes: usize = batch.payloads.iter().map(|payload| payload.bytes.len()).sum();
+        if bytes == 0 || bytes > RECENT_BYTES {
+            return;
+        }
+        for (index, payload) in batch.payloads.iter().enumerate() {
+            self.recent.insert(payload.key, (batch.clone(), index));
+        }
+        self.recent_bytes += bytes;
+        self.recent_batches.push_back(batch.clone());
+        while self.recent_bytes > RECENT_BYTES {
+            let Some(oldest) = self.recent_batches.pop_front() else { break };
+            for payload in &oldest.payloads {
+                self.recent_bytes -= payload.bytes.len();
+                self.recent.remove(&payload.key);
+            }
+        }
+    }
+}

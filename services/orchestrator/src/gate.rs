@@ -1,0 +1,84 @@
+//! What may be let in now, and what was counted. Written by the watchers of disk and History, read by the engine before it
+//! decides.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use conductor_protocol::{Code, Problem};
+
+/// Events that History may be behind before submits are refused.
+pub(crate) const MAX_HISTORY_LAG: u64 = 4_000_000;
+
+/// What may be let in now.
+#[derive(Debug, Default)]
+pub struct Gate {
+    no_room: AtomicBool,
+    below_floor: AtomicBool,
+    history_lag: AtomicU64,
+    draining: AtomicBool,
+    pub(crate) counters: Counters,
+}
+
+/// Counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) batches: AtomicU64,
+    pub(crate) events: AtomicU64,
+}
+
+impl Gate {
+    /// Says whether the log found room for its last batch.
+    pub(crate) fn room(&self, found: bool) {
+        self.no_room.store(!found, Ordering::Relaxed);
+    }
+
+    /// Says whether the state volume has less free space than it must.
+    pub(crate) fn floor(&self, below: bool) {
+        if self.below_floor.swap(below, Ordering::Relaxed) != below {
+            if below {
+                tracing::error!("the state volume is below its floor of free space; submits are refused");
+            } else {
+                tracing::info!("the state volume has room again");
+            }
+        }
+    }
+
+    /// Says how many events History is behind.
+    pub(crate) fn lag(&self, events: u64) {
+        self.history_lag.store(events, Ordering::Relaxed);
+    }
+
+    /// Says that nothing new is to be let in.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// How many events History is behind.
+    pub(crate) fn history_lag(&self) -> u64 {
+        self.history_lag.load(Ordering::Relaxed)
+    }
+
+    /// Whether submits are refused for want of space.
+    pub(crate) fn is_storage_full(&self) -> bool {
+        self.no_room.load(Ordering::Relaxed) || self.below_floor.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing new is let in because the end is near.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Lets a submit in, or says why not.
+    pub(crate) fn admit(&self) -> Result<(), Problem> {
+        if self.is_storage_full() {
+            return Err(crate::refusal::storage_full());
+        }
+        if self.is_draining() {
+            return Err(Problem::new(Code::Unavailable, "the orchestrator is stopping").retry_after(5));
+        }
+        if self.history_lag() > MAX_HISTORY_LAG {
+            let detail = format!("the history is more than {MAX_HISTORY_LAG} events behind");
+            return Err(Problem::new(Code::QueueFull, detail).retry_after(5));
+        }
+        Ok(())
+    }
+}

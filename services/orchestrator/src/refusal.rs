@@ -1,0 +1,70 @@
+//! What the machine refuses, as users see it.
+
+use conductor_core::Rejection;
+use conductor_protocol::{Code, Problem};
+
+/// The problem that tells of a rejection.
+pub(crate) fn problem(rejection: &Rejection) -> Problem {
+    let not_found = |what: String| Problem::new(Code::NotFound, what);
+    match rejection {
+        Rejection::UnknownTask(task) => not_found(format!("there is no live task {task}")),
+        Rejection::UnknownDependency(task) => {
+            Problem::at("/depends_on", format!("there is no task {task} to depend on"))
+        }
+        Rejection::DependencyCycle(task) => {
+            Problem::at("/depends_on", format!("the dependencies run in a circle through {task}"))
+        }
+        Rejection::TaskExists(task) => Problem::new(Code::Conflict, format!("task {task} exists")),
+        Rejection::BadParent(task) => Problem::at(
+            "/subtasks",
+            format!("task {task} may not have these subtasks: too deep, too many or not live"),
+        ),
+        Rejection::TooManySubtasks { parent, limit } => {
+            Problem::at("/subtasks", format!("task {parent} would have more than {limit} subtasks"))
+        }
+        Rejection::KeyConflict(_) => Problem::new(
+            Code::IdempotencyConflict,
+            "the idempotency key was used for another request; take a new key for a new request",
+        ),
+        Rejection::TooManyKeys => {
+            Problem::new(Code::QueueFull, "as many idempotency keys are kept as may be").retry_after(60)
+        }
+        Rejection::QueueFull { limit, group: None } => {
+            Problem::new(Code::QueueFull, format!("the queue holds {limit} tasks, which is its limit"))
+                .retry_after(10)
+        }
+        Rejection::QueueFull { limit, group: Some(group) } => {
+            let detail = format!("the queue of group {group} holds {limit} tasks, which is its limit");
+            Problem::new(Code::QueueFull, detail).retry_after(10)
+        }
+        Rejection::NotWaiting(task) => {
+            Problem::new(Code::Conflict, format!("task {task} does not wait for this answer"))
+        }
+        Rejection::StillLive(task) => {
+            Problem::new(Code::Conflict, format!("task {task} is not over yet; cancel it first"))
+        }
+        Rejection::UnknownAgent(name) => not_found(format!("there is no agent {name}")),
+        Rejection::NameTaken(name) => Problem::new(
+            Code::Conflict,
+            format!("another live agent is called {name}; give this one a name of its own"),
+        ),
+        Rejection::Revoked(agent) => Problem::new(Code::Forbidden, format!("agent {agent} was revoked")),
+        Rejection::TooManyAgents => {
+            Problem::new(Code::QueueFull, "as many agents are known as may be").retry_after(60)
+        }
+        Rejection::StaleSession(agent) => {
+            Problem::new(Code::Conflict, format!("agent {agent} speaks on a connection that was replaced"))
+        }
+        Rejection::UnknownSchedule(schedule) => not_found(format!("there is no schedule {schedule}")),
+        Rejection::TooManySchedules => Problem::new(Code::QueueFull, "as many schedules are kept as may be"),
+    }
+}
+
+/// The state volume is full.
+pub(crate) fn storage_full() -> Problem {
+    Problem::new(
+        Code::StorageFull,
+        "the state volume has no room: nothing new is accepted until space is freed; what runs goes on",
+    )
+    .retry_after(10)
+}

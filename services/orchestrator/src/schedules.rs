@@ -1,0 +1,136 @@
+//! Schedules that come due, and folders that are to go: what the engine leaves to others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conductor_core::{Actor, Command, Name, Schedule, ScheduleId, Wall};
+use conductor_protocol::Problem;
+use conductor_protocol::control::{ActorView, AddSchedule};
+use conductor_runtime::clock::Clock;
+use conductor_runtime::lifecycle::Shutdown;
+use conductor_store::log::{EventLog, PayloadKey};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::cron::Cron;
+use crate::engine::{self, Chore, Handle};
+use crate::retention::Retention;
+use crate::submit::{self, Defaults, Origin};
+use crate::view;
+
+/// Pause before a schedule is tried again that could not make its task, as when the disk is full.
+const PAUSE: Duration = Duration::from_secs(5);
+/// An occurrence that is this late was missed while nothing ran.
+const MISSED_MS: i64 = 60_000;
+
+/// A schedule as it is kept: what was asked and by whom.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) schedule: AddSchedule,
+    pub(crate) by: ActorView,
+}
+
+/// What does the chores.
+#[derive(Debug)]
+pub(crate) struct Chores {
+    pub(crate) engine: Handle,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) clock: Clock,
+    pub(crate) defaults: Defaults,
+    pub(crate) retention: Retention,
+}
+
+/// An actor as it is kept.
+pub(crate) fn stored_actor(actor: &Actor) -> ActorView {
+    ActorView {
+        name: actor.name.to_string(),
+        role: view::role_text(actor.role).to_owned(),
+        via: "schedule".to_owned(),
+        address: actor.address.as_deref().map(ToOwned::to_owned),
+    }
+}
+
+/// Reads what schedules are about.
+pub(crate) async fn read(
+    log: &Arc<dyn EventLog>,
+    ids: Vec<ScheduleId>,
+) -> Result<Vec<Option<Stored>>, Problem> {
+    let log = log.clone();
+    let keys: Vec<PayloadKey> = ids.into_iter().map(PayloadKey::from).collect();
+    let read = tokio::task::spawn_blocking(move || log.payloads(&keys)).await;
+    let unreadable = || Problem::new(conductor_protocol::Code::Internal, "the schedules cannot be read");
+    let bodies = match read {
+        Ok(Ok(bodies)) => bodies,
+        Ok(Err(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to read schedules");
+            return Err(unreadable());
+        }
+        Err(_) => return Err(unreadable()),
+    };
+    Ok(bodies.into_iter().map(|bytes| serde_json::from_slice(&bytes?).ok()).collect())
+}
+
+impl Chores {
+    /// Does what comes until the end.
+    pub(crate) async fn run(self, mut chores: mpsc::Receiver<Chore>, shutdown: Shutdown) {
+        loop {
+            let chore = tokio::select! {
+                () = shutdown.draining() => return,
+                chore = chores.recv() => chore,
+            };
+            match chore {
+                Some(Chore::ScheduleDue { schedule, due_at }) => self.fire(schedule, due_at, &shutdown).await,
+                Some(Chore::DeleteRuns(tasks)) => self.retention.delete_runs(&tasks).await,
+                None => return,
+            }
+        }
+    }
+
+    /// Fires a schedule, again and again until it is done: an occurrence is not passed over because a disk is full.
+    async fn fire(&self, id: ScheduleId, due_at: Wall, shutdown: &Shutdown) {
+        loop {
+            match self.try_fire(id, due_at).await {
+                Ok(()) => return,
+                Err(problem) => {
+                    tracing::warn!(schedule = %id, %problem, "a schedule could not make its task")
+                }
+            }
+            tokio::select! {
+                () = shutdown.draining() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+
+    async fn try_fire(&self, id: ScheduleId, due_at: Wall) -> Result<(), Problem> {
+        let known: Option<Schedule> =
+            self.engine.look(move |machine, _| machine.state().schedule(id).cloned()).await?;
+        // It was removed, or fired already.
+        let Some(schedule) = known.filter(|schedule| schedule.next_at == due_at) else { return Ok(()) };
+        let Some(stored) = read(&self.log, vec![id]).await?.into_iter().next().flatten() else {
+            tracing::error!(schedule = %id, "the schedule's task is not kept; it does not fire");
+            return Ok(());
+        };
+        let now = engine::now(&self.clock).wall;
+        let cron = Cron::parse(&stored.schedule.cron, stored.schedule.time_zone.as_deref())?;
+        let next_at = cron.after(now.max(schedule.next_at))?;
+        let origin = Origin { retry_of: None, schedule: Some(id) };
+        let mut prepared = submit::prepare(&[stored.schedule.task], &self.defaults, origin)?;
+        let Some(task) = prepared.tasks.pop() else { return Ok(()) };
+        let missed = now.0 - due_at.0 > MISSED_MS;
+        let by = Arc::new(actor(stored.by)?);
+        let command =
+            Command::FireSchedule { schedule: id, due_at, next_at, missed, task: Box::new(task), by };
+        self.engine.change(command, prepared.payloads, Vec::new()).await.map(drop)
+    }
+}
+
+fn actor(view: ActorView) -> Result<Actor, Problem> {
+    let name = |text: &str| Name::new(text).map_err(|error| Problem::at("/by", error.to_string()));
+    Ok(Actor {
+        name: name(&view.name)?,
+        role: view::parse_role(&view.role).ok_or_else(|| Problem::at("/by", "no such role"))?,
+        via: name(&view.via)?,
+        address: view.address.map(Into::into),
+    })
+}

@@ -1,0 +1,274 @@
+//! Bringing an orchestrator up and down.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use conductor_core::{Actor, Machine, Name, Role, TaskId};
+use conductor_runtime::clock::Clock;
+use conductor_runtime::credentials::{self, StartKey};
+use conductor_runtime::lifecycle::Shutdown;
+use conductor_runtime::listen::{self, UnixListener};
+use conductor_runtime::paths;
+use conductor_store::history::{self, History, Query};
+use conductor_store::log::{self, EventLog};
+use conductor_store::state_dir::{LockError, StateDir};
+
+use crate::compactor::{self, LoadError};
+use crate::config::Config;
+use crate::engine::{self, Engine};
+use crate::follower::{self, Follower};
+use crate::gate::Gate;
+use crate::hub::Hub;
+use crate::retention::{self, Retention};
+use crate::schedules::Chores;
+use crate::{agents, control};
+
+/// How often the free space is looked at.
+const LOOK_AT_SPACE: Duration = Duration::from_secs(1);
+/// Missing tasks named when the log is behind what History saw.
+const NAMED_TASKS: usize = 20;
+
+/// Why an orchestrator could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder cannot be used.
+    #[error("failed to prepare the folders")]
+    Paths(#[from] paths::Error),
+    /// Another one owns the data.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The event log cannot be opened.
+    #[error(transparent)]
+    Open(#[from] log::sqlite::OpenError),
+    /// The event log cannot be loaded.
+    #[error("failed to load the state")]
+    Load(#[from] LoadError),
+    /// The history cannot be opened or read.
+    #[error(transparent)]
+    History(#[from] history::Error),
+    /// The history knows more than the log: the log was replaced by an older one.
+    #[error(
+        "the event log ends with event {log}, but the history saw event {history}: the log was replaced by an older one; \
+         it lacks {}", lacking(.missing)
+    )]
+    Behind {
+        /// The last event of the log.
+        log: u64,
+        /// The last event that History saw.
+        history: u64,
+        /// Tasks that the log does not know, the newest first, some of them.
+        missing: Vec<TaskId>,
+    },
+    /// A key or token cannot be made.
+    #[error("failed to make the credentials")]
+    Credentials(#[from] credentials::Error),
+    /// A socket is taken or cannot be made.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+    /// The engine cannot be made.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// The system gives no thread.
+    #[error("failed to start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+fn lacking(missing: &[TaskId]) -> String {
+    if missing.is_empty() {
+        return "no task, but changes of some".to_owned();
+    }
+    let ids: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    format!("tasks {}", ids.join(", "))
+}
+
+/// A running orchestrator.
+#[derive(Debug)]
+pub struct Running {
+    context: Arc<control::Context>,
+    shutdown: Shutdown,
+    log: Arc<dyn EventLog>,
+    follower: Follower,
+    history_thread: follower::Thread,
+    failed: Arc<Mutex<Option<engine::Error>>>,
+    // The lock on the data goes last.
+    _state_dir: Arc<StateDir>,
+}
+
+/// Starts an orchestrator. Everything that it runs is tracked by `shutdown`.
+///
+/// # Errors
+/// Says what stands in the way; nothing is left running then.
+pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<Running, StartError> {
+    config.home.create()?;
+    let state_dir = Arc::new(StateDir::lock(config.state_dir())?);
+    let options = log::sqlite::Options {
+        reserve_bytes: config.reserve_bytes,
+        free_floor_bytes: config.free_floor_bytes,
+    };
+    let log: Arc<dyn EventLog> = Arc::new(log::sqlite::open(&state_dir, &options)?);
+    let history: Arc<dyn History> = Arc::new(crate::null::Null::default());
+    check_not_behind(&*log, &*history)?;
+    let state = compactor::load(&*log)?;
+    tracing::info!(tasks = state.len(), seq = %state.seq(), "the state is loaded");
+    let now = engine::now(&clock);
+    let mut policy = config.policy.clone();
+    if config.embedded {
+        policy.assign_after = state.seq();
+    }
+    let machine = Machine::new(policy, state, now);
+    let gate = Arc::new(Gate::default());
+    let (mut engine, handle) = Engine::new(machine, log.clone(), clock.clone(), gate.clone())?;
+    let chores = engine.chores();
+
+    let agent_key = StartKey::create(&config.home.agent_key())?;
+    let control_key = StartKey::create(&config.home.control_key())?;
+    let agent_listener = UnixListener::bind(&config.home.agent_socket())?;
+    let control_listener = UnixListener::bind(&config.home.control_socket())?;
+    let (follower, history_thread) =
+        follower::start(log.clone(), history.clone(), handle.durable(), gate.clone())
+            .map_err(StartError::Thread)?;
+
+    let hub = Hub::new();
+    let retention = Retention {
+        workspace: config.home.workspace.clone(),
+        work_ms: config.keep_work.map_or(u64::MAX, millis),
+        runs_ms: config.keep_runs.map_or(u64::MAX, millis),
+    };
+    let agents = Arc::new(agents::Context::new(agents::Parts {
+        engine: handle.clone(),
+        log: log.clone(),
+        key: agent_key,
+        hub: hub.clone(),
+        workspace: config.home.workspace.clone(),
+        heartbeat_seconds: config.heartbeat.as_secs().max(1),
+        lease_seconds: config.lease.as_secs().max(1),
+    }));
+    let context = Arc::new(control::Context {
+        engine: handle.clone(),
+        log: log.clone(),
+        follower: follower.clone(),
+        key: control_key,
+        hub,
+        clock: clock.clone(),
+        defaults: config.defaults.clone(),
+        retention: retention.clone(),
+        workspace: config.home.workspace.clone(),
+        state_dir: config.home.state.clone(),
+        started_at: now.wall,
+        embedded: config.embedded,
+        owner: Arc::new(owner()),
+    });
+    let chores_work = Chores {
+        engine: handle.clone(),
+        log: log.clone(),
+        clock: clock.clone(),
+        defaults: config.defaults,
+        retention: retention.clone(),
+    };
+
+    let failed = Arc::default();
+    shutdown.spawn("engine", run_engine(engine, shutdown.clone(), Arc::clone(&failed)));
+    shutdown.spawn("chores", chores_work.run(chores, shutdown.clone()));
+    shutdown.spawn("compactor", compactor::run(log.clone(), history, shutdown.clone()));
+    shutdown.spawn("retention", retention::run(retention, handle, follower.clone(), clock, shutdown.clone()));
+    shutdown.spawn("space", watch_space(log.clone(), gate, config.free_floor_bytes, shutdown.clone()));
+    shutdown.spawn("agent listener", agents::listen(agent_listener, agents, shutdown.clone()));
+    shutdown.spawn("control listener", control::listen(control_listener, context.clone(), shutdown.clone()));
+    Ok(Running {
+        context,
+        shutdown: shutdown.clone(),
+        log,
+        follower,
+        history_thread,
+        failed,
+        _state_dir: state_dir,
+    })
+}
+
+impl Running {
+    /// Opens a connection without a socket, for programs in the same process. It speaks the control protocol.
+    #[must_use]
+    pub fn connect(&self) -> tokio::io::DuplexStream {
+        control::connect(&self.context, &self.shutdown)
+    }
+
+    /// The key that a connection opens with.
+    #[must_use]
+    pub fn control_key(&self) -> String {
+        self.context.key.reveal().to_owned()
+    }
+
+    /// Closes the files. The shutdown has drained and finished by then.
+    ///
+    /// # Errors
+    /// Why the engine stopped, when nobody had asked it to.
+    pub async fn finish(self) -> Result<(), engine::Error> {
+        let Self { context, log, follower, history_thread, failed, .. } = self;
+        drop(context);
+        let closing = tokio::task::spawn_blocking(move || {
+            follower.stop();
+            history_thread.join();
+            follower.history().close();
+            log.close();
+        });
+        if closing.await.is_err() {
+            tracing::error!("the closing of the files panicked");
+        }
+        match failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs the engine. When it fails, everything ends at once: memory is ahead of the disk.
+async fn run_engine(engine: Engine, shutdown: Shutdown, failed: Arc<Mutex<Option<engine::Error>>>) {
+    if let Err(error) = engine.run(shutdown.clone()).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "the engine stopped");
+        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        shutdown.kill();
+    }
+}
+
+/// Refuses a log that lacks what History saw.
+fn check_not_behind(log: &dyn EventLog, history: &dyn History) -> Result<(), StartError> {
+    let (last, seen) = (log.status().last, history.applied());
+    if seen <= last {
+        return Ok(());
+    }
+    let newest = history.list(&Query { limit: NAMED_TASKS, ..Query::default() })?;
+    let missing =
+        newest.tasks.iter().filter(|record| record.submitted_seq > last).map(|record| record.task.id);
+    Err(StartError::Behind { log: last.0, history: seen.0, missing: missing.collect() })
+}
+
+/// Keeps the gate told of the free space.
+async fn watch_space(log: Arc<dyn EventLog>, gate: Arc<Gate>, floor: u64, shutdown: Shutdown) {
+    loop {
+        let looked = log.clone();
+        match tokio::task::spawn_blocking(move || looked.space()).await {
+            Ok(Ok(space)) => {
+                let below = space.free_bytes.is_some_and(|free| free < floor);
+                gate.floor(below || !space.reserve_held);
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot tell the free space")
+            }
+            Err(_) => tracing::error!("the look at the free space panicked"),
+        }
+        tokio::select! {
+            () = shutdown.draining() => break,
+            () = tokio::time::sleep(LOOK_AT_SPACE) => {}
+        }
+    }
+    gate.drain();
+}
+
+fn owner() -> Actor {
+    let name = |text| Name::new(text).expect("a fixed name");
+    Actor { name: name("owner"), role: Role::Admin, via: name("cli"), address: None }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,69 @@
+//! What the machine and History know, as people read it.
+
+mod agent;
+mod event;
+mod task;
+
+pub(crate) use agent::{agent_view, queue_view};
+pub(crate) use event::event_views;
+pub(crate) use task::{Live, has_work, task_view};
+
+use conductor_core::{Actor, CancelReason, Failure, Role};
+use conductor_protocol::task::{CreatedBy, FailureView};
+
+/// A failure as people read it.
+pub(crate) fn failure_view(failure: &Failure) -> FailureView {
+    FailureView {
+        reason: failure.reason,
+        message: failure.message.to_string(),
+        hint: failure.hint.as_deref().map(ToOwned::to_owned),
+    }
+}
+
+/// Why a task was cancelled; only a dependency counts as a failure.
+pub(crate) fn cancel_view(reason: &CancelReason) -> Option<FailureView> {
+    let reason_class = conductor_core::FailureReason::Dependency;
+    match reason {
+        CancelReason::Dependency(task) => Some(FailureView {
+            reason: reason_class,
+            message: format!("task {task}, on which this one depends, did not succeed"),
+            hint: Some("see why it did not; submit both anew, or let this one run all the same with on_dependency_failure: run".into()),
+        }),
+        CancelReason::Requested(_) | CancelReason::Parent(_) | CancelReason::Schedule => None,
+    }
+}
+
+/// Why a task was cancelled, in words.
+pub(crate) fn cancel_text(reason: &CancelReason) -> String {
+    match reason {
+        CancelReason::Requested(Some(text)) => format!("cancelled: {text}"),
+        CancelReason::Requested(None) => "cancelled".into(),
+        CancelReason::Parent(task) => format!("cancelled with task {task} above it"),
+        CancelReason::Dependency(task) => format!("cancelled because task {task} did not succeed"),
+        CancelReason::Schedule => "cancelled for the next run of its schedule".into(),
+    }
+}
+
+/// A role as text.
+pub(crate) fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Admin => "admin",
+        Role::Agent => "agent",
+    }
+}
+
+/// Reads a role.
+pub(crate) fn parse_role(text: &str) -> Option<Role> {
+    [Role::Viewer, Role::Operator, Role::Admin, Role::Agent].into_iter().find(|role| role_text(*role) == text)
+}
+
+/// Who submitted a task.
+pub(crate) fn created_by(actor: &Actor) -> CreatedBy {
+    CreatedBy {
+        name: actor.name.to_string(),
+        role: role_text(actor.role).to_owned(),
+        via: actor.via.to_string(),
+    }
+}
