@@ -1,8 +1,14 @@
 //! The agent of Conductor: slots that run attempts in folders and process trees of their own.
 
+mod args;
+pub mod config;
 pub mod outbox;
 pub mod process;
+mod program;
 pub mod run;
 pub mod runner;
 pub mod session;
 pub mod worker;
+
+pub use args::Args;
+pub use program::{MONITOR, dispatch, entry, run as run_agent};

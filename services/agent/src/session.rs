@@ -76,7 +76,7 @@ pub async fn run(target: Target, events: mpsc::Sender<Event>) {
             Ok((socket, welcome, outgoing)) => {
                 backoff.reset();
                 absent = false;
-                tracing::info!(%target, orchestrator = welcome.version, "connected");
+                tracing::info!(socket = %target, orchestrator = welcome.version, "connected");
                 let heartbeat = Duration::from_secs(welcome.heartbeat_seconds.max(1));
                 let (sender, receiver) = outgoing;
                 if events.send(Event::Welcomed(welcome, sender)).await.is_err() {
@@ -96,9 +96,9 @@ pub async fn run(target: Target, events: mpsc::Sender<Event>) {
             return;
         }
         if !absent {
-            tracing::warn!(%target, error = chain(&error), "no session with the orchestrator; trying again");
+            tracing::warn!(socket = %target, error = chain(&error), "no session with the orchestrator; trying again");
         } else {
-            tracing::debug!(%target, error = chain(&error), "still no session");
+            tracing::debug!(socket = %target, error = chain(&error), "still no session");
         }
         absent = true;
         wait(&target, stamp, backoff.next(), &events).await;

@@ -116,7 +116,8 @@ pub async fn run(
             }
         }
     };
-    drop((events, stored));
+    // Who still waits to be heard is not waited for.
+    drop((events, stored, reports));
     let (slots, outbox) = worker.leave();
     outbox.close();
     if tokio::time::timeout(LAST_WORDS, session).await.is_err() {

@@ -1,0 +1,107 @@
+//! From arguments and configuration to what a worker needs to know.
+
+use std::ffi::OsString;
+
+use conductor_core::{Name, NameError};
+use conductor_runtime::config::{self, Loaded, OnOutputLimit, Sources};
+use conductor_runtime::paths;
+
+use crate::args::Args;
+use crate::process::KeeperProgram;
+use crate::runner::{self, Limits};
+use crate::session::{ParseError, Target};
+use crate::worker::Settings;
+
+/// Why an agent cannot be configured.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Paths(#[from] paths::Error),
+    #[error(transparent)]
+    Target(#[from] ParseError),
+    #[error("{name:?} cannot be the name of an agent")]
+    Name { name: String, source: NameError },
+    #[error("{label:?} cannot be a label")]
+    Label { label: String, source: NameError },
+    #[error("find this program's file")]
+    Program(#[source] std::io::Error),
+}
+
+/// Reads the configuration with the arguments over it.
+///
+/// # Errors
+/// Names everything that is wrong in it.
+pub fn load(args: &Args) -> Result<Loaded, Error> {
+    let mut sources = Sources::from_env();
+    sources.file.clone_from(&args.config);
+    if let Some(name) = &args.name {
+        sources = sources.flag("agent.name", name, "--name");
+    }
+    if let Some(slots) = args.slots {
+        sources = sources.flag("agent.slots", slots, "--slots");
+    }
+    Ok(config::load(&sources)?)
+}
+
+/// What a worker needs to know.
+///
+/// # Errors
+/// Says which value cannot be used.
+pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<Settings, Error> {
+    let Loaded { config, home, .. } = loaded;
+    let host = hostname();
+    let name = match &config.agent.name {
+        Some(name) => checked_name(name)?,
+        None => checked_name(&host)?,
+    };
+    let mut labels = [config.agent.labels.as_slice(), &args.labels].concat();
+    labels.sort();
+    labels.dedup();
+    for label in &labels {
+        Name::new(label).map_err(|source| Error::Label { label: label.clone(), source })?;
+    }
+    let target = match &args.connect {
+        Some(text) => Target::parse(text)?,
+        None => Target::Unix { socket: home.agent_socket(), key_file: home.agent_key() },
+    };
+    let path = std::env::current_exe().map_err(Error::Program)?;
+    let secrets = config::secret_env_names();
+    let environment =
+        std::env::vars_os().filter(|(name, _)| !secrets.iter().any(|secret| name == secret.as_str()));
+    Ok(Settings {
+        name,
+        host,
+        slots: u32::try_from(config.agent.slots()).unwrap_or(u32::MAX),
+        labels,
+        runners: Settings::built_in_runners(),
+        workspace: home.workspace.clone(),
+        agents: home.state.join("agents"),
+        target,
+        limits: Limits {
+            max_output_bytes: config.tasks.max_output_bytes,
+            on_output_limit: match config.tasks.on_output_limit {
+                OnOutputLimit::Cut => runner::OnOutputLimit::Cut,
+                OnOutputLimit::Fail => runner::OnOutputLimit::End,
+            },
+            max_files: config.tasks.max_files,
+            max_workspace_bytes: config.tasks.max_workspace_bytes,
+            grace: config.agent.stop_grace,
+        },
+        orphan_grace: config.agent.orphan_grace,
+        drain: config.orchestrator.drain,
+        keeper: KeeperProgram { path, args: keeper },
+        environment: environment.collect(),
+    })
+}
+
+fn checked_name(name: &str) -> Result<String, Error> {
+    Name::new(name)
+        .map(|name| name.to_string())
+        .map_err(|source| Error::Name { name: name.to_owned(), source })
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
