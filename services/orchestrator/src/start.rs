@@ -1,6 +1,6 @@
 //! Bringing an orchestrator up and down.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use conductor_core::{Actor, Machine, Name, Role, TaskId};
@@ -84,7 +84,9 @@ fn lacking(missing: &[TaskId]) -> String {
 /// A running orchestrator.
 #[derive(Debug)]
 pub struct Running {
-    context: Arc<control::Context>,
+    // Nothing here keeps the engine alive: it ends when the last of its callers has ended.
+    context: Weak<control::Context>,
+    control_key: String,
     shutdown: Shutdown,
     log: Arc<dyn EventLog>,
     follower: Follower,
@@ -158,6 +160,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         embedded: config.embedded,
         owner: Arc::new(owner()),
     });
+    let (served, control_key) = (Arc::downgrade(&context), context.key.reveal().to_owned());
     let chores_work = Chores {
         engine: handle.clone(),
         log: log.clone(),
@@ -173,9 +176,10 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     shutdown.spawn("retention", retention::run(retention, handle, follower.clone(), clock, shutdown.clone()));
     shutdown.spawn("space", watch_space(log.clone(), gate, config.free_floor_bytes, shutdown.clone()));
     shutdown.spawn("agent listener", agents::listen(agent_listener, agents, shutdown.clone()));
-    shutdown.spawn("control listener", control::listen(control_listener, context.clone(), shutdown.clone()));
+    shutdown.spawn("control listener", control::listen(control_listener, context, shutdown.clone()));
     Ok(Running {
-        context,
+        context: served,
+        control_key,
         shutdown: shutdown.clone(),
         log,
         follower,
@@ -186,16 +190,17 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
 }
 
 impl Running {
-    /// Opens a connection without a socket, for programs in the same process. It speaks the control protocol.
+    /// Opens a connection without a socket, for programs in the same process. It speaks the control protocol; none is
+    /// opened once the end has begun.
     #[must_use]
-    pub fn connect(&self) -> tokio::io::DuplexStream {
-        control::connect(&self.context, &self.shutdown)
+    pub fn connect(&self) -> Option<tokio::io::DuplexStream> {
+        self.context.upgrade().map(|context| control::connect(&context, &self.shutdown))
     }
 
     /// The key that a connection opens with.
     #[must_use]
-    pub fn control_key(&self) -> String {
-        self.context.key.reveal().to_owned()
+    pub fn control_key(&self) -> &str {
+        &self.control_key
     }
 
     /// Closes the files. The shutdown has drained and finished by then.
@@ -203,8 +208,7 @@ impl Running {
     /// # Errors
     /// Why the engine stopped, when nobody had asked it to.
     pub async fn finish(self) -> Result<(), engine::Error> {
-        let Self { context, log, follower, history_thread, failed, .. } = self;
-        drop(context);
+        let Self { log, follower, history_thread, failed, .. } = self;
         let closing = tokio::task::spawn_blocking(move || {
             follower.stop();
             history_thread.join();
