@@ -9,6 +9,10 @@ mod batch;
 mod dispatch;
 mod handle;
 mod request;
+#[cfg(test)]
+mod scripted_log;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,0 +1,207 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use conductor_core::{
+    Actor, Command, EventKind, Machine, Name, NewTask, Now, OnDependencyFailure, Policy, Priority, Role,
+    State, Submit, TaskId, Work,
+};
+use conductor_protocol::{Code, Problem};
+use conductor_runtime::clock::Clock;
+use conductor_runtime::lifecycle::Shutdown;
+use conductor_store::log::Appended;
+use tokio::task::JoinHandle;
+
+use super::scripted_log::ScriptedLog;
+use super::{Applied, Engine, Error, Handle, MAX_AHEAD, now};
+use crate::gate::Gate;
+
+/// What is done by then, if nothing stands in its way.
+const A_WHILE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn actor() -> Arc<Actor> {
+    Arc::new(Actor { name: name("me"), role: Role::Admin, via: name("test"), address: None })
+}
+
+fn submit(number: u128) -> Command {
+    let task = NewTask {
+        id: TaskId(number),
+        work: Work::Run,
+        runner: name("mock"),
+        name: None,
+        task_type: name("generic"),
+        group: name("default"),
+        priority: Priority::default(),
+        timeout_ms: 1_000,
+        queue_timeout_ms: None,
+        max_attempts: 1,
+        backoff_ms: 0,
+        requires: Box::default(),
+        labels: Box::default(),
+        depends_on: Box::default(),
+        on_dependency_failure: OnDependencyFailure::Cancel,
+        run_at: None,
+        parent: None,
+        retry_of: None,
+        continues: None,
+        schedule: None,
+    };
+    Command::Submit(Submit { tasks: vec![task], key: None, settled: Vec::new(), by: actor() })
+}
+
+fn cancel_of_nothing() -> Command {
+    let reason = conductor_core::CancelReason::Requested(None);
+    Command::Cancel { task: TaskId(999), reason, by: actor() }
+}
+
+struct Bench {
+    log: Arc<ScriptedLog>,
+    handle: Handle,
+    running: JoinHandle<Result<(), Error>>,
+}
+
+impl Bench {
+    /// An engine whose beginning is durable.
+    async fn begun() -> Self {
+        let bench = Self::new();
+        let began = bench.log.answer(Appended::Durable).await;
+        assert!(matches!(began.events[..], [conductor_core::Event { kind: EventKind::Began { .. }, .. }]));
+        bench
+    }
+
+    fn new() -> Self {
+        let log = Arc::new(ScriptedLog::default());
+        let now: Now = now(&Clock::System);
+        let machine = Machine::new(Policy::default(), State::default(), now);
+        let gate = Arc::new(Gate::default());
+        let (engine, handle) = Engine::new(machine, log.clone(), Clock::System, gate).expect("an engine");
+        let running = tokio::spawn(engine.run(Shutdown::new()));
+        Self { log, handle, running }
+    }
+
+    fn ask(&self, command: Command) -> JoinHandle<Result<Applied, Problem>> {
+        let handle = self.handle.clone();
+        tokio::spawn(async move { handle.command(command).await })
+    }
+
+    fn look(&self) -> JoinHandle<Result<usize, Problem>> {
+        let handle = self.handle.clone();
+        tokio::spawn(async move { handle.look(|machine, _| machine.state().len()).await })
+    }
+}
+
+async fn answered<T>(asked: JoinHandle<T>) -> T {
+    tokio::time::timeout(PATIENCE, asked).await.expect("an answer in time").expect("no panic")
+}
+
+#[tokio::test]
+async fn nobody_is_told_before_the_batch_is_durable() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    bench.log.until_waiting(1).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert!(!asked.is_finished(), "the reply was let go before its event was on disk");
+    bench.log.answer(Appended::Durable).await;
+    assert_eq!(answered(asked).await.expect("accepted").seq.0, 2);
+}
+
+#[tokio::test]
+async fn a_rejection_and_a_read_wait_for_the_batch_before_them() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    bench.log.until_waiting(1).await;
+    let (refused, seen) = (bench.ask(cancel_of_nothing()), bench.look());
+    tokio::time::sleep(A_WHILE).await;
+    assert!(
+        !refused.is_finished() && !seen.is_finished(),
+        "something was told of what a crash could take back"
+    );
+    bench.log.answer(Appended::Durable).await;
+    assert_eq!(answered(refused).await.expect_err("refused").code, Code::NotFound);
+    assert_eq!(answered(seen).await, Ok(1));
+    assert!(answered(asked).await.is_ok());
+}
+
+#[tokio::test]
+async fn batches_are_decided_ahead_up_to_the_limit() {
+    let bench = Bench::begun().await;
+    let mut asked = Vec::new();
+    for number in 1..=MAX_AHEAD as u128 + 1 {
+        asked.push(bench.ask(submit(number)));
+        bench.log.until_waiting((number as usize).min(MAX_AHEAD)).await;
+    }
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(bench.log.waiting(), MAX_AHEAD);
+    for _ in 0..=MAX_AHEAD {
+        bench.log.answer(Appended::Durable).await;
+    }
+    for asked in asked {
+        assert!(answered(asked).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_unknown_fate_is_sent_again_under_its_id() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    let first = bench.log.answer(Appended::Unknown).await;
+    let second = bench.log.answer(Appended::Durable).await;
+    assert_eq!(first, second);
+    assert!(answered(asked).await.is_ok());
+}
+
+#[tokio::test]
+async fn without_room_submits_are_refused_and_what_was_accepted_is_kept() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    let first = bench.log.answer(Appended::NoSpace).await;
+    let refused = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match bench.handle.command(submit(2)).await {
+                Err(problem) => return problem,
+                Ok(_) => unreachable!("nothing can be durable"),
+            }
+        }
+    });
+    assert_eq!(refused.await.expect("an answer").code, Code::StorageFull);
+    assert!(!asked.is_finished());
+    let second = bench.log.answer(Appended::Durable).await;
+    assert_eq!(first, second);
+    assert!(answered(asked).await.is_ok());
+    let later = bench.ask(submit(3));
+    bench.log.answer(Appended::Durable).await;
+    assert!(answered(later).await.is_ok());
+}
+
+#[tokio::test]
+async fn with_nothing_but_its_beginning_to_write_a_full_disk_still_serves_reads() {
+    let bench = Bench::new();
+    bench.log.answer(Appended::NoSpace).await;
+    assert_eq!(answered(bench.look()).await, Ok(0));
+    assert_eq!(answered(bench.ask(submit(1))).await.expect_err("refused").code, Code::StorageFull);
+}
+
+#[tokio::test]
+async fn a_fenced_engine_stops_and_tells_nobody_that_it_succeeded() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    bench.log.answer(Appended::Fenced).await;
+    assert_eq!(answered(asked).await.expect_err("not accepted").code, Code::Unavailable);
+    assert!(matches!(answered(bench.running).await, Err(Error::Fenced)));
+}
+
+#[tokio::test]
+async fn an_engine_without_callers_writes_what_it_accepted_and_ends() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    bench.log.until_waiting(1).await;
+    let Bench { log, handle, running } = bench;
+    drop(handle);
+    log.answer(Appended::Durable).await;
+    assert!(answered(asked).await.is_ok());
+    assert!(answered(running).await.is_ok());
+}
