@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What tests and measurements of several crates share: fake agents, a simulated world.
+
+pub mod agent;
