@@ -80,30 +80,30 @@ pub(super) async fn serve<S: Stream>(
     };
     tokio::pin!(ending);
     loop {
-        let message = tokio::select! {
+        let answer = tokio::select! {
             biased;
             Some((id, answer)) = under_way.next() => {
                 streams.remove(&id);
                 answer
             }
-            Some(item) = items.recv() => Some(item),
+            Some(item) = items.recv() => {
+                socket.feed(item).await?;
+                None
+            }
             incoming = socket::next_text(&mut socket), if under_way.len() < MAX_UNDER_WAY => {
                 let Some(text) = incoming? else { return Ok(()) };
                 take(&text, &context, &sender, &under_way, &mut streams)
             }
             () = &mut ending => return Ok(()),
         };
-        if let Some(message) = message {
-            socket.feed(message).await?;
-            // What is ready goes out together.
-            while let Some(Some((id, answer))) = under_way.next().now_or_never() {
-                streams.remove(&id);
-                if let Some(answer) = answer {
-                    socket.feed(answer).await?;
-                }
-            }
-            socket.flush().await?;
+        // What a stream put there before its end goes out before its end.
+        while let Ok(item) = items.try_recv() {
+            socket.feed(item).await?;
         }
+        if let Some(answer) = answer {
+            socket.feed(answer).await?;
+        }
+        socket.flush().await?;
     }
 }
 
