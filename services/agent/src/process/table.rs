@@ -82,8 +82,10 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Stat> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let mut fields = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
     let ended = matches!(fields.next()?, "Z" | "X");
-    let parent = fields.next()?.parse().ok().and_then(Pid::from_raw);
-    let session = fields.nth(1)?.parse().ok().and_then(Pid::from_raw);
+    // A process that is just going has 0 or -1 there.
+    let number = |field: &str| field.parse().ok().filter(|&number: &i32| number > 0).and_then(Pid::from_raw);
+    let parent = number(fields.next()?);
+    let session = number(fields.nth(1)?);
     let start_ticks = fields.nth(15)?.parse().ok()?;
     Some(Stat { process: Process { pid, start_ticks }, parent, session, ended })
 }
@@ -103,6 +105,13 @@ mod tests {
         assert_eq!(stat.parent, Some(pid(3)));
         assert_eq!(stat.session, Some(pid(5)));
         assert_eq!(stat.process.start_ticks, 777);
+    }
+
+    #[test]
+    fn a_process_that_is_just_going_has_no_parent_and_no_session() {
+        let line = b"7 (a) Z 0 -1 -1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 777 1 1\n";
+        let stat = parse(pid(7), line).unwrap();
+        assert_eq!((stat.parent, stat.session, stat.ended), (None, None, true));
     }
 
     #[test]

@@ -4,8 +4,15 @@
 //! says what happens by [`Report`]s; [`Control`] is how the worker reaches a running attempt.
 
 mod attempt;
+mod command;
 mod control;
+pub mod environment;
+mod live;
+mod mock;
 mod outcome;
+mod result;
+mod script;
+mod slot;
 mod slots;
 
 pub use attempt::{Attempt, Limits, OnOutputLimit, Start, What};

@@ -18,6 +18,8 @@ pub struct Outcome {
     /// How many bytes of output were dropped beyond the limit.
     pub output_dropped_bytes: u64,
     pub files: FileList,
+    /// How long `diff.patch` is; there is none when nothing changed.
+    pub diff_bytes: u64,
     /// How long the attempt ran, preparation and collection left out.
     pub run_ms: u64,
 }
@@ -35,6 +37,32 @@ pub enum Verdict {
     Cancelled,
     /// It was ended by a clean stop of the agent. It counts as neither a failure nor a crash.
     Stopped,
+}
+
+impl Verdict {
+    /// Returns the name of the verdict.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+            Self::Crashed { .. } => "crashed",
+            Self::Cancelled => "cancelled",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Returns a line for people.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Succeeded => "succeeded".to_owned(),
+            Self::Failed(failure) => failure.message.clone(),
+            Self::Crashed { message } => format!("crashed: {message}"),
+            Self::Cancelled => "cancelled".to_owned(),
+            Self::Stopped => "stopped with its agent".to_owned(),
+        }
+    }
 }
 
 /// Why an attempt failed, for programs and for people.

@@ -2,16 +2,17 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::Attempt;
-use super::control::{Control, Inbox, Progress, Report, ReportBody};
-use super::outcome::{Failure, FailureReason, Outcome, Usage, Verdict};
-use crate::process::KeeperProgram;
-use crate::run::FileList;
+use super::control::{Control, Progress, Report};
+use super::outcome::{Usage, Verdict};
+use super::slot::{Job, Slot};
+use crate::process::{KeeperError, KeeperProgram, Keepers};
+use crate::run::folder;
 
 /// What all slots of an agent share.
 #[derive(Debug, Clone)]
@@ -26,9 +27,13 @@ pub struct Settings {
     pub environment: Vec<(OsString, OsString)>,
 }
 
-/// Why an attempt could not be given to a slot.
+/// Why the slots could not start, or an attempt not be given to one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("open the workspace")]
+    Workspace(#[source] folder::Error),
+    #[error("start the keepers")]
+    Keepers(#[source] KeeperError),
     #[error("start the thread of slot {slot}")]
     Thread { slot: usize, source: std::io::Error },
     #[error("make the control of a run")]
@@ -46,33 +51,57 @@ pub struct Run {
     pub progress: watch::Receiver<Progress>,
 }
 
+/// What a runner says of a run that is over.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub verdict: Verdict,
+    pub exit_code: Option<i32>,
+    pub summary: String,
+    pub usage: Usage,
+}
+
+impl Ended {
+    pub fn without_child(verdict: Verdict) -> Self {
+        Self { summary: verdict.summary(), verdict, exit_code: None, usage: Usage::default() }
+    }
+}
+
 /// Owns the threads of the slots.
 #[derive(Debug)]
 pub struct Slots {
-    slots: Vec<Slot>,
+    slots: Vec<Running>,
+    /// Dropped after the threads, which give their keepers back.
+    _keepers: Keepers,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Running {
     work: SyncSender<Job>,
     thread: JoinHandle<()>,
 }
 
-struct Job {
-    attempt: Attempt,
-    inbox: Inbox,
-    progress: watch::Sender<Progress>,
-}
-
 impl Slots {
-    /// Starts `count` slots that send their reports, bounded by what `reports` takes.
+    /// Starts `count` slots that send their reports, bounded by what `reports` takes. This process becomes a
+    /// subreaper and may make no other children, see [`Keepers`].
     ///
     /// # Errors
     ///
-    /// Fails when a thread cannot be made.
+    /// Fails when the workspace cannot be opened or a thread cannot be made.
     pub fn start(settings: &Settings, count: usize, reports: &mpsc::Sender<Report>) -> Result<Self, Error> {
-        let slots = (0..count).map(|slot| Slot::start(settings.clone(), slot, reports.clone()));
-        Ok(Self { slots: slots.collect::<Result<_, _>>()? })
+        let keepers = Keepers::new(settings.keeper.clone()).map_err(Error::Keepers)?;
+        let mut slots = Vec::with_capacity(count);
+        for slot in 0..count {
+            let mut server =
+                Slot::new(slot, settings, keepers.handle(), reports.clone()).map_err(Error::Workspace)?;
+            // One attempt may be given before the thread has come back from reporting the one before.
+            let (work, jobs) = sync_channel(1);
+            let thread = std::thread::Builder::new()
+                .name(format!("slot-{slot}"))
+                .spawn(move || server.serve(&jobs))
+                .map_err(|source| Error::Thread { slot, source })?;
+            slots.push(Running { work, thread });
+        }
+        Ok(Self { slots, _keepers: keepers })
     }
 
     /// Gives an attempt to a slot, which is free from the moment that it reported the one before as finished.
@@ -92,51 +121,10 @@ impl Slots {
 
     /// Waits until every slot has finished what it runs; end the runs first.
     pub fn close(self) {
-        for Slot { work, thread } in self.slots {
+        for Running { work, thread } in self.slots {
             drop(work);
             // A panic in a slot was reported by the panic hook; there is nothing left to wait for.
             let _ = thread.join();
-        }
-    }
-}
-
-impl Slot {
-    fn start(settings: Settings, slot: usize, reports: mpsc::Sender<Report>) -> Result<Self, Error> {
-        let (work, jobs) = sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name(format!("slot-{slot}"))
-            .spawn(move || serve(&settings, slot, &jobs, &reports))
-            .map_err(|source| Error::Thread { slot, source })?;
-        Ok(Self { work, thread })
-    }
-}
-
-fn serve(_settings: &Settings, slot: usize, jobs: &Receiver<Job>, reports: &mpsc::Sender<Report>) {
-    while let Ok(Job { attempt, inbox, progress: _progress }) = jobs.recv() {
-        while inbox.take().is_some() {}
-        let outcome = Outcome {
-            verdict: Verdict::Failed(Failure {
-                reason: FailureReason::RunnerUnavailable,
-                message: "this agent has no runners yet".into(),
-                hint: String::new(),
-            }),
-            exit_code: None,
-            summary: String::new(),
-            usage: Usage::default(),
-            simulated: false,
-            output_bytes: 0,
-            output_dropped_bytes: 0,
-            files: FileList::default(),
-            run_ms: 0,
-        };
-        let report = Report {
-            slot,
-            task_id: attempt.task_id,
-            attempt: attempt.number,
-            body: ReportBody::Finished(Box::new(outcome)),
-        };
-        if reports.blocking_send(report).is_err() {
-            return;
         }
     }
 }

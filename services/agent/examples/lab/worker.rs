@@ -1,0 +1,173 @@
+//! The worker of the lab: one connection at a time gives it attempts and hears its reports.
+
+use std::path::Path;
+use std::time::Duration;
+
+use conductor_agent::process::{leftover, monitor::MonitorPipe};
+use conductor_agent::run::InputFile;
+use conductor_agent::runner::{
+    Answer, Attempt, End, Limits, OnOutputLimit, Report, ReportBody, Run, Settings, Slots, Start, Verdict,
+    What,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Run(Box<Job>),
+    End { slot: usize, how: How },
+    Answer { slot: usize, request: u32, text: String },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    Cancel,
+    Stop,
+    Abandon,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    slot: usize,
+    task: String,
+    attempt: u32,
+    command: Option<Vec<String>>,
+    prompt: Option<String>,
+    #[serde(default)]
+    files: Vec<(String, String)>,
+    #[serde(default)]
+    env: Vec<(String, String)>,
+    #[serde(default)]
+    resume: bool,
+    timeout_ms: Option<u64>,
+    grace_ms: Option<u64>,
+    max_output_bytes: Option<u64>,
+    #[serde(default)]
+    end_on_output_limit: bool,
+}
+
+pub fn run(socket: &Path, workspace: &Path, agent_id: &str, slots: usize) -> anyhow::Result<()> {
+    let ended = leftover::end_agent(agent_id)?;
+    let (reports, receiver) = mpsc::channel(64);
+    let settings = Settings {
+        workspace: workspace.to_owned(),
+        agent_id: agent_id.to_owned(),
+        keeper: crate::keeper_program()?,
+        environment: std::env::vars_os().collect(),
+    };
+    let slots = Slots::start(&settings, slots, &reports)?;
+    // Only the slots report, so that the reports end with them.
+    drop(reports);
+    // The old socket of a killed worker stands in the way.
+    let _ = std::fs::remove_file(socket);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(socket, slots, receiver, ended))
+}
+
+async fn serve(
+    socket: &Path,
+    slots: Slots,
+    mut reports: mpsc::Receiver<Report>,
+    ended: usize,
+) -> anyhow::Result<()> {
+    let listener = UnixListener::bind(socket)?;
+    let monitor = MonitorPipe::stdin()?;
+    let mut runs: Vec<Run> = Vec::new();
+    let mut slot_of: Vec<usize> = Vec::new();
+    let (stream, _) = tokio::select! {
+        accepted = listener.accept() => accepted?,
+        () = monitor.closed() => return Ok(()),
+    };
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    let hello = json!({"hello": std::process::id(), "ended": ended});
+    write.write_all(format!("{hello}\n").as_bytes()).await?;
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line? {
+                Some(line) => match serde_json::from_str(&line)? {
+                    Line::Run(job) => {
+                        let slot = job.slot;
+                        runs.push(slots.run(slot, attempt(*job))?);
+                        slot_of.push(slot);
+                    }
+                    Line::End { slot, how } => {
+                        let at = slot_of.iter().rposition(|&of| of == slot).expect("it runs");
+                        runs[at].control.end(match how {
+                            How::Cancel => End::Cancel,
+                            How::Stop => End::Stop,
+                            How::Abandon => End::Abandon,
+                        });
+                    }
+                    Line::Answer { slot, request, text } => {
+                        let at = slot_of.iter().rposition(|&of| of == slot).expect("it runs");
+                        runs[at].control.answer(request, Answer::Text(text));
+                    }
+                },
+                None => break,
+            },
+            report = reports.recv() => {
+                let line = describe(report.expect("the slots live"));
+                write.write_all(format!("{line}\n").as_bytes()).await?;
+            }
+            () = monitor.closed() => break,
+        }
+    }
+    for run in &runs {
+        run.control.end(End::Abandon);
+    }
+    // The slots may still have something to say, and wait until it is heard.
+    let closing = tokio::task::spawn_blocking(move || slots.close());
+    while reports.recv().await.is_some() {}
+    Ok(closing.await?)
+}
+
+fn attempt(job: Job) -> Attempt {
+    let defaults = Limits::default();
+    let what = match (job.command, job.prompt) {
+        (Some(argv), _) => What::Command { argv },
+        (None, prompt) => What::Mock { prompt: prompt.unwrap_or_default() },
+    };
+    Attempt {
+        task_id: job.task.parse().expect("the test names tasks by ids"),
+        number: job.attempt,
+        what,
+        task_json: "{}\n".into(),
+        files: job.files.into_iter().map(|(path, text)| InputFile { path, content: text.into() }).collect(),
+        env: job.env,
+        start: if job.resume { Start::Resume } else { Start::Fresh },
+        timeout: Duration::from_millis(job.timeout_ms.unwrap_or(60_000)),
+        limits: Limits {
+            max_output_bytes: job.max_output_bytes.unwrap_or(defaults.max_output_bytes),
+            on_output_limit: if job.end_on_output_limit { OnOutputLimit::End } else { OnOutputLimit::Cut },
+            grace: job.grace_ms.map_or(defaults.grace, Duration::from_millis),
+            ..defaults
+        },
+    }
+}
+
+fn describe(report: Report) -> Value {
+    let (slot, task, attempt) = (report.slot, report.task_id.to_string(), report.attempt);
+    match report.body {
+        ReportBody::Started => json!({"started": task, "slot": slot, "attempt": attempt}),
+        ReportBody::Asked { request, text } => json!({"asked": request, "text": text, "slot": slot}),
+        ReportBody::Finished(outcome) => {
+            let (reason, message) = match &outcome.verdict {
+                Verdict::Failed(failure) => (failure.reason.as_str(), failure.message.clone()),
+                Verdict::Crashed { message } => ("", message.clone()),
+                Verdict::Succeeded | Verdict::Cancelled | Verdict::Stopped => ("", String::new()),
+            };
+            json!({
+                "finished": task, "slot": slot, "attempt": attempt, "outcome": outcome.verdict.as_str(),
+                "reason": reason, "message": message, "exit_code": outcome.exit_code, "summary": outcome.summary,
+                "output_bytes": outcome.output_bytes, "dropped_bytes": outcome.output_dropped_bytes,
+                "run_ms": outcome.run_ms, "files": outcome.files.files, "tokens": outcome.usage.output_tokens,
+            })
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What every runner does with the attempt that it runs: print, report, wait, and hear that it shall end.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::attempt::{Limits, OnOutputLimit};
+use super::control::{Answer, End, Inbox, Message, Progress, Report, ReportBody};
+use super::outcome::{Failure, FailureReason, Verdict};
+use crate::process::boot_ms;
+use crate::run::events::{Event, EventFile};
+use crate::run::output::Output;
+
+/// The longest wait without a look at the clock: a sleeping host's time counts, but no poll wakes up for it.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Why a run is ended before it ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    Asked(End),
+    Timeout,
+    OutputLimit,
+    Unanswered,
+    /// The run folder cannot be written.
+    Disk {
+        full: bool,
+        message: String,
+    },
+}
+
+/// Where reports of a slot go.
+#[derive(Debug, Clone)]
+pub(super) struct Reporter {
+    pub slot: usize,
+    pub task_id: Uuid,
+    pub attempt: u32,
+    pub reports: mpsc::Sender<Report>,
+}
+
+impl Reporter {
+    /// Sends a report; false when nobody listens any more.
+    pub fn report(&self, body: ReportBody) -> bool {
+        let Self { slot, task_id, attempt, .. } = *self;
+        self.reports.blocking_send(Report { slot, task_id, attempt, body }).is_ok()
+    }
+}
+
+/// An attempt while it runs.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub output: Output,
+    pub events: EventFile,
+    pub inbox: Inbox,
+    pub limits: Limits,
+    pub reporter: Reporter,
+    pub progress: watch::Sender<Progress>,
+    begin_ms: u64,
+    deadline_ms: u64,
+    timeout: Duration,
+    questions: u32,
+}
+
+impl Live {
+    pub fn new(
+        output: Output,
+        events: EventFile,
+        (inbox, progress): (Inbox, watch::Sender<Progress>),
+        (limits, timeout): (Limits, Duration),
+        reporter: Reporter,
+    ) -> Self {
+        let begin_ms = boot_ms();
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let deadline_ms = begin_ms.saturating_add(timeout_ms);
+        Self {
+            output,
+            events,
+            inbox,
+            limits,
+            reporter,
+            progress,
+            begin_ms,
+            deadline_ms,
+            timeout,
+            questions: 0,
+        }
+    }
+
+    /// Returns how long the attempt has run.
+    pub fn elapsed_ms(&self) -> u64 {
+        boot_ms().saturating_sub(self.begin_ms)
+    }
+
+    /// Returns how long it may still run.
+    pub fn left(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms.saturating_sub(boot_ms()))
+    }
+
+    /// Adds to `output.log`.
+    pub fn print(&mut self, bytes: &[u8]) -> Result<(), Cause> {
+        self.output.push(bytes).map_err(|error| disk(&error))?;
+        self.grew();
+        match self.limits.on_output_limit {
+            OnOutputLimit::End if self.output.dropped_bytes() > 0 => Err(Cause::OutputLimit),
+            OnOutputLimit::End | OnOutputLimit::Cut => Ok(()),
+        }
+    }
+
+    /// Adds to `events.ndjson`.
+    pub fn event(&mut self, event: &Event) -> Result<(), Cause> {
+        self.events.push(self.elapsed_ms(), event).map_err(|error| disk(&error))?;
+        self.grew();
+        Ok(())
+    }
+
+    /// Says back what has come to end the run, if anything has. Answers that nobody waits for are forgotten.
+    pub fn pending(&mut self) -> Option<Cause> {
+        while let Some(message) = self.inbox.take() {
+            if let Message::End(end) = message {
+                return Some(Cause::Asked(end));
+            }
+        }
+        self.left().is_zero().then_some(Cause::Timeout)
+    }
+
+    /// Waits, unless the run shall end.
+    pub fn sleep(&mut self, time: Duration) -> Result<(), Cause> {
+        let until = boot_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        loop {
+            if let Some(cause) = self.pending() {
+                return Err(cause);
+            }
+            let now = boot_ms();
+            if now >= until {
+                return Ok(());
+            }
+            wait(
+                &mut [PollFd::new(&self.inbox, PollFlags::IN)],
+                Duration::from_millis(until - now).min(self.left()),
+            );
+        }
+    }
+
+    /// Asks a person and waits for the answer. The time that this takes is not the run's.
+    pub fn ask(&mut self, text: &str) -> Result<Answer, Cause> {
+        self.questions += 1;
+        let request = self.questions;
+        self.event(&Event::Question { request, text: text.to_owned() })?;
+        let since = boot_ms();
+        self.reporter.report(ReportBody::Asked { request, text: text.to_owned() });
+        let answer = loop {
+            match self.inbox.take() {
+                Some(Message::End(end)) => return Err(Cause::Asked(end)),
+                Some(Message::Answer { request: asked, answer }) if asked == request => break answer,
+                Some(Message::Answer { .. }) => {}
+                None => wait(&mut [PollFd::new(&self.inbox, PollFlags::IN)], MAX_WAIT),
+            }
+        };
+        self.deadline_ms = self.deadline_ms.saturating_add(boot_ms().saturating_sub(since));
+        let text = match &answer {
+            Answer::Allow => "allow",
+            Answer::Deny => "deny",
+            Answer::Text(text) => text,
+            Answer::Expired => return Err(Cause::Unanswered),
+        };
+        self.event(&Event::Answer { request, text: text.to_owned() })?;
+        Ok(answer)
+    }
+
+    /// Turns the cause of an early end into the verdict.
+    pub fn verdict(&self, cause: Cause) -> Verdict {
+        let (reason, message, hint) = match cause {
+            Cause::Asked(End::Cancel) => return Verdict::Cancelled,
+            Cause::Asked(End::Stop) => return Verdict::Stopped,
+            Cause::Asked(End::Abandon) => {
+                return Verdict::Crashed { message: "the agent had to leave while it ran".into() };
+            }
+            Cause::Timeout => (
+                FailureReason::Timeout,
+                format!("it ran longer than its {} and was ended", seconds(self.timeout)),
+                "give it more time with a larger timeout_seconds".to_owned(),
+            ),
+            Cause::OutputLimit => (
+                FailureReason::OutputLimit,
+                format!("it printed more than {} bytes and was ended", self.limits.max_output_bytes),
+                "print less, or raise tasks.max_output_bytes".to_owned(),
+            ),
+            Cause::Unanswered => (
+                FailureReason::WaitingTimeout,
+                "nobody answered its question in time".to_owned(),
+                String::new(),
+            ),
+            Cause::Disk { full: true, message } => {
+                (FailureReason::DiskFull, message, "free space on the volume of the workspace".to_owned())
+            }
+            Cause::Disk { full: false, message } => (FailureReason::Internal, message, String::new()),
+        };
+        Verdict::Failed(Failure { reason, message, hint })
+    }
+
+    fn grew(&self) {
+        let progress = Progress { output_bytes: self.output.bytes(), event_bytes: self.events.bytes() };
+        self.progress.send_replace(progress);
+    }
+}
+
+/// Waits until one of these is ready, or the time is up, or a long time has passed.
+pub(super) fn wait(fds: &mut [PollFd<'_>], time: Duration) {
+    // A millisecond more than asked: the clock that is compared has whole ones.
+    let time = (time + Duration::from_millis(1)).min(MAX_WAIT);
+    let time = Timespec::try_from(time).expect("a minute fits");
+    // An interrupted wait is a short wait; every caller looks again.
+    let _ = rustix::event::poll(fds, Some(&time));
+}
+
+pub(super) fn disk(error: &io::Error) -> Cause {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    Cause::Disk { full, message: format!("the run folder cannot be written: {error}") }
+}
+
+fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
+}

@@ -1,0 +1,258 @@
+//! One slot: from an attempt to its outcome.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::mpsc::Receiver;
+
+use tokio::sync::{mpsc, watch};
+
+use super::attempt::{Attempt, Start, What};
+use super::command::{self, KeeperState, Tools};
+use super::control::{Inbox, Progress, Report, ReportBody};
+use super::environment::Inherited;
+use super::live::{Live, Reporter, disk};
+use super::outcome::{Failure, FailureReason, Outcome, Verdict};
+use super::slots::{Ended, Settings};
+use super::{mock, result};
+use crate::process::{Keeper, KeeperStarter, leftover};
+use crate::run::events::{Event, EventFile};
+use crate::run::folder::{self, Needs};
+use crate::run::output::Output;
+use crate::run::walk::Listing;
+use crate::run::{FileList, Folder, Workspace, collect, diff};
+
+/// An attempt that was given to a slot.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub attempt: Attempt,
+    pub inbox: Inbox,
+    pub progress: watch::Sender<Progress>,
+}
+
+/// What a slot's thread owns.
+#[derive(Debug)]
+pub(super) struct Slot {
+    number: usize,
+    workspace: Workspace,
+    agent_id: String,
+    inherited: Inherited,
+    starter: KeeperStarter,
+    /// Started with the first command, and again after it was lost.
+    keeper: Option<Keeper>,
+    null: Option<File>,
+    buffer: Vec<u8>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Slot {
+    pub fn new(
+        number: usize,
+        settings: &Settings,
+        starter: KeeperStarter,
+        reports: mpsc::Sender<Report>,
+    ) -> Result<Self, folder::Error> {
+        Ok(Self {
+            number,
+            workspace: Workspace::open(&settings.workspace)?,
+            agent_id: settings.agent_id.clone(),
+            inherited: Inherited::from(&settings.environment),
+            starter,
+            keeper: None,
+            null: None,
+            buffer: Vec::new(),
+            reports,
+        })
+    }
+
+    /// Runs what comes until nobody can give more.
+    pub fn serve(&mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            let reporter = Reporter {
+                slot: self.number,
+                task_id: job.attempt.task_id,
+                attempt: job.attempt.number,
+                reports: self.reports.clone(),
+            };
+            let outcome = self.attempt(job, &reporter);
+            if !reporter.report(ReportBody::Finished(Box::new(outcome))) {
+                break;
+            }
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.retire();
+        }
+    }
+
+    fn attempt(&mut self, job: Job, reporter: &Reporter) -> Outcome {
+        let Job { attempt, inbox, progress } = job;
+        let folder = match self.prepare(&attempt) {
+            Ok(folder) => folder,
+            Err(failure) => return outcome(Ended::without_child(Verdict::Failed(failure)), &attempt),
+        };
+        let mut live = match files(&folder, &attempt) {
+            Ok((output, events)) => Live::new(
+                output,
+                events,
+                (inbox, progress),
+                (attempt.limits.clone(), attempt.timeout),
+                reporter.clone(),
+            ),
+            Err(error) => {
+                return outcome(Ended::without_child(Verdict::Failed(unwritable(&error))), &attempt);
+            }
+        };
+        reporter.report(ReportBody::Started);
+        let ended = match &attempt.what {
+            What::Command { argv } => self.command(&attempt, argv, &folder, &mut live),
+            What::Mock { prompt } => mock::run(prompt, &folder, &mut live),
+        };
+        finish(&attempt, ended, &folder, live)
+    }
+
+    /// Makes the folder ready, after all that is left of an earlier attempt on this host is ended.
+    fn prepare(&self, attempt: &Attempt) -> Result<Folder, Failure> {
+        let task_id = attempt.task_id.to_string();
+        let entered = self.workspace.enter(&task_id).map_err(|error| unusable(&error))?;
+        if !entered.is_new() {
+            let ended = leftover::end_task(&task_id, entered.last_process().as_ref(), entered.path());
+            match ended {
+                Ok(0) => {}
+                Ok(count) => tracing::warn!(%task_id, count, "ended what an earlier attempt left running"),
+                Err(error) => {
+                    let message = format!("an earlier attempt still runs on this host: {error}");
+                    return Err(Failure { reason: FailureReason::Internal, message, hint: String::new() });
+                }
+            }
+        }
+        let needs = Needs {
+            attempt: attempt.number,
+            resume: attempt.start == Start::Resume,
+            task_json: &attempt.task_json,
+            files: &attempt.files,
+        };
+        entered.prepare(&needs).map_err(|error| unusable(&error))
+    }
+
+    fn command(&mut self, attempt: &Attempt, argv: &[String], folder: &Folder, live: &mut Live) -> Ended {
+        let failed = |what: &str, error: &dyn std::error::Error| {
+            let message = format!("{what}: {error}");
+            let reason = FailureReason::Internal;
+            Ended::without_child(Verdict::Failed(Failure { reason, message, hint: String::new() }))
+        };
+        let keeper = match self.keeper.take().map_or_else(|| self.starter.start(), Ok) {
+            Ok(keeper) => keeper,
+            Err(error) => return failed("no keeper process can be made", &error),
+        };
+        if self.null.is_none() {
+            match OpenOptions::new().read(true).open("/dev/null") {
+                Ok(null) => self.null = Some(null),
+                Err(error) => return failed("/dev/null cannot be opened", &error),
+            }
+        }
+        let tools = Tools {
+            keeper: &keeper,
+            inherited: &self.inherited,
+            agent_id: &self.agent_id,
+            null: self.null.as_ref().expect("it was opened above"),
+            buffer: &mut self.buffer,
+        };
+        let (ended, state) = command::run(attempt, argv, folder, live, tools);
+        match state {
+            KeeperState::Fit => self.keeper = Some(keeper),
+            KeeperState::Unfit => {
+                let left = keeper.retire();
+                if left > 0 {
+                    tracing::warn!(task_id = %attempt.task_id, left, "processes of a run cannot be ended");
+                }
+            }
+        }
+        ended
+    }
+}
+
+fn files(folder: &Folder, attempt: &Attempt) -> io::Result<(Output, EventFile)> {
+    let output = Output::new(folder.create("output.log")?, attempt.limits.max_output_bytes);
+    Ok((output, EventFile::new(folder.create("events.ndjson")?)))
+}
+
+/// Collects what the run left and writes it down; nothing of the run is alive any more.
+fn finish(attempt: &Attempt, ended: Ended, folder: &Folder, mut live: Live) -> Outcome {
+    let run_ms = live.elapsed_ms();
+    let mut outcome = outcome(ended, attempt);
+    outcome.run_ms = run_ms;
+    // The work of a crashed attempt goes on in the next one, and an agent that has to leave has no time.
+    let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. });
+    if !goes_on && let Err(error) = collect_into(&mut outcome, attempt, folder) {
+        tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, %error, "failed to collect a run's files");
+    }
+    let finished = Event::Finished { outcome: outcome.verdict.as_str(), summary: outcome.summary.clone() };
+    let written = live.event(&finished);
+    outcome.output_bytes = live.output.bytes();
+    outcome.output_dropped_bytes = live.output.dropped_bytes();
+    let json = result::to_json(attempt.task_id, attempt.number, &outcome);
+    let written =
+        written.and_then(|()| folder.write_whole("result.json", &json).map_err(|error| disk(&error)));
+    if let (Err(cause), Verdict::Succeeded) = (written, &outcome.verdict) {
+        outcome.verdict = live.verdict(cause);
+    }
+    outcome
+}
+
+fn collect_into(outcome: &mut Outcome, attempt: &Attempt, folder: &Folder) -> io::Result<()> {
+    let work = folder.work.as_fd();
+    let mut listing = Listing::read(work)?;
+    let patch = diff::diff(work, folder.private.as_fd(), &listing)?;
+    outcome.files =
+        collect::collect(work, &mut listing, attempt.limits.max_files, attempt.limits.max_workspace_bytes);
+    if !patch.is_empty() {
+        folder.write_whole("diff.patch", &patch)?;
+        outcome.diff_bytes = patch.len() as u64;
+    }
+    Ok(())
+}
+
+fn outcome(ended: Ended, attempt: &Attempt) -> Outcome {
+    let Ended { verdict, exit_code, summary, usage } = ended;
+    let simulated = match attempt.what {
+        What::Mock { .. } => true,
+        What::Command { .. } => false,
+    };
+    Outcome {
+        verdict,
+        exit_code,
+        summary,
+        usage,
+        simulated,
+        output_bytes: 0,
+        output_dropped_bytes: 0,
+        files: FileList::default(),
+        diff_bytes: 0,
+        run_ms: 0,
+    }
+}
+
+fn unusable(error: &folder::Error) -> Failure {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    let message = source.map_or_else(|| error.to_string(), |source| format!("failed to {error}: {source}"));
+    let full = source.is_some_and(|source| source.kind() == io::ErrorKind::StorageFull);
+    let (reason, hint) = match error {
+        _ if full => (FailureReason::DiskFull, "free space on the volume of the workspace"),
+        folder::Error::Input(_) => {
+            (FailureReason::InvalidWorkspace, "the files of a task stay below its work folder")
+        }
+        folder::Error::Make { .. }
+        | folder::Error::Open { .. }
+        | folder::Error::Move { .. }
+        | folder::Error::Write { .. }
+        | folder::Error::Base(_) => (FailureReason::InvalidWorkspace, "look at the folder and who owns it"),
+    };
+    Failure { reason, message, hint: hint.to_owned() }
+}
+
+fn unwritable(error: &io::Error) -> Failure {
+    let full = error.kind() == io::ErrorKind::StorageFull;
+    let reason = if full { FailureReason::DiskFull } else { FailureReason::InvalidWorkspace };
+    let message = format!("the files of the attempt cannot be made: {error}");
+    Failure { reason, message, hint: String::new() }
+}
