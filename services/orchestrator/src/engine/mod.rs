@@ -32,7 +32,7 @@ use batch::{Building, Inflight};
 use dispatch::Dispatch;
 pub(crate) use dispatch::{Chore, Outgoing};
 pub use handle::Handle;
-pub(crate) use request::{Applied, Request};
+pub(crate) use request::Request;
 
 /// The most requests decided together.
 const MAX_BATCH_REQUESTS: usize = 1_024;
