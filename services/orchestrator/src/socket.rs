@@ -7,13 +7,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use conductor_protocol::limits::MAX_MESSAGE_BYTES;
 
 /// How long a connection has for its handshake and its first message.
 const OPENING_TIME: Duration = Duration::from_secs(10);
+/// How long the other side has to take in why it is cut off.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+/// The longest reason that fits a close frame, in bytes.
+const MAX_REASON: usize = 123;
 /// Bytes of unsent messages that a connection may hold before writes wait.
 const WRITE_BUFFER: usize = 128 << 10;
 
@@ -60,8 +65,14 @@ pub(crate) async fn open<S: Stream, T: DeserializeOwned>(stream: S) -> Result<(S
             .write_buffer_size(WRITE_BUFFER);
         let mut socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
         let first = next_text(&mut socket).await?.ok_or(Error::Closed)?;
-        let first = serde_json::from_str(&first).map_err(|error| Error::Message(error.to_string()))?;
-        Ok((socket, first))
+        match serde_json::from_str(&first) {
+            Ok(first) => Ok((socket, first)),
+            Err(error) => {
+                let error = Error::Message(error.to_string());
+                say_why(&mut socket, &error).await;
+                Err(error)
+            }
+        }
     };
     tokio::time::timeout(OPENING_TIME, opening).await.map_err(|_| Error::Slow)?
 }
@@ -84,6 +95,27 @@ pub(crate) async fn next_text<S: Stream>(
 /// Writes a value as text, at once.
 pub(crate) async fn send<S: Stream, T: Serialize>(socket: &mut Socket<S>, value: &T) -> Result<(), Error> {
     Ok(socket.send(text(value)).await?)
+}
+
+/// Tells the other side why its connection ends, when it is the one to blame.
+pub(crate) async fn say_why<S: Stream>(socket: &mut Socket<S>, error: &Error) {
+    let (code, reason) = match error {
+        Error::Message(what) => (CloseCode::Protocol, what.clone()),
+        Error::Slow => (CloseCode::Policy, error.to_string()),
+        Error::Socket(inner) => match &**inner {
+            tungstenite::Error::Utf8(_) => (CloseCode::Invalid, "text that is not UTF-8".to_owned()),
+            tungstenite::Error::Capacity(_) => {
+                (CloseCode::Size, format!("a message may have {MAX_MESSAGE_BYTES} bytes"))
+            }
+            _ => return,
+        },
+        Error::Closed => return,
+    };
+    let end =
+        reason.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_REASON).last();
+    let reason = reason[..end.unwrap_or_default()].into();
+    // The other side may be gone; it is closed all the same.
+    drop(tokio::time::timeout(CLOSING_TIME, socket.close(Some(CloseFrame { code, reason }))).await);
 }
 
 /// A value as a text message.

@@ -83,11 +83,12 @@ async fn serve<S: Stream>(stream: S, context: Arc<Context>, shutdown: Shutdown) 
     let result = match opening {
         Opening::Hello(hello) => {
             let session = context.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-            session::serve(socket, *hello, session, &context, &shutdown).await
+            session::serve(&mut socket, *hello, session, &context, &shutdown).await
         }
-        Opening::Output(output) => output::serve(socket, output, &context, &shutdown).await,
+        Opening::Output(output) => output::serve(&mut socket, output, &context, &shutdown).await,
     };
     if let Err(error) = result {
+        socket::say_why(&mut socket, &error).await;
         tracing::debug!(error = &error as &dyn std::error::Error, "an agent's connection ended");
     }
 }

@@ -20,12 +20,12 @@ const GRANT: u64 = 1 << 20;
 
 /// Serves an output connection until it ends. Frames under a lease that the agent does not hold are dropped.
 pub(super) async fn serve<S: Stream>(
-    mut socket: Socket<S>,
+    socket: &mut Socket<S>,
     hello: OutputHello,
     context: &Context,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
-    socket::send(&mut socket, &Answer::OutputReady { grant: GRANT }).await?;
+    socket::send(socket, &Answer::OutputReady { grant: GRANT }).await?;
     let mut written = 0;
     loop {
         let message = tokio::select! {
@@ -47,7 +47,7 @@ pub(super) async fn serve<S: Stream>(
         written += frame.bytes.len() as u64;
         if written >= GRANT / 2 {
             let grant = ToAgent { grant: Some(written), ..ToAgent::default() };
-            socket::send(&mut socket, &grant).await?;
+            socket::send(socket, &grant).await?;
             written = 0;
         }
     }

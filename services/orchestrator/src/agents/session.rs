@@ -25,7 +25,7 @@ const MAX_TOGETHER: usize = 64;
 
 /// Serves an agent until it leaves, a newer connection takes over, or the end.
 pub(super) async fn serve<S: Stream>(
-    mut socket: Socket<S>,
+    socket: &mut Socket<S>,
     hello: Hello,
     session: u64,
     context: &Context,
@@ -41,7 +41,7 @@ pub(super) async fn serve<S: Stream>(
         Ok(joined) => joined,
         Err(problem) => {
             tracing::warn!(agent = %name, %problem, "an agent was refused");
-            return socket::send(&mut socket, &Answer::Refused(problem)).await;
+            return socket::send(socket, &Answer::Refused(problem)).await;
         }
     };
     let (stale, draining) = match joined.applied.reply {
@@ -52,7 +52,7 @@ pub(super) async fn serve<S: Stream>(
         _ => (Vec::new(), false),
     };
     let welcome = welcome(context, stale, draining);
-    let result = match socket::send(&mut socket, &Answer::Welcome(welcome)).await {
+    let result = match socket::send(socket, &Answer::Welcome(welcome)).await {
         Ok(()) => converse(socket, agent, session, joined.outgoing, context, shutdown).await,
         Err(error) => Err(error),
     };
@@ -77,7 +77,7 @@ fn welcome(context: &Context, stale: Vec<Lease>, draining: bool) -> Welcome {
 
 /// Reads and writes side by side, so that neither side can hold up the other.
 async fn converse<S: Stream>(
-    socket: Socket<S>,
+    socket: &mut Socket<S>,
     agent: AgentId,
     session: u64,
     outgoing: mpsc::Receiver<Vec<Outgoing>>,
@@ -93,7 +93,7 @@ async fn converse<S: Stream>(
 }
 
 async fn listen<S: Stream>(
-    mut stream: SplitStream<Socket<S>>,
+    mut stream: SplitStream<&mut Socket<S>>,
     agent: AgentId,
     session: u64,
     context: &Context,
@@ -145,7 +145,7 @@ fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
 }
 
 async fn speak<S: Stream>(
-    mut sink: SplitSink<Socket<S>, Message>,
+    mut sink: SplitSink<&mut Socket<S>, Message>,
     mut outgoing: mpsc::Receiver<Vec<Outgoing>>,
     context: &Context,
 ) -> Result<(), Error> {

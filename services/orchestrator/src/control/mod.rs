@@ -77,10 +77,11 @@ async fn serve<S: Stream>(stream: S, context: Arc<Context>, shutdown: Shutdown) 
     let welcome =
         Opened::Welcome(Box::new(calls::status(&context).await.unwrap_or_else(|_| StatusView::default())));
     let result = match socket::send(&mut socket, &welcome).await {
-        Ok(()) => session::serve(socket, context, &shutdown).await,
+        Ok(()) => session::serve(&mut socket, context, &shutdown).await,
         Err(error) => Err(error),
     };
     if let Err(error) = result {
+        socket::say_why(&mut socket, &error).await;
         tracing::debug!(error = &error as &dyn std::error::Error, "a client's connection ended");
     }
 }

@@ -67,7 +67,7 @@ type UnderWay = FuturesUnordered<BoxFuture<'static, (u64, Option<Message>)>>;
 
 /// Serves a client until it leaves or the end.
 pub(super) async fn serve<S: Stream>(
-    mut socket: Socket<S>,
+    socket: &mut Socket<S>,
     context: Arc<Context>,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
@@ -90,7 +90,7 @@ pub(super) async fn serve<S: Stream>(
                 socket.feed(item).await?;
                 None
             }
-            incoming = socket::next_text(&mut socket), if under_way.len() < MAX_UNDER_WAY => {
+            incoming = socket::next_text(socket), if under_way.len() < MAX_UNDER_WAY => {
                 let Some(text) = incoming? else { return Ok(()) };
                 take(&text, &context, &sender, &under_way, &mut streams)
             }
