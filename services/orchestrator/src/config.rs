@@ -6,6 +6,7 @@ use std::time::Duration;
 use conductor_core::{GroupLimits, Name, NameError, Policy, Priority};
 use conductor_runtime::config;
 use conductor_runtime::paths::Home;
+use conductor_runtime::telemetry::LokiDropped;
 
 use crate::submit::Defaults;
 
@@ -33,8 +34,12 @@ pub struct Config {
     pub keep_work: Option<Duration>,
     /// How long records and run folders stay; none is for ever.
     pub keep_runs: Option<Duration>,
+    /// How full the workspace's volume may be before runs go early.
+    pub max_volume_percent: u8,
     /// Whether it was started by `run` for what is submitted through it; older tasks wait.
     pub embedded: bool,
+    /// Reads how many log events were not pushed to Loki; none when none are.
+    pub loki_dropped: Option<LokiDropped>,
 }
 
 /// A name in the configuration cannot be one.
@@ -73,7 +78,9 @@ impl Config {
             reserve_bytes: RESERVE_BYTES,
             keep_work: config.retention.work,
             keep_runs: config.retention.runs,
+            max_volume_percent: config.retention.max_volume_percent,
             embedded: false,
+            loki_dropped: None,
             home,
         })
     }

@@ -37,7 +37,8 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> anyhow::Result
             tracing::warn!("{warning}");
         }
         let lifecycle = Lifecycle::start(loaded.config.orchestrator.drain)?;
-        let config = Config::new(&loaded.config, loaded.home)?;
+        let mut config = Config::new(&loaded.config, loaded.home)?;
+        config.loki_dropped = telemetry.loki_dropped();
         let control_socket = config.home.control_socket();
         let running = crate::start(config, Clock::System, &lifecycle.shutdown()).await?;
         tracing::info!(control_socket = %control_socket.display(), "the orchestrator is ready");

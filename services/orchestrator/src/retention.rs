@@ -26,9 +26,21 @@ pub(crate) struct Retention {
     pub(crate) work_ms: u64,
     /// How long records and run folders stay after the end of their task.
     pub(crate) runs_ms: u64,
+    /// How full the workspace's volume may be; beyond it runs without a work folder go before their time.
+    pub(crate) max_volume_percent: u8,
 }
 
 impl Retention {
+    fn is_volume_too_full(&self) -> bool {
+        match conductor_runtime::volume::space(&self.workspace) {
+            Ok(space) => space.used_percent() > self.max_volume_percent,
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell how full the workspace's volume is");
+                false
+            }
+        }
+    }
+
     /// Deletes the folders of tasks.
     pub(crate) async fn delete_runs(&self, tasks: &[TaskId]) {
         for task in tasks {
@@ -80,31 +92,68 @@ pub(crate) async fn sweep(
     let seq = *engine.durable().borrow();
     follower.reach(seq).await;
     let mut view = GcView { runs: 0, work_folders: 0, dry_run };
-    loop {
-        let cutoff = before(retention.runs_ms);
-        let limit = if dry_run { usize::MAX } else { TOGETHER };
-        let ended = follower.read(move |history| history.ended_before(cutoff, limit)).await?;
-        view.runs += ended.len() as u64;
-        if ended.is_empty() || dry_run {
-            break;
+    let runs_cutoff = before(retention.runs_ms);
+    if dry_run {
+        view.runs =
+            follower.read(move |history| history.ended_before(runs_cutoff, usize::MAX)).await?.len() as u64;
+    } else {
+        while let deleted @ 1.. = delete_ended(retention, engine, follower, runs_cutoff).await? {
+            view.runs += deleted;
         }
-        let deleted = ended.iter().copied().map(PayloadKey::from).collect();
-        let command = Command::Delete { tasks: ended.into(), by: None };
-        let applied = engine.change(command, Vec::new(), deleted).await?;
-        follower.reach(applied.seq).await;
+        // What is newer than that still has its work folder, and is never taken for want of space.
+        let early_cutoff = before(retention.work_ms);
+        while retention.is_volume_too_full()
+            && let deleted @ 1.. = delete_ended(retention, engine, follower, early_cutoff).await?
+        {
+            tracing::warn!(
+                runs = deleted,
+                "runs were deleted before their time: the workspace's volume is too full"
+            );
+            view.runs += deleted;
+        }
     }
-    let cutoff = before(retention.work_ms);
+    view.work_folders = sweep_work(retention, follower, before(retention.work_ms), dry_run).await?;
+    Ok(view)
+}
+
+/// Deletes some tasks that ended before an instant, those first that ended first; answers how many.
+async fn delete_ended(
+    retention: &Retention,
+    engine: &Handle,
+    follower: &Follower,
+    cutoff: Wall,
+) -> Result<u64, Problem> {
+    let ended = follower.read(move |history| history.ended_before(cutoff, TOGETHER)).await?;
+    if ended.is_empty() {
+        return Ok(0);
+    }
+    let deleted = ended.iter().copied().map(PayloadKey::from).collect();
+    let command = Command::Delete { tasks: ended.clone().into(), by: None };
+    let applied = engine.change(command, Vec::new(), deleted).await?;
+    // The folders go by the event too; here they are gone before the volume is looked at again.
+    retention.delete_runs(&ended).await;
+    follower.reach(applied.seq).await;
+    Ok(ended.len() as u64)
+}
+
+async fn sweep_work(
+    retention: &Retention,
+    follower: &Follower,
+    cutoff: Wall,
+    dry_run: bool,
+) -> Result<u64, Problem> {
     let ended = follower.read(move |history| history.ended_before(cutoff, usize::MAX)).await?;
+    let mut folders = 0;
     for task in ended {
         let folder = retention.workspace.join("tasks").join(task.to_string()).join("work");
         if exists(&folder).await {
-            view.work_folders += 1;
+            folders += 1;
             if !dry_run {
                 remove(folder).await;
             }
         }
     }
-    Ok(view)
+    Ok(folders)
 }
 
 async fn exists(folder: &Path) -> bool {

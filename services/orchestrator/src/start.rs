@@ -135,6 +135,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         workspace: config.home.workspace.clone(),
         work_ms: config.keep_work.map_or(u64::MAX, millis),
         runs_ms: config.keep_runs.map_or(u64::MAX, millis),
+        max_volume_percent: config.max_volume_percent,
     };
     let agents = Arc::new(agents::Context::new(agents::Parts {
         engine: handle.clone(),
@@ -158,6 +159,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         state_dir: config.home.state.clone(),
         started_at: now.wall,
         embedded: config.embedded,
+        loki_dropped: config.loki_dropped,
         owner: Arc::new(owner()),
     });
     let (served, control_key) = (Arc::downgrade(&context), context.key.reveal().to_owned());

@@ -19,7 +19,7 @@ use tracing_subscriber::{Registry, fmt};
 use crate::config::{LogFormat, Telemetry};
 use crate::terminal::Visible;
 
-pub use loki::Limits as LokiLimits;
+pub use loki::{Dropped as LokiDropped, Limits as LokiLimits};
 
 /// How many lines wait for the disk before further ones are dropped.
 const MAX_WAITING_LINES: usize = 8_192;

@@ -13,6 +13,7 @@ use conductor_runtime::clock::Clock;
 use conductor_runtime::credentials::StartKey;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_runtime::listen::UnixListener;
+use conductor_runtime::telemetry::LokiDropped;
 use conductor_store::log::EventLog;
 
 use crate::engine::Handle;
@@ -40,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) state_dir: PathBuf,
     pub(crate) started_at: Wall,
     pub(crate) embedded: bool,
+    pub(crate) loki_dropped: Option<LokiDropped>,
     /// Who asks when nobody is named: the owner of the socket.
     pub(crate) owner: Arc<Actor>,
 }

@@ -9,6 +9,7 @@ use conductor_protocol::control::{AgentView, Counters, FilesView, QueueView, Sta
 use conductor_protocol::submit::SubmitTask;
 use conductor_protocol::task::TaskView;
 use conductor_protocol::{Code, Problem, limits};
+use conductor_runtime::telemetry::LokiDropped;
 use conductor_store::log::PayloadKey;
 
 use super::super::Context;
@@ -128,7 +129,7 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, Problem> {
             events: gate.counters.events.load(Ordering::Relaxed),
             leases_expired: counters.leases_expired,
             stale_reports_refused: counters.stale_reports,
-            loki_dropped: 0,
+            loki_dropped: context.loki_dropped.as_ref().map_or(0, LokiDropped::total),
         },
         embedded: context.embedded,
     })
