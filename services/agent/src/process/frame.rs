@@ -11,6 +11,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
@@ -177,7 +178,7 @@ pub(crate) fn send_spawn(
         message.push(0);
     }
     if message.len() > MAX_REQUEST {
-        return Err(rustix::io::Errno::TOOBIG.into());
+        return Err(Errno::TOOBIG.into());
     }
     let length = u32::try_from(message.len() - HEADER).expect("the limit of a request fits its length field");
     let arguments = u32::try_from(argv.len()).expect("every argument takes a byte of the request");
@@ -209,14 +210,19 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Request>> {
     let mut header = [0; HEADER];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = retry(|| {
+    let received = rustix::io::retry_on_intr(|| {
         rustix::net::recvmsg(
             socket,
             &mut [IoSliceMut::new(&mut header)],
             &mut control,
             RecvFlags::CMSG_CLOEXEC,
         )
-    })?;
+    });
+    let received = match received {
+        // So it reads when the worker died with replies that it had not taken.
+        Err(Errno::CONNRESET) => return Ok(None),
+        received => received?,
+    };
     let mut descriptors = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -266,9 +272,9 @@ pub(crate) fn receive_reply(socket: BorrowedFd<'_>) -> io::Result<Option<Reply>>
 fn read_all(socket: BorrowedFd<'_>, mut buffer: &mut [u8]) -> io::Result<bool> {
     while !buffer.is_empty() {
         match rustix::io::read(socket, &mut *buffer) {
-            Ok(0) | Err(rustix::io::Errno::CONNRESET) => return Ok(false),
+            Ok(0) | Err(Errno::CONNRESET) => return Ok(false),
             Ok(count) => buffer = &mut buffer[count..],
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }

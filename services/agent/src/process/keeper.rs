@@ -2,7 +2,7 @@
 //!
 //! It is a subreaper, so all that a child makes stays below it: the run is over when it has no children
 //! left. Its standard input is a socket to the worker; when that closes, the worker is gone or has no more
-//! use for it, and it ends what it has and leaves. As long as children end by themselves it needs no timer and
+//! use for it, and it ends what it has and leaves; so it does when anything goes wrong. As long as children end by themselves it needs no timer and
 //! no look at `/proc`.
 
 use std::io;
@@ -15,15 +15,10 @@ use rustix::process::{Pid, Signal};
 use super::frame::{self, Exit, Reply, Request, Spawn};
 use super::spawn::{self, Command};
 use super::table::boot_ms;
-use super::tree::{self, Children, Tree};
+use super::tree::{self, Children, MAX_SWEEP, SWEEP_PAUSE, Tree};
 
 /// How long what a child left behind has to end by itself.
 const REMAINS_GRACE: Duration = Duration::from_millis(500);
-/// How long a sweep waits for the killed to be gone before it looks again.
-const SWEEP_PAUSE: Duration = Duration::from_millis(10);
-/// How long the killed may take, in a system call that cannot be interrupted or as another user, before the run
-/// is given back with them.
-const MAX_SWEEP: Duration = Duration::from_secs(10);
 
 /// Is the keeper, until the worker closes the socket that is this process's standard input.
 ///
@@ -37,18 +32,10 @@ pub fn main() -> io::Result<()> {
     spawn::seal_descriptors()?;
     let children = spawn::signal_fd(&[Signal::CHILD])?;
     let stdin = io::stdin();
-    let keeper = Keeper { socket: stdin.as_fd(), children };
-    while let Some(request) = frame::receive(keeper.socket)? {
-        match request {
-            Request::Spawn(spawn) => match keeper.start(spawn) {
-                Ok(child) => keeper.run(child)?,
-                Err(errno) => keeper.reply(Reply::Refused { errno: errno.raw_os_error() }),
-            },
-            // The run that was meant ended while the request was on its way.
-            Request::End { .. } => {}
-        }
-    }
-    Ok(())
+    let served = Keeper { socket: stdin.as_fd(), children }.serve();
+    // After an error there may be a run; usually there is nothing.
+    tree::end_own()?;
+    served
 }
 
 struct Keeper<'a> {
@@ -81,7 +68,24 @@ struct Ready {
 }
 
 impl Keeper<'_> {
-    fn start(&self, spawn: Spawn) -> Result<Pid, rustix::io::Errno> {
+    fn serve(&self) -> io::Result<()> {
+        while let Some(request) = frame::receive(self.socket)? {
+            match request {
+                Request::Spawn(spawn) => match self.start(&spawn) {
+                    Ok(child) => {
+                        drop(spawn);
+                        self.run(child)?;
+                    }
+                    Err(errno) => self.reply(Reply::Refused { errno: errno.raw_os_error() }),
+                },
+                // The run that was meant ended while the request was on its way.
+                Request::End { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, spawn: &Spawn) -> Result<Pid, rustix::io::Errno> {
         let (program, argv, env) = spawn.strings().ok_or(rustix::io::Errno::INVAL)?;
         let [cwd, input, output, error] = &spawn.descriptors;
         let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];

@@ -17,12 +17,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use super::frame::{self, DESCRIPTORS, Reply};
 use super::spawn::{self, Command};
 use super::table;
-use super::tree::Tree;
-
-/// How long what a dead keeper left may take to be gone.
-const MAX_SWEEP: Duration = Duration::from_secs(10);
-/// How long a sweep waits for the killed to be gone before it looks again.
-const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+use super::tree::{MAX_SWEEP, SWEEP_PAUSE, Tree};
 
 /// What goes wrong between the worker and a keeper.
 #[derive(Debug, thiserror::Error)]

@@ -19,16 +19,13 @@ use tokio::net::unix::pipe;
 
 use super::frame::Exit;
 use super::spawn::{self, Command};
-use super::tree::{self, Children, Tree};
+use super::tree;
 
 /// What the monitor hands to the worker.
 const PASSED_ON: [Signal; 6] =
     [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
 /// How long a worker has to leave when the monitor's parent is gone.
 const PARENT_GONE_GRACE: Duration = Duration::from_secs(10);
-/// How long the killed may take to be gone.
-const MAX_SWEEP: Duration = Duration::from_secs(10);
-const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a monitor keeps running.
 #[derive(Debug)]
@@ -102,7 +99,7 @@ pub fn run(settings: &Settings) -> io::Result<i32> {
         let (worker, pipe) = monitor.start()?;
         (settings.notice)(&Notice::Started { worker: worker.as_raw_nonzero().get() });
         let exit = monitor.watch(worker, pipe)?;
-        end_all()?;
+        tree::end_own()?;
         match exit {
             Exit::Code(code) if settings.final_codes.contains(&code) => return Ok(code),
             Exit::Code(_) | Exit::Signal(_) if monitor.parent_gone || monitor.asked_to_end => {
@@ -257,14 +254,4 @@ impl Monitor<'_> {
             signals.iter().any(|&signal| [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal));
         Ok(signals)
     }
-}
-
-/// Ends all that is below this process.
-fn end_all() -> io::Result<()> {
-    let deadline = Instant::now() + MAX_SWEEP;
-    while tree::reap(|_, _| {}) == Children::Some && Instant::now() < deadline {
-        Tree::own().kill()?;
-        std::thread::sleep(SWEEP_PAUSE);
-    }
-    Ok(())
 }

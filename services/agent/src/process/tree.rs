@@ -1,6 +1,7 @@
 //! Signals to whole process trees.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
@@ -10,6 +11,11 @@ use super::table::{self, Process};
 /// How often a sweep looks for processes that were made while it stopped the others. Each look finds only
 /// what the few that were not stopped yet have made, so a fork bomb needs a handful.
 const MAX_LOOKS: usize = 40;
+
+/// How long the killed may take to be gone, in a system call that cannot be interrupted or as another user.
+pub(crate) const MAX_SWEEP: Duration = Duration::from_secs(10);
+/// How long a sweep waits for the killed to be gone before it looks again.
+pub(crate) const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 
 /// All that is below one process, without some of its children and what is below those.
 #[derive(Debug, Clone)]
@@ -100,4 +106,14 @@ pub(crate) fn reap(mut ended: impl FnMut(Pid, WaitStatus)) -> Children {
             Err(_) => return Children::None,
         }
     }
+}
+
+/// Ends all that is below this process and takes the status of what ended; gives up after a while.
+pub(crate) fn end_own() -> std::io::Result<()> {
+    let deadline = Instant::now() + MAX_SWEEP;
+    while reap(|_, _| {}) == Children::Some && Instant::now() < deadline {
+        Tree::own().kill()?;
+        std::thread::sleep(SWEEP_PAUSE);
+    }
+    Ok(())
 }

@@ -118,6 +118,7 @@ mod tests {
             output_bytes: 5,
             output_dropped_bytes: 0,
             files: FileList::default(),
+            diff_bytes: 0,
             run_ms: 1,
         }
     }
