@@ -3,6 +3,7 @@
 mod args;
 pub mod config;
 pub mod outbox;
+mod output;
 pub mod process;
 mod program;
 pub mod run;

@@ -7,7 +7,7 @@
 mod backoff;
 mod talk;
 mod target;
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 pub use target::{ParseError, Target};
 
 /// How many messages may wait for the socket; the worker gathers what it has to say until one can go.
@@ -96,9 +96,9 @@ pub async fn run(target: Target, events: mpsc::Sender<Event>) {
             return;
         }
         if !absent {
-            tracing::warn!(socket = %target, error = chain(&error), "no session with the orchestrator; trying again");
+            tracing::warn!(socket = %target, error = error.chain(), "no session with the orchestrator; trying again");
         } else {
-            tracing::debug!(socket = %target, error = chain(&error), "still no session");
+            tracing::debug!(socket = %target, error = error.chain(), "still no session");
         }
         absent = true;
         wait(&target, stamp, backoff.next(), &events).await;
@@ -137,8 +137,11 @@ async fn wait(target: &Target, stamp: target::Stamp, time: Duration, events: &mp
     }
 }
 
-/// An error with its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+impl Error {
+    /// The error with its sources in one line.
+    pub(crate) fn chain(&self) -> String {
+        use std::error::Error as _;
+        let sources = std::iter::successors(self.source(), |&error| error.source());
+        sources.fold(self.to_string(), |text, source| format!("{text}: {source}"))
+    }
 }

@@ -8,18 +8,22 @@ mod assign;
 mod ending;
 mod identity;
 mod messages;
+mod outputs;
 mod report;
 mod runs;
 mod settings;
 mod state;
+mod work;
 
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
+use conductor_core::InstanceId;
 use conductor_runtime::lifecycle::Shutdown;
 use tokio::sync::mpsc;
 
 use crate::outbox::{self, Outbox};
+use crate::output;
 use crate::process::leftover;
 use crate::runner::{self, Slots};
 use crate::session;
@@ -27,7 +31,7 @@ pub use ending::Exit;
 pub use identity::Error as IdentityError;
 use identity::Identity;
 pub use settings::Settings;
-use state::Worker;
+use state::{Parts, Worker};
 
 /// How many reports of slots may wait; a slot waits when there are more.
 const MAX_REPORTS: usize = 256;
@@ -81,7 +85,13 @@ pub async fn run(
     )?;
     let (event_sender, mut events) = mpsc::channel(MAX_EVENTS);
     let session = shutdown.spawn("session", session::run(settings.target.clone(), event_sender));
-    let mut worker = Worker::new(settings, identity, slots, outbox, found);
+    let instance = InstanceId(uuid::Uuid::now_v7().as_u128());
+    let (taken_sender, mut taken) = mpsc::channel(MAX_REPORTS);
+    let (orders, receiver) = mpsc::unbounded_channel();
+    let sender = output::Sender { target: settings.target.clone(), agent_id: identity.agent_id(), instance };
+    let sending = shutdown.spawn("output", output::run(sender, receiver, taken_sender));
+    let parts = Parts { identity, instance, slots, outbox, output: orders };
+    let mut worker = Worker::new(settings, parts, found);
     let mut monitor_gone = std::pin::pin!(monitor_gone);
     let (mut told_to_drain, mut told_to_end, mut alone) = (false, false, false);
     let exit = loop {
@@ -98,6 +108,7 @@ pub async fn run(
                 }
             }
             Some(leases) = stored.recv() => worker.stored(leases),
+            Some(lease) = taken.recv() => worker.output_taken(lease),
             Some(event) = events.recv() => worker.hear_session(event),
             () = worker.room_to_speak() => {}
             () = until(deadline) => worker.handle_timeout(),
@@ -120,7 +131,8 @@ pub async fn run(
     drop((events, stored, reports));
     let (slots, outbox) = worker.leave();
     outbox.close();
-    if tokio::time::timeout(LAST_WORDS, session).await.is_err() {
+    drop(taken);
+    if tokio::time::timeout(LAST_WORDS, async { tokio::join!(session, sending) }).await.is_err() {
         tracing::debug!("the session did not close in time");
     }
     close(slots, exit);

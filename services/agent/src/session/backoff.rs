@@ -8,7 +8,7 @@ const MOST: Duration = Duration::from_secs(10);
 /// Doubles with every failure from 100 ms to 10 s, each time shortened by up to a half at random, so that many agents
 /// that lost the same orchestrator do not come back at once.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
 }
 

@@ -50,14 +50,14 @@ impl Target {
     }
 
     /// Reads the key as it is now: every start of the orchestrator makes another.
-    pub(super) fn key(&self) -> Result<String, credentials::Error> {
+    pub(crate) fn key(&self) -> Result<String, credentials::Error> {
         match self {
             Self::Unix { key_file, .. } => Ok(StartKey::read(key_file)?.reveal().to_owned()),
         }
     }
 
     /// Connects.
-    pub(super) async fn connect(&self) -> std::io::Result<UnixStream> {
+    pub(crate) async fn connect(&self) -> std::io::Result<UnixStream> {
         match self {
             Self::Unix { socket, .. } => UnixStream::connect(socket).await,
         }

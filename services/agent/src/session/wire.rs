@@ -19,7 +19,7 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER_BYTES: usize = 32 << 10;
 
 /// Makes a WebSocket of a byte stream.
-pub(super) async fn upgrade<S>(stream: S) -> Result<WebSocketStream<S>, Error>
+pub(crate) async fn upgrade<S>(stream: S) -> Result<WebSocketStream<S>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -35,7 +35,7 @@ where
 }
 
 /// Says what the connection is for and waits for the answer.
-pub(super) async fn open<S>(socket: &mut WebSocketStream<S>, opening: &Opening) -> Result<Answer, Error>
+pub(crate) async fn open<S>(socket: &mut WebSocketStream<S>, opening: &Opening) -> Result<Answer, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -56,12 +56,12 @@ async fn in_time<T>(future: impl Future<Output = T>) -> Result<T, Error> {
 }
 
 /// Writes a message.
-pub(super) fn text<T: Serialize>(message: &T) -> Message {
+pub(crate) fn text<T: Serialize>(message: &T) -> Message {
     Message::text(serde_json::to_string(message).expect("wire types have string keys alone"))
 }
 
 /// Reads a message; none when it is not for us but for the WebSocket.
-pub(super) fn read<T: DeserializeOwned>(message: &Message) -> Result<Option<T>, Error> {
+pub(crate) fn read<T: DeserializeOwned>(message: &Message) -> Result<Option<T>, Error> {
     match message {
         Message::Text(text) => serde_json::from_str(text).map(Some).map_err(Error::NotUnderstood),
         Message::Close(_) => Err(Error::Closed),

@@ -1,8 +1,6 @@
 //! What the worker has to say, gathered until the session can take it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use conductor_core::Lease;
@@ -212,21 +210,6 @@ impl Worker {
             self.messages.output(grown);
         }
     }
-
-    /// Finds out whether the orchestrator's workspace is this one. If not, the agent says so by coming anew.
-    pub(super) fn check_workspace(&mut self, theirs: &str) {
-        if self.shares_workspace && !is_same_folder(&self.settings.workspace, Path::new(theirs)) {
-            let ours = self.settings.workspace.display();
-            tracing::warn!(%ours, theirs, "this agent has a workspace of its own; its output goes over the wire");
-            self.shares_workspace = false;
-            self.link.hang_up();
-        }
-    }
-}
-
-fn is_same_folder(ours: &Path, theirs: &Path) -> bool {
-    let inode = |path: &Path| std::fs::metadata(path).map(|folder| (folder.dev(), folder.ino())).ok();
-    ours == theirs || inode(ours).is_some_and(|ours| inode(theirs) == Some(ours))
 }
 
 /// About how long a result is as JSON.
