@@ -3,4 +3,5 @@
 
 mod assign;
 mod flow;
+mod generated;
 mod world;

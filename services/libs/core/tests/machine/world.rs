@@ -10,8 +10,8 @@ pub struct World {
     pub machine: Machine,
     pub now: Now,
     log: State,
-    accepted: BTreeSet<TaskId>,
-    finished: BTreeMap<TaskId, Outcome>,
+    pub accepted: BTreeSet<TaskId>,
+    pub finished: BTreeMap<TaskId, Outcome>,
     granted: BTreeMap<AgentId, u64>,
     /// Leases that were ever given.
     leases: BTreeSet<Lease>,
@@ -22,7 +22,7 @@ pub const ADA: AgentId = AgentId(0xada);
 pub const BOB: AgentId = AgentId(0xb0b);
 
 pub fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+    Name::new(text).expect("a name")
 }
 
 pub fn names(texts: &[&str]) -> Box<[Name]> {
@@ -255,7 +255,7 @@ impl World {
         }
         let state = self.machine.state();
         assert!(self.log == *state, "the log replays to the live state");
-        state.check().unwrap();
+        state.check().expect("the indexes agree");
         for task in &self.accepted {
             let over = self.finished.contains_key(task);
             assert_ne!(state.contains(*task), over, "{task} is live or finished, not both and not neither");
