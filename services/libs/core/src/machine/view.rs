@@ -44,6 +44,12 @@ impl Machine {
         })
     }
 
+    /// How many deadlines are armed, those among them that count no more.
+    #[must_use]
+    pub fn armed_deadlines(&self) -> usize {
+        self.live.tasks.len() + self.live.run_at.len() + self.live.agents.len() + self.live.keys.len()
+    }
+
     /// What happened since the machine began, for metrics.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -53,7 +53,9 @@ struct Asked {
     stands_for_subtasks: bool,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+/// A task, the more linked to others the greater `links` (in percent).
+fn asked(links: u32) -> impl Strategy<Value = Asked> {
+    let chance = f64::from(links) / 100.0;
     let what = (0..4u8, 0..3u8, 0..=10u8, prop::bool::weighted(0.2), prop::bool::weighted(0.2), 1..4u16);
     let when = (
         1_000..100_000u64,
@@ -61,10 +63,10 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop::option::weighted(0.2, 0..300_000u32),
     );
     let links = (
-        prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(any::<u8>(), 1..3)],
+        prop_oneof![100 - links => Just(Vec::new()), links => prop::collection::vec(any::<u8>(), 1..3)],
         any::<bool>(),
-        prop::option::weighted(0.15, any::<u8>()),
-        prop::bool::weighted(0.1),
+        prop::option::weighted(chance / 2.0, any::<u8>()),
+        prop::bool::weighted(chance / 3.0),
     );
     (what, when, links).prop_map(|(what, when, links)| Asked {
         runner: what.0,
@@ -84,9 +86,13 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let submit = (prop::collection::vec(asked(), 1..5), prop::option::weighted(0.3, 0..4u8));
+    let submit = |tasks, links| {
+        let tasks = prop::collection::vec(asked(links), tasks);
+        (tasks, prop::option::weighted(0.3, 0..4u8)).prop_map(|(tasks, key)| Action::Submit { tasks, key })
+    };
     prop_oneof![
-        7 => submit.prop_map(|(tasks, key)| Action::Submit { tasks, key }),
+        5 => submit(1..4, 10),
+        4 => submit(1..6, 70),
         3 => any::<u8>().prop_map(Action::Cancel),
         4 => any::<u8>().prop_map(Action::Answer),
         1 => any::<u8>().prop_map(Action::Delete),
@@ -278,7 +284,7 @@ impl Play {
                     0..4 => AttemptEnd::Succeeded,
                     4 => failure(FailureReason::ExitCode),
                     5 => failure(FailureReason::Auth),
-                    6 | 9 => AttemptEnd::Crashed("gone".into()),
+                    6 | 9 | 11 => AttemptEnd::Crashed("gone".into()),
                     7 => AttemptEnd::Stopped,
                     8 => AttemptEnd::Cancelled,
                     _ => AttemptEnd::Limited { rest_ms: 50_000, message: "wait".into() },
@@ -367,7 +373,7 @@ impl Play {
         profile.labels = if number == 1 { names(&["gpu"]) } else { names(&[]) };
         let held = self.leases.iter().filter(|(agent, _)| *agent == profile.agent_id);
         let mut held: Vec<_> = held.map(|(_, lease)| *lease).collect();
-        if forget % 8 == 0 {
+        if forget.is_multiple_of(8) {
             held.pop();
         }
         let say = AgentSay::Hello { profile: Box::new(profile), held };
@@ -500,7 +506,7 @@ const REACHED: &[&str] = &[
 fn generated_sequences_reach_every_kind_of_event() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut reached = String::new();
-    for _ in 0..60 {
+    for _ in 0..80 {
         let actions =
             prop::collection::vec(action(), 120).new_tree(&mut runner).expect("a sequence").current();
         let mut play = Play::new();

@@ -1,7 +1,18 @@
 //! The machine driven by commands: every event and effect that matters is looked at, and after every step the invariants
 //! hold and the log replays to the same state.
 
+mod agents;
 mod assign;
+mod cancel;
+mod clock;
 mod flow;
 mod generated;
+mod limits;
+mod links;
+mod owner;
+mod questions;
+mod restart;
+mod retry;
+mod schedules;
+mod submit;
 mod world;

@@ -173,6 +173,11 @@ impl World {
         self.say(agent, AgentSay::Finished { lease, end, report: Box::default() })
     }
 
+    pub fn finish_on(&mut self, session: u64, agent: AgentId, lease: Lease, end: AttemptEnd) -> Step {
+        let say = AgentSay::Finished { lease, end, report: Box::default() };
+        self.must(Command::Agent { agent, session, say })
+    }
+
     /// Lets both clocks go on and takes up what is due.
     pub fn pass(&mut self, ms: u64) -> Vec<Step> {
         self.now = Now { mono: self.now.mono.after(ms), wall: self.now.wall.after(ms) };

@@ -1,0 +1,93 @@
+//! Pause, drain, revocation and deletion.
+
+use conductor_core::*;
+
+use crate::world::*;
+
+fn pause(paused: bool) -> Command {
+    Command::Pause { paused, by: actor() }
+}
+
+fn drain(draining: bool) -> Command {
+    Command::DrainAgent { name: name("agent-ada"), draining, by: actor() }
+}
+
+fn revoke() -> Command {
+    Command::RevokeAgent { name: name("agent-ada"), by: actor() }
+}
+
+#[test]
+fn nothing_is_assigned_while_the_queue_is_paused() {
+    let mut world = World::new();
+    let id = world.submit_one(|_| {});
+    world.join(ADA, 1);
+    world.must(pause(true));
+    assert_eq!(world.must(pause(true)).events, []);
+    assert_eq!(world.assign(), []);
+    assert_eq!(world.machine.pending_reason(id), Some("the queue is paused".into()));
+    world.restart();
+    assert!(world.machine.state().is_paused());
+    world.must(pause(false));
+    world.join(ADA, 1);
+    assert_eq!(world.assign().len(), 1);
+}
+
+#[test]
+fn a_drained_agent_finishes_what_it_has_and_gets_nothing_more() {
+    let mut world = World::new();
+    world.submit_one(|_| {});
+    world.submit_one(|_| {});
+    world.join(ADA, 1);
+    let (done, lease) = world.start();
+    world.say(ADA, AgentSay::Credits(1));
+    let step = world.must(drain(true));
+    assert_eq!(step.effects, [Effect::Drain { agent: ADA, draining: true }]);
+    assert_eq!(world.assign(), []);
+    world.finish(ADA, lease, AttemptEnd::Succeeded);
+    assert_eq!(world.outcome(done), Outcome::Succeeded);
+    let step = world.hello(2, profile(ADA, "agent-ada", 2, &["mock"]), Vec::new()).unwrap();
+    let replaced = Some(InstanceId(1));
+    assert_eq!(step.reply, Reply::Welcome { stale: vec![], draining: true, replaced });
+    world.must(drain(false));
+    world.must(Command::Agent { agent: ADA, session: 2, say: AgentSay::Credits(1) });
+    assert_eq!(world.assign().len(), 1);
+}
+
+#[test]
+fn a_revoked_agent_loses_its_leases_and_its_way_in() {
+    let mut world = World::new();
+    world.submit_one(|_| {});
+    world.join(ADA, 1);
+    let (id, lease) = world.start();
+    let step = world.must(revoke());
+    assert_eq!(
+        step.effects,
+        [Effect::EndRun { agent: ADA, lease, revoked: true }, Effect::Disconnect { agent: ADA }]
+    );
+    assert!(world.is_queued(id));
+    assert_eq!(world.machine.state().task(id).unwrap().crashed_on.len(), 0);
+    let back = world.hello(2, profile(ADA, "agent-ada", 2, &["mock"]), Vec::new());
+    assert_eq!(back, Err(Rejection::Revoked(ADA)));
+    assert_eq!(world.give(revoke()), Err(Rejection::UnknownAgent(name("agent-ada"))));
+    world.restart();
+    let back = world.hello(3, profile(ADA, "agent-ada", 2, &["mock"]), Vec::new());
+    assert_eq!(back, Err(Rejection::Revoked(ADA)));
+    world.hello(1, profile(BOB, "agent-ada", 1, &["mock"]), Vec::new()).unwrap();
+}
+
+#[test]
+fn an_agent_must_be_known_to_be_drained() {
+    let mut world = World::new();
+    assert_eq!(world.give(drain(true)), Err(Rejection::UnknownAgent(name("agent-ada"))));
+}
+
+#[test]
+fn only_tasks_that_are_over_are_deleted() {
+    let mut world = World::new();
+    let live = world.submit_one(|_| {});
+    let delete = |task| Command::Delete { tasks: Box::new([TaskId(1), task]), by: Some(actor()) };
+    assert_eq!(world.give(delete(live)), Err(Rejection::StillLive(live)));
+    let step = world.must(delete(TaskId(2)));
+    assert_eq!(step.effects, [Effect::DeleteRuns(Box::new([TaskId(1), TaskId(2)]))]);
+    assert!(matches!(step.events[0].kind, EventKind::TasksDeleted { .. }));
+}
