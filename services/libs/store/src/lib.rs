@@ -5,9 +5,11 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod database;
 pub mod history;
 pub mod log;
 mod mark;
+mod readers;
 pub mod record;
 mod reserve;
 pub mod state_dir;

@@ -83,6 +83,15 @@ impl Inbox {
         self.taken.notify_all();
     }
 
+    /// Lets nothing more in, and gives back the batches that nobody will write.
+    pub(super) fn abandon(&self) -> VecDeque<(Arc<Batch>, Done)> {
+        self.close();
+        let mut waiting = self.lock();
+        // Whoever waits for a chore sees that its answer will not come.
+        waiting.chores.clear();
+        std::mem::take(&mut waiting.batches)
+    }
+
     /// Takes the next thing, without waiting.
     pub(super) fn poll(&self) -> Next {
         let mut waiting = self.lock();

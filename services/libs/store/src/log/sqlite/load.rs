@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use conductor_core::{Part, Seq};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::row::{self, BATCH_COLUMNS, Bad};
 use super::snapshot;
+use crate::database::Fault;
 use crate::log::{Parts, ReadError, Stored, Stretch};
 use crate::record::Decoder;
 
@@ -131,7 +132,7 @@ impl Loader {
         let mut crc = manifest.begin_crc();
         for number in 0..manifest.chunks {
             let chunk = snapshot::read_chunk(&self.connection, manifest, number, &mut self.decoder);
-            match self.checked(chunk) {
+            match checked(&self.path, chunk) {
                 Ok((chunk_crc, chunk)) => {
                     crc = snapshot::cover(crc, chunk_crc);
                     parts.send(Ok(chunk)).map_err(|_| Unread)?;
@@ -157,7 +158,7 @@ impl Loader {
         let mut after = base;
         while after < last {
             let found = read_stretch(&self.connection, after.next(), STRETCH_EVENTS, &mut self.decoder);
-            let mut stretch = match self.checked(found) {
+            let mut stretch = match checked(&self.path, found) {
                 Ok(Some(stretch)) if stretch.first == after.next() => stretch,
                 Ok(_) => return Ok(Err(self.gap(after.next()))),
                 Err(error) => return Ok(Err(error)),
@@ -172,27 +173,6 @@ impl Loader {
     fn gap(&self, seq: Seq) -> ReadError {
         damaged(&self.path, Bad { place: format!("event {seq}"), what: "it is missing".to_owned() })
     }
-
-    fn checked<T>(&self, found: rusqlite::Result<Result<T, Bad>>) -> Result<T, ReadError> {
-        match found {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(bad)) => Err(damaged(&self.path, bad)),
-            Err(error) => Err(read_error(&self.path, error)),
-        }
-    }
-}
-
-/// The first event that is kept, and the last.
-pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Option<(Seq, Seq)>> {
-    let first = connection
-        .query_row("SELECT first_seq FROM batches ORDER BY first_seq LIMIT 1", [], |row| row.get::<_, i64>(0))
-        .optional()?;
-    let last = connection
-        .query_row("SELECT first_seq + count - 1 FROM batches ORDER BY first_seq DESC LIMIT 1", [], |row| {
-            row.get::<_, i64>(0)
-        })
-        .optional()?;
-    Ok(first.zip(last).map(|(first, last)| (Seq(first.cast_unsigned()), Seq(last.cast_unsigned()))))
 }
 
 /// Reads the events from `next` on, batch by batch until there are `enough`; none when there are none.
@@ -230,19 +210,17 @@ fn read_stretch(
 
 /// Reads at most `max_events` durable events after `after`; none when there are none.
 pub(super) fn read_after(
-    path: &Path,
     connection: &Connection,
     after: Seq,
     max_events: usize,
-) -> Result<Option<Stretch>, ReadError> {
-    match read_stretch(connection, after.next(), max_events, &mut Decoder::default()) {
-        Ok(Ok(stretch)) => Ok(stretch.map(|mut stretch| {
+) -> rusqlite::Result<Result<Option<Stretch>, Bad>> {
+    let found = read_stretch(connection, after.next(), max_events, &mut Decoder::default())?;
+    Ok(found.map(|stretch| {
+        stretch.map(|mut stretch| {
             stretch.events.truncate(max_events);
             stretch
-        })),
-        Ok(Err(bad)) => Err(damaged(path, bad)),
-        Err(error) => Err(read_error(path, error)),
-    }
+        })
+    }))
 }
 
 /// What of a batch is not before `next`; none when nothing is.
@@ -256,23 +234,22 @@ fn from(mut batch: Stretch, next: Seq) -> Option<Stretch> {
 }
 
 /// Names the file with what is wrong in it.
-pub(super) fn damaged(path: &Path, bad: Bad) -> ReadError {
+pub(super) fn checked<T>(path: &Path, found: rusqlite::Result<Result<T, Bad>>) -> Result<T, ReadError> {
+    match found {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(bad)) => Err(damaged(path, bad)),
+        Err(error) => Err(read_error(path, error)),
+    }
+}
+
+fn damaged(path: &Path, bad: Bad) -> ReadError {
     ReadError::Damaged { path: path.to_owned(), place: bad.place, what: bad.what }
 }
 
 /// Tells damage that SQLite found from a disk that fails.
 pub(super) fn read_error(path: &Path, error: rusqlite::Error) -> ReadError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    match error {
-        // A value of another type than was written is a bit that flipped in a row's header.
-        rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..)
-        | rusqlite::Error::InvalidColumnType(..) => {
-            ReadError::Damaged { path: path.to_owned(), place: "a row".to_owned(), what: error.to_string() }
-        }
-        error if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
-            ReadError::Damaged { path: path.to_owned(), place: "a page".to_owned(), what: error.to_string() }
-        }
-        error => ReadError::Read { path: path.to_owned(), source: error.into() },
+    match Fault::of(&error) {
+        Fault::Damaged(place) => damaged(path, Bad { place: place.to_owned(), what: error.to_string() }),
+        Fault::Full | Fault::Other => ReadError::Read { path: path.to_owned(), source: error.into() },
     }
 }

@@ -24,18 +24,17 @@ use super::{
     AppendError, Appended, Batch, Done, EventLog, Fence, PayloadKey, Payloads, Read, ReadError,
     SnapshotError, SnapshotWriter, Space, Status, Stored, Stretch,
 };
-use crate::reserve;
+use crate::readers::{self, Readers};
 use crate::state_dir::StateDir;
+use crate::{database, reserve};
 use inbox::Inbox;
+use row::Bad;
 use writer::{Shared, Writer};
 
-pub use open::OpenError;
+pub use crate::database::OpenError;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "events.db";
-
-/// Connections that are kept for readers; more are opened when more read at once.
-const MAX_IDLE_READERS: usize = 4;
 
 /// How the log treats its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,16 +58,10 @@ pub struct SqliteLog {
     fence: Fence,
     free_floor_bytes: u64,
     snapshot_busy: Arc<AtomicBool>,
-    readers: Mutex<Readers>,
+    readers: Readers,
     writer: Mutex<Option<JoinHandle<()>>>,
     // Held for as long as the files are in use.
     dir: Arc<StateDir>,
-}
-
-#[derive(Default)]
-struct Readers {
-    idle: Vec<Connection>,
-    closed: bool,
 }
 
 impl fmt::Debug for SqliteLog {
@@ -97,14 +90,14 @@ pub fn open(dir: &Arc<StateDir>, options: &Options) -> Result<SqliteLog, OpenErr
             let inbox = Arc::clone(&inbox);
             move || writer.run(&inbox)
         })
-        .map_err(|source| OpenError::Io { path, source: source.into() })?;
+        .map_err(|source| OpenError::io(&path, source))?;
     Ok(SqliteLog {
         inbox,
         shared,
         fence: opened.fence,
         free_floor_bytes: options.free_floor_bytes,
         snapshot_busy: Arc::default(),
-        readers: Mutex::default(),
+        readers: Readers::new(path, schema::READER_CACHE_KIB),
         writer: Mutex::new(Some(thread)),
         dir: Arc::clone(dir),
     })
@@ -118,40 +111,26 @@ impl SqliteLog {
     }
 
     /// Reads with a connection that nobody else uses meanwhile.
-    fn read<T>(&self, read: impl FnOnce(&Path, &Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
-        let idle = {
-            let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-            if readers.closed {
-                return Err(ReadError::Closed);
-            }
-            readers.idle.pop()
-        };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect()?,
-        };
-        let result = read(&self.shared.path, &connection);
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !readers.closed && readers.idle.len() < MAX_IDLE_READERS {
-            readers.idle.push(connection);
-        }
-        result
-    }
-
-    fn connect(&self) -> Result<Connection, ReadError> {
-        schema::reader(&self.shared.path).map_err(|error| load::read_error(&self.shared.path, error))
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, Bad>>,
+    ) -> Result<T, ReadError> {
+        let found = self.readers.read(read).map_err(|readers::Closed| ReadError::Closed)?;
+        load::checked(&self.shared.path, found)
     }
 }
 
 impl Payloads for SqliteLog {
     fn payloads(&self, keys: &[PayloadKey]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
-        self.read(|path, connection| {
-            let read = |key: &PayloadKey| match row::read_payload(connection, *key) {
-                Ok(Ok(payload)) => Ok(payload),
-                Ok(Err(bad)) => Err(load::damaged(path, bad)),
-                Err(error) => Err(load::read_error(path, error)),
-            };
-            keys.iter().map(read).collect()
+        self.read(|connection| {
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                match row::read_payload(connection, *key)? {
+                    Ok(payload) => found.push(payload),
+                    Err(bad) => return Ok(Err(bad)),
+                }
+            }
+            Ok(Ok(found))
         })
     }
 }
@@ -172,19 +151,20 @@ impl EventLog for SqliteLog {
     }
 
     fn load(&self) -> Result<Stored, ReadError> {
-        load::begin(&self.shared.path, self.connect()?, self.status().last)
+        let path = &self.shared.path;
+        let connection = database::reader(path, schema::READER_CACHE_KIB)
+            .map_err(|error| load::read_error(path, error))?;
+        load::begin(path, connection, self.status().last)
     }
 
     fn read_after(&self, after: Seq, max_events: usize) -> Result<Read, ReadError> {
-        self.read(|path, connection| {
-            let stretch = load::read_after(path, connection, after, max_events)?;
-            let first = self.status().first;
-            Ok(match stretch {
-                _ if after.next() < first => Read::Trimmed { first },
-                Some(stretch) if stretch.first == after.next() => Read::Events(stretch),
-                Some(stretch) => Read::Trimmed { first: stretch.first },
-                None => Read::Events(Stretch { first: after.next(), events: Vec::new() }),
-            })
+        let stretch = self.read(|connection| load::read_after(connection, after, max_events))?;
+        let first = self.status().first;
+        Ok(match stretch {
+            _ if after.next() < first => Read::Trimmed { first },
+            Some(stretch) if stretch.first == after.next() => Read::Events(stretch),
+            Some(stretch) => Read::Trimmed { first: stretch.first },
+            None => Read::Events(Stretch { first: after.next(), events: Vec::new() }),
         })
     }
 
@@ -207,12 +187,8 @@ impl EventLog for SqliteLog {
     }
 
     fn close(&self) {
-        {
-            // The writer can empty the write-ahead log only when nobody reads it any more.
-            let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-            readers.closed = true;
-            readers.idle.clear();
-        }
+        // The writer can empty the write-ahead log only when nobody reads it any more.
+        self.readers.close();
         self.inbox.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer

@@ -1,7 +1,7 @@
 //! Rows of batches and payloads, written and read with their digests.
 
 use conductor_core::{Event, Seq};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::log::{Batch, Payload, PayloadKey, Stretch};
 use crate::record::Decoder;
@@ -124,4 +124,12 @@ pub(super) fn read_payload(
         return Ok(Ok(Some(body.to_vec())));
     }
     Ok(Err(Bad { place: format!("payload {:032x}", key.0), what: "its digest does not match".to_owned() }))
+}
+
+/// The first event that is kept, and the last.
+pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Option<(Seq, Seq)>> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).optional();
+    let first = number("SELECT first_seq FROM batches ORDER BY first_seq LIMIT 1")?;
+    let last = number("SELECT first_seq + count - 1 FROM batches ORDER BY first_seq DESC LIMIT 1")?;
+    Ok(first.zip(last).map(|(first, last)| (Seq(first.cast_unsigned()), Seq(last.cast_unsigned()))))
 }

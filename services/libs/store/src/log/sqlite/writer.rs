@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conductor_core::Seq;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::inbox::{Inbox, Next};
 use super::row;
+use crate::database::{self, Fault};
 use crate::log::{AppendError, Appended, Batch, Fence, Status};
 use crate::mark::{Left, Mark, Reading};
 use crate::record;
@@ -75,6 +76,7 @@ impl Writer {
 
     /// Works until the inbox is closed and empty; then closes the file.
     pub(super) fn run(mut self, inbox: &Inbox) {
+        let _abandon = Abandon(inbox);
         loop {
             match inbox.poll() {
                 Next::Append(batch, done) => {
@@ -166,17 +168,12 @@ impl Writer {
         &mut self,
         write: impl Fn(&Connection) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        match self.write_once(&write) {
-            Err(error) if is_full(&error) && self.shared.release_reserve() => self.write_once(&write),
+        match database::transact(&self.connection, &write) {
+            Err(error) if is_full(&error) && self.shared.release_reserve() => {
+                database::transact(&self.connection, &write)
+            }
             result => result,
         }
-    }
-
-    fn write_once(&mut self, write: impl Fn(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Dropped on an error it rolls back, and nothing was applied.
-        write(&transaction)?;
-        transaction.commit()
     }
 
     /// Notes how far the log got, for the next start to compare with.
@@ -199,7 +196,7 @@ impl Writer {
         }
         let result = match wal_pages(&self.connection) {
             Ok(waiting) if waiting < pages => return,
-            Ok(_) => checkpoint(&self.connection, Checkpoint::Passive),
+            Ok(_) => checkpoint(&self.connection),
             Err(error) => Err(error),
         };
         match result {
@@ -216,42 +213,31 @@ impl Writer {
 
     fn finish(self) {
         let Self { connection, shared, mark, mode, .. } = self;
-        let last = shared.status().last;
-        let emptied = checkpoint(&connection, Checkpoint::Truncate);
-        let closed = connection.close().map_err(|(_, error)| error);
-        if mode == Mode::Failed {
-            return;
+        if mode != Mode::Failed {
+            database::close(&shared.path, connection, &mark, shared.status().last.0);
         }
-        let sealed = emptied
-            .and(closed)
-            .map_err(|error| error.to_string())
-            .and_then(|()| mark.seal(&shared.path, last.0).map_err(|error| error.to_string()));
-        if let Err(error) = sealed {
-            // The next start checks the file more slowly; nothing is lost.
-            tracing::warn!(path = %shared.path.display(), error, "failed to seal the file");
+    }
+}
+
+/// Answers what waits when the thread ends, also by a panic: nobody may wait for ever.
+struct Abandon<'a>(&'a Inbox);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        for (_, done) in self.0.abandon() {
+            done(Appended::Failed(AppendError::Closed));
         }
     }
 }
 
 /// Whether there is no room left; the transaction was not applied then.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    Fault::of(error) == Fault::Full
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Checkpoint {
-    /// As far as nobody is in the way.
-    Passive,
-    /// All of it.
-    Truncate,
-}
-
-fn checkpoint(connection: &Connection, how: Checkpoint) -> rusqlite::Result<()> {
-    let sql = match how {
-        Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
-        Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
-    };
-    connection.prepare_cached(sql)?.query_row([], |_| Ok(()))
+/// Moves pages from the write-ahead log into the file, as far as no reader is in the way.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
 }
 
 /// How many pages of the write-ahead log are not in the file yet.
