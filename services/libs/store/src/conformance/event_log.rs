@@ -15,13 +15,13 @@ use crate::log::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where one log can be kept and opened again; a new one is empty.
-pub trait Place {
+pub trait LogPlace {
     /// Opens the log that is kept here. The one that was opened before is closed by then.
     fn open(&self) -> Arc<dyn EventLog>;
 }
 
 /// A case and its name.
-type Case = (&'static str, fn(&dyn Place));
+type Case = (&'static str, fn(&dyn LogPlace));
 
 const CASES: &[Case] = &[
     ("an_empty_log_has_nothing", an_empty_log_has_nothing),
@@ -44,7 +44,7 @@ const CASES: &[Case] = &[
 ///
 /// # Panics
 /// When a case does not hold.
-pub fn event_log<P: Place>(make: impl Fn() -> P) {
+pub fn event_log<P: LogPlace>(make: impl Fn() -> P) {
     for (name, case) in CASES {
         eprintln!("event log: {name}");
         case(&make());
@@ -118,7 +118,7 @@ fn assert_tail(log: &dyn EventLog, snapshot: Option<Seq>, last: u64) {
     assert_eq!(next, Seq(last).next());
 }
 
-fn an_empty_log_has_nothing(place: &dyn Place) {
+fn an_empty_log_has_nothing(place: &dyn LogPlace) {
     let log = place.open();
     let status = log.status();
     assert_eq!((status.first, status.last, status.snapshot), (Seq(1), Seq(0), None));
@@ -135,7 +135,7 @@ fn an_empty_log_has_nothing(place: &dyn Place) {
     assert!(again.fence() > fence, "each opening has a fence of its own");
 }
 
-fn what_is_durable_is_loaded_again(place: &dyn Place) {
+fn what_is_durable_is_loaded_again(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     for events in [1, 100, 3, 5_000] {
@@ -152,7 +152,7 @@ fn what_is_durable_is_loaded_again(place: &dyn Place) {
     assert_tail(&*log, None, chain.last.0);
 }
 
-fn a_batch_that_is_sent_again_is_applied_once(place: &dyn Place) {
+fn a_batch_that_is_sent_again_is_applied_once(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     let first = chain.batch(3);
@@ -166,7 +166,7 @@ fn a_batch_that_is_sent_again_is_applied_once(place: &dyn Place) {
     assert_durable(&append(&*log, chain.batch(1)));
 }
 
-fn a_batch_that_does_not_follow_fails(place: &dyn Place) {
+fn a_batch_that_does_not_follow_fails(place: &dyn LogPlace) {
     for expected in [0, 2, 9] {
         let log = place.open();
         let mut chain = Chain::on(&*log);
@@ -183,7 +183,7 @@ fn a_batch_that_does_not_follow_fails(place: &dyn Place) {
     }
 }
 
-fn a_lower_fence_is_refused(place: &dyn Place) {
+fn a_lower_fence_is_refused(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     let batch = chain.batch(1);
@@ -192,7 +192,7 @@ fn a_lower_fence_is_refused(place: &dyn Place) {
     assert_durable(&append(&*log, batch));
 }
 
-fn batches_are_answered_in_their_order(place: &dyn Place) {
+fn batches_are_answered_in_their_order(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     let (answer, answered) = channel();
@@ -209,7 +209,7 @@ fn batches_are_answered_in_their_order(place: &dyn Place) {
     assert_tail(&*log, None, chain.last.0);
 }
 
-fn payloads_live_until_they_are_deleted(place: &dyn Place) {
+fn payloads_live_until_they_are_deleted(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     let key = |number: u64| PayloadKey(u128::from(number) << 64);
@@ -237,7 +237,7 @@ fn payloads_live_until_they_are_deleted(place: &dyn Place) {
     assert!(log.payloads(&[]).expect("nothing reads").is_empty());
 }
 
-fn readers_get_every_event_once(place: &dyn Place) {
+fn readers_get_every_event_once(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     for events in [1, 7, 30, 2] {
@@ -297,7 +297,7 @@ fn assert_snapshot(log: &dyn EventLog, seq: Seq, tasks: u128) {
 /// So many tasks that they fill several chunks.
 const MANY: u128 = 30_000;
 
-fn a_snapshot_counts_once_it_is_committed(place: &dyn Place) {
+fn a_snapshot_counts_once_it_is_committed(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     assert_durable(&append(&*log, chain.batch(10)));
@@ -325,7 +325,7 @@ fn a_snapshot_counts_once_it_is_committed(place: &dyn Place) {
     drop(stored.snapshot);
 }
 
-fn a_newer_snapshot_takes_the_place_of_the_older(place: &dyn Place) {
+fn a_newer_snapshot_takes_the_place_of_the_older(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     assert_durable(&append(&*log, chain.batch(10)));
@@ -338,7 +338,7 @@ fn a_newer_snapshot_takes_the_place_of_the_older(place: &dyn Place) {
     assert!(log.begin_snapshot(Seq(11)).is_err(), "what is not durable is in no snapshot");
 }
 
-fn a_malformed_snapshot_is_refused(place: &dyn Place) {
+fn a_malformed_snapshot_is_refused(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     assert_durable(&append(&*log, chain.batch(10)));
@@ -354,7 +354,7 @@ fn a_malformed_snapshot_is_refused(place: &dyn Place) {
     assert_eq!(log.status().snapshot, None);
 }
 
-fn only_what_a_snapshot_holds_is_trimmed(place: &dyn Place) {
+fn only_what_a_snapshot_holds_is_trimmed(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     for _ in 0..300 {
@@ -375,7 +375,7 @@ fn only_what_a_snapshot_holds_is_trimmed(place: &dyn Place) {
     assert_tail(&*log, Some(Seq(500)), 600);
 }
 
-fn a_log_without_events_left_goes_on(place: &dyn Place) {
+fn a_log_without_events_left_goes_on(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     assert_durable(&append(&*log, chain.batch(5)));
@@ -391,7 +391,7 @@ fn a_log_without_events_left_goes_on(place: &dyn Place) {
     assert_tail(&*log, Some(Seq(5)), 6);
 }
 
-fn a_closed_log_answers(place: &dyn Place) {
+fn a_closed_log_answers(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);
     let handed_over = send(&*log, chain.batch(1));

@@ -4,6 +4,7 @@
 //! same transaction. What it applied can be read at once, and is durable after [`History::sync`]; only up to there may the
 //! log be trimmed, because what History lost in a crash is read from the log again.
 
+mod fold;
 mod query;
 mod record;
 pub mod sqlite;
@@ -37,16 +38,6 @@ pub enum Error {
     OtherLog {
         /// The file.
         path: PathBuf,
-    },
-    /// The file was written by a newer release.
-    #[error("{path} has format {found}, and this release reads up to {supported}")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The format of the file.
-        found: u32,
-        /// The newest format that is known.
-        supported: u32,
     },
     /// What is there is not what was written.
     #[error("{path} is damaged at {place}: {what}")]

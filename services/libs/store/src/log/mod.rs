@@ -194,11 +194,26 @@ pub struct Space {
 
 /// Reads payloads. Blocks; may be used from several threads.
 pub trait Payloads {
+    /// Shows what is kept under `keys` one by one, in their order, with the key's place among them. A key that is not there
+    /// is passed over.
+    ///
+    /// # Errors
+    /// Says where a payload is damaged or cannot be read.
+    fn visit_payloads(
+        &self,
+        keys: &[PayloadKey],
+        visit: &mut dyn FnMut(usize, &[u8]),
+    ) -> Result<(), ReadError>;
+
     /// Reads what is kept under `keys`, in their order; none for a key that is not there.
     ///
     /// # Errors
     /// Says where a payload is damaged or cannot be read.
-    fn payloads(&self, keys: &[PayloadKey]) -> Result<Vec<Option<Vec<u8>>>, ReadError>;
+    fn payloads(&self, keys: &[PayloadKey]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        let mut found = vec![None; keys.len()];
+        self.visit_payloads(keys, &mut |place, bytes| found[place] = Some(bytes.to_vec()))?;
+        Ok(found)
+    }
 }
 
 /// Writes a snapshot, part by part. Dropped without a commit it leaves nothing behind that counts.

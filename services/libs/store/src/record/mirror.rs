@@ -85,6 +85,18 @@ impl<'a, T: Mirror<'a>> Mirror<'a> for Box<[T]> {
     }
 }
 
+impl<'a, T: Mirror<'a>> Mirror<'a> for Vec<T> {
+    type Record = Vec<T::Record>;
+
+    fn to_record(&'a self) -> Self::Record {
+        self.iter().map(T::to_record).collect()
+    }
+
+    fn from_record(record: Self::Record, context: &mut Context) -> Result<Self, Invalid> {
+        record.into_iter().map(|record| T::from_record(record, context)).collect()
+    }
+}
+
 impl<'a, A: Mirror<'a>, B: Mirror<'a>> Mirror<'a> for (A, B) {
     type Record = (A::Record, B::Record);
 

@@ -11,6 +11,7 @@ mod context;
 mod event;
 #[cfg(test)]
 mod fixtures;
+mod history;
 mod id;
 mod mirror;
 mod part;
@@ -18,6 +19,7 @@ mod task;
 
 use conductor_core::{Event, Part};
 
+use crate::history::{AuditRecord, TaskRecord};
 use context::Context;
 use mirror::Mirror;
 
@@ -75,6 +77,20 @@ fn append<'a, T: Mirror<'a>>(value: &'a T, out: &mut Vec<u8>) {
         .expect("records have no type that postcard cannot write, and a vector grows");
 }
 
+/// Writes a task as History keeps it, with its version.
+pub(crate) fn encode_task(task: &TaskRecord) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    append(task, &mut out);
+    out
+}
+
+/// Writes an audit record, with its version.
+pub(crate) fn encode_audit(audit: &AuditRecord) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    append(audit, &mut out);
+    out
+}
+
 /// Reads records. It keeps the names and actors that it met, so that equal ones share their memory.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -111,6 +127,21 @@ impl Decoder {
             parts.push(part);
         }
         Ok(parts)
+    }
+
+    /// Reads a task as History keeps it.
+    pub(crate) fn task(&mut self, bytes: &[u8]) -> Result<TaskRecord, Error> {
+        self.one(bytes)
+    }
+
+    /// Reads an audit record.
+    pub(crate) fn audit(&mut self, bytes: &[u8]) -> Result<AuditRecord, Error> {
+        self.one(bytes)
+    }
+
+    fn one<'a, T: Mirror<'a>>(&mut self, bytes: &'a [u8]) -> Result<T, Error> {
+        let (value, rest) = self.take(version_1(bytes)?, 0)?;
+        if rest.is_empty() { Ok(value) } else { Err(Error::Trailing { count: 1, left: rest.len() }) }
     }
 
     fn take<'a, T: Mirror<'a>>(&mut self, bytes: &'a [u8], index: usize) -> Result<(T, &'a [u8]), Error> {

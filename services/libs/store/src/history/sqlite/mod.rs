@@ -1,4 +1,234 @@
 //! History in a SQLite file.
 
+mod apply;
+mod list;
+mod row;
+mod schema;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use conductor_core::{Seq, TaskId, Wall};
+use rusqlite::Connection;
+
+use super::{AuditPage, AuditQuery, Error, History, Page, Query, Stats, StatsQuery, TaskRecord};
+use crate::database::{self, Fault};
+use crate::log::{LogId, Payloads, Stretch};
+use crate::mark::{self, Left, Mark, Reading as MarkReading};
+use crate::readers::{Closed, Readers};
+use crate::state_dir::StateDir;
+use row::{Reading, Trouble};
+
+pub use crate::database::OpenError;
+
 /// The file's name in the state directory.
 pub const FILE: &str = "history.db";
+
+/// History in a SQLite file.
+pub struct SqliteHistory {
+    path: PathBuf,
+    writer: Mutex<Option<Writer>>,
+    readers: Readers,
+    log: Mutex<Option<LogId>>,
+    applied: AtomicU64,
+    durable: AtomicU64,
+    // Held for as long as the files are in use.
+    _dir: Arc<StateDir>,
+}
+
+struct Writer {
+    connection: Connection,
+    mark: Mark,
+}
+
+impl fmt::Debug for SqliteHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteHistory").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Opens History in a state directory, or makes it where there was none.
+///
+/// # Errors
+/// Says what is wrong with the files, by their names.
+pub fn open(dir: &Arc<StateDir>) -> Result<SqliteHistory, OpenError> {
+    let path = dir.path().join(FILE);
+    if !path.try_exists().map_err(|source| OpenError::io(&path, source))? {
+        let beside = mark::path_of(&path);
+        if beside.exists() {
+            return Err(OpenError::Missing { path, beside });
+        }
+        database::create(&path, &schema::KIND, |_| Ok(()))?;
+    }
+    let error = |source| OpenError::sqlite(&path, source);
+    let database::Opened { connection, mark } = database::open(&path, &schema::KIND)?;
+    schema::set_up(&connection).map_err(error)?;
+    let (log, applied) = connection
+        .query_row("SELECT log_id, applied FROM progress WHERE id = 0", [], |row| {
+            Ok((row.get::<_, Option<[u8; 16]>>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })
+        .map_err(error)?;
+    let mark = database::begin(&path, mark, applied, applied == 0)?;
+    Ok(SqliteHistory {
+        writer: Mutex::new(Some(Writer { connection, mark })),
+        readers: Readers::new(path.clone(), schema::READER_CACHE_KIB),
+        path,
+        log: Mutex::new(log.map(|id| LogId(u128::from_be_bytes(id)))),
+        applied: AtomicU64::new(applied),
+        // What a process that was killed left behind may not be on the disk yet; the next sync knows.
+        durable: AtomicU64::new(0),
+        _dir: Arc::clone(dir),
+    })
+}
+
+impl SqliteHistory {
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed(&self) -> Error {
+        Error::Io { path: self.path.clone(), source: "it is closed".into() }
+    }
+
+    fn error(&self, trouble: Trouble) -> Error {
+        let path = self.path.clone();
+        match trouble {
+            Trouble::Is(error) => error,
+            Trouble::Record { place, what } => Error::Damaged { path, place, what },
+            Trouble::Sqlite(error) => match Fault::of(&error) {
+                Fault::Full => Error::NoSpace { path },
+                Fault::Damaged(place) => {
+                    Error::Damaged { path, place: place.to_owned(), what: error.to_string() }
+                }
+                Fault::Other => Error::Io { path, source: error.into() },
+            },
+        }
+    }
+
+    /// Reads as of one moment, and passes the last event that shows.
+    fn read<T>(&self, read: impl FnOnce(&Connection, Seq) -> Result<T, Trouble>) -> Result<T, Error> {
+        let found = self.readers.read(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let applied = transaction
+                .prepare_cached("SELECT applied FROM progress WHERE id = 0")?
+                .query_row([], |row| row.get::<_, i64>(0))?;
+            let result = read(&transaction, Seq(applied.cast_unsigned()));
+            transaction.finish()?;
+            Ok(result)
+        });
+        match found {
+            Ok(Ok(result)) => result.map_err(|trouble| self.error(trouble)),
+            Ok(Err(error)) => Err(self.error(error.into())),
+            Err(Closed) => Err(self.closed()),
+        }
+    }
+}
+
+impl History for SqliteHistory {
+    fn log(&self) -> Option<LogId> {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn applied(&self) -> Seq {
+        Seq(self.applied.load(Ordering::Acquire))
+    }
+
+    fn durable(&self) -> Seq {
+        Seq(self.durable.load(Ordering::Acquire))
+    }
+
+    fn apply(&self, log: LogId, stretch: &Stretch, payloads: &dyn Payloads) -> Result<Seq, Error> {
+        let writer = self.writer();
+        let Writer { connection, .. } = writer.as_ref().ok_or_else(|| self.closed())?;
+        let applied = self.applied();
+        if self.log().is_some_and(|known| known != log) {
+            return Err(Error::OtherLog { path: self.path.clone() });
+        }
+        if stretch.first > applied.next() {
+            return Err(Error::Sequence { first: stretch.first, applied });
+        }
+        if stretch.last() <= applied {
+            return Ok(applied);
+        }
+        let excerpts = apply::excerpts(stretch, applied, payloads)?;
+        let mut trouble = None;
+        let written = database::transact(connection, |connection| {
+            apply::apply(connection, log, stretch, applied, &excerpts).map_err(|found| match found {
+                Trouble::Sqlite(error) => error,
+                found => {
+                    trouble = Some(found);
+                    rusqlite::Error::ExecuteReturnedResults
+                }
+            })
+        });
+        written.map_err(|error| self.error(trouble.unwrap_or(Trouble::Sqlite(error))))?;
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+        self.applied.store(stretch.last().0, Ordering::Release);
+        Ok(stretch.last())
+    }
+
+    fn sync(&self) -> Result<Seq, Error> {
+        let writer = self.writer();
+        let Writer { connection, mark } = writer.as_ref().ok_or_else(|| self.closed())?;
+        let applied = self.applied();
+        if applied == self.durable() {
+            return Ok(applied);
+        }
+        // A commit that waits for the disk takes everything before it along.
+        let synced = connection.pragma_update(None, "synchronous", "full").and_then(|()| {
+            database::transact(connection, |connection| {
+                connection
+                    .prepare_cached("UPDATE progress SET synced = ?1 WHERE id = 0")?
+                    .execute([applied.0.cast_signed()])
+            })
+        });
+        let relaxed = connection.pragma_update(None, "synchronous", "normal");
+        synced.and(relaxed).map_err(|error| self.error(error.into()))?;
+        if let Err(error) = mark.write(MarkReading { seq: applied.0, left: Left::Open }) {
+            tracing::warn!(path = %mark.path().display(), %error, "failed to write the mark");
+        }
+        self.durable.store(applied.0, Ordering::Release);
+        Ok(applied)
+    }
+
+    fn tasks(&self, ids: &[TaskId]) -> Result<Vec<Option<TaskRecord>>, Error> {
+        self.read(|connection, _| {
+            let mut reading = Reading::new(connection);
+            ids.iter().map(|id| reading.by_id(*id)).collect()
+        })
+    }
+
+    fn list(&self, query: &Query) -> Result<Page, Error> {
+        self.read(|connection, as_of| list::list(connection, query, as_of))
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<Stats, Error> {
+        self.read(|connection, _| stats::stats(connection, query))
+    }
+
+    fn ended_before(&self, before: Wall, limit: usize) -> Result<Vec<TaskId>, Error> {
+        self.read(|connection, _| stats::ended_before(connection, before, limit))
+    }
+
+    fn audit(&self, query: &AuditQuery) -> Result<AuditPage, Error> {
+        self.read(|connection, as_of| stats::audit(connection, query, as_of))
+    }
+
+    fn close(&self) {
+        self.readers.close();
+        if let Some(Writer { connection, mark }) = self.writer().take() {
+            database::close(&self.path, connection, &mark, self.applied().0);
+        }
+    }
+}
+
+impl Drop for SqliteHistory {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -121,16 +121,18 @@ impl SqliteLog {
 }
 
 impl Payloads for SqliteLog {
-    fn payloads(&self, keys: &[PayloadKey]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+    fn visit_payloads(
+        &self,
+        keys: &[PayloadKey],
+        visit: &mut dyn FnMut(usize, &[u8]),
+    ) -> Result<(), ReadError> {
         self.read(|connection| {
-            let mut found = Vec::with_capacity(keys.len());
-            for key in keys {
-                match row::read_payload(connection, *key)? {
-                    Ok(payload) => found.push(payload),
-                    Err(bad) => return Ok(Err(bad)),
+            for (place, key) in keys.iter().enumerate() {
+                if let Err(bad) = row::read_payload(connection, *key, |bytes| visit(place, bytes))? {
+                    return Ok(Err(bad));
                 }
             }
-            Ok(Ok(found))
+            Ok(Ok(()))
         })
     }
 }

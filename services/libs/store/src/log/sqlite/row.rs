@@ -109,19 +109,21 @@ pub(super) fn payload_crc(key: &[u8; 16], body: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads one payload and checks it.
+/// Reads one payload, checks it and shows it, if it is there.
 pub(super) fn read_payload(
     connection: &Connection,
     key: PayloadKey,
-) -> rusqlite::Result<Result<Option<Vec<u8>>, Bad>> {
+    visit: impl FnOnce(&[u8]),
+) -> rusqlite::Result<Result<(), Bad>> {
     let mut find = connection.prepare_cached("SELECT crc, body FROM payloads WHERE key = ?1")?;
     let bytes = key.0.to_be_bytes();
     let mut rows = find.query([bytes])?;
-    let Some(row) = rows.next()? else { return Ok(Ok(None)) };
+    let Some(row) = rows.next()? else { return Ok(Ok(())) };
     let crc: u32 = row.get(0)?;
     let body = row.get_ref(1)?.as_blob()?;
     if payload_crc(&bytes, body) == crc {
-        return Ok(Ok(Some(body.to_vec())));
+        visit(body);
+        return Ok(Ok(()));
     }
     Ok(Err(Bad { place: format!("payload {:032x}", key.0), what: "its digest does not match".to_owned() }))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Options, open};
-use crate::conformance::{self, Place};
+use crate::conformance::{self, LogPlace};
 use crate::log::EventLog;
 use crate::state_dir::StateDir;
 
@@ -22,7 +22,7 @@ impl TempPlace {
     }
 }
 
-impl Place for TempPlace {
+impl LogPlace for TempPlace {
     fn open(&self) -> Arc<dyn EventLog> {
         Arc::new(open(&self.dir, &OPTIONS).unwrap())
     }

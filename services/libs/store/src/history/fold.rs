@@ -1,0 +1,455 @@
+//! What events make of the records. Nothing in here knows a database.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use conductor_core::{
+    Actor, AgentId, AttemptEnd, CancelReason, Event, EventKind, Lease, Name, NewTask, Outcome, Report, Seq,
+    Standing, TaskId, Usage, Wall,
+};
+
+use super::query::Hour;
+use super::record::{AttemptRecord, AttemptState, AuditRecord, State, TaskRecord, Waiting};
+
+/// Milliseconds of an hour.
+const HOUR_MS: i64 = 3_600_000;
+
+/// The most tasks that one audit record names; a larger submit has several.
+const MAX_AUDIT_TASKS: usize = 1_000;
+
+/// The most attempts that a record keeps; the oldest go. Attempts that met a credential's limit count nowhere else.
+const MAX_ATTEMPTS: usize = 100;
+
+/// Where records come from that are older than the fold.
+pub(crate) trait Source {
+    type Error;
+
+    /// The record of a task, if there is one.
+    fn task(&mut self, id: TaskId) -> Result<Option<TaskRecord>, Self::Error>;
+
+    /// The name of an agent, if it was ever told.
+    fn agent(&mut self, id: AgentId) -> Result<Option<Name>, Self::Error>;
+}
+
+/// What the fold made of a task.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// It was submitted in the fold.
+    New(TaskRecord),
+    /// It was there before, in this state.
+    Changed { record: TaskRecord, before: State },
+    /// It is to go; it was there before, in this state, or is unknown.
+    Deleted { before: Option<(TaskRecord, State)> },
+    /// History does not know it.
+    Unknown,
+}
+
+/// An hour of a group.
+#[derive(Debug, Default)]
+pub(crate) struct GroupHour {
+    pub(crate) sums: Hour,
+    /// The numbers of the first and last event that submitted a task in it.
+    pub(crate) submitted_seqs: Option<(Seq, Seq)>,
+}
+
+/// What a stretch of events amounts to.
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    pub(crate) tasks: HashMap<TaskId, Change>,
+    pub(crate) hours: HashMap<(i64, Name), GroupHour>,
+    pub(crate) audit: Vec<AuditRecord>,
+    /// Agents that joined under a name, or left.
+    pub(crate) agents: HashMap<AgentId, Option<Name>>,
+}
+
+impl Fold {
+    /// Takes in an event.
+    pub(crate) fn apply<S: Source>(
+        &mut self,
+        seq: Seq,
+        event: &Event,
+        source: &mut S,
+    ) -> Result<(), S::Error> {
+        let at = event.at;
+        match &event.kind {
+            EventKind::TaskSubmitted { task, standing, key: _, by } => {
+                self.submit(seq, at, task, *standing, by);
+            }
+            EventKind::TaskFreed { task, standing } => {
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    stand(record, *standing);
+                }
+            }
+            EventKind::TaskAssigned { task, agent, lease, attempt, runner } => {
+                let agent = self.agent(*agent, source)?;
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    let attempt = begun(*attempt, agent, *lease, runner.clone(), at);
+                    let group = record.task.group.clone();
+                    let waited = assign(record, attempt);
+                    if let Some(waited) = waited {
+                        let hour = self.hour(at, group);
+                        hour.started += 1;
+                        hour.wait_ms += waited;
+                        hour.wait_max_ms = hour.wait_max_ms.max(waited);
+                    }
+                }
+            }
+            EventKind::TaskStarted { task, lease } => {
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    record.started_at.get_or_insert(at);
+                    if let Some(attempt) = attempt(record, *lease) {
+                        attempt.started_at.get_or_insert(at);
+                    }
+                }
+            }
+            EventKind::TaskAsked { task, lease: _, question, timeout_left_ms: _, expires_at } => {
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    record.state = State::Waiting;
+                    record.waiting =
+                        Some(Waiting { question: question.clone(), since: at, expires_at: *expires_at });
+                }
+            }
+            EventKind::TaskAnswered { task, answer_json: _, by } => {
+                let group = self.touch(*task, seq, source)?.map(|record| {
+                    record.state = State::Running;
+                    record.waiting = None;
+                    record.task.group.clone()
+                });
+                self.note(seq, at, by, "answer", group, vec![*task], None);
+            }
+            EventKind::CancelRequested { task, reason, by } => {
+                let group = self.touch(*task, seq, source)?.map(|record| {
+                    record.cancel = Some(reason.clone());
+                    record.task.group.clone()
+                });
+                if let Some(by) = by {
+                    self.note(seq, at, by, "cancel", group, vec![*task], said(reason));
+                }
+            }
+            EventKind::AttemptEnded { task, lease, end, report } => {
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    end_attempt(record, *lease, end, report, at);
+                    let group = record.task.group.clone();
+                    let hour = self.hour(at, group);
+                    let usage = &report.usage;
+                    hour.tokens += usage.input_tokens.saturating_add(usage.output_tokens);
+                    hour.cost_usd_micros += usage.cost_usd_micros.unwrap_or_default();
+                }
+            }
+            EventKind::TaskRequeued { task, cause: _, ready_at, queued_at } => {
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    match ready_at {
+                        Some(ready_at) => {
+                            record.state = State::Scheduled;
+                            record.scheduled_at = Some(*ready_at);
+                        }
+                        None => stand(record, Standing::Queued { queued_at: *queued_at }),
+                    }
+                }
+            }
+            EventKind::TaskFinished { task, outcome, by } => {
+                self.finish(seq, at, *task, outcome, by.as_ref(), source)?
+            }
+            EventKind::TasksDeleted { tasks, by } => {
+                for task in tasks {
+                    self.delete(*task, source)?;
+                }
+                if let Some(by) = by {
+                    self.note(seq, at, by, "delete", None, tasks.to_vec(), None);
+                }
+            }
+            EventKind::AgentJoined { profile } => {
+                self.agents.insert(profile.agent_id, Some(profile.name.clone()));
+            }
+            EventKind::AgentLeft { agent } => {
+                self.agents.insert(*agent, None);
+            }
+            EventKind::AgentDrained { agent, draining, by } => {
+                let action = if *draining { "drain" } else { "undrain" };
+                let agent = self.agent(*agent, source)?;
+                self.note(seq, at, by, action, None, Vec::new(), Some(agent.as_str().into()));
+            }
+            EventKind::AgentRevoked { agent, by } => {
+                let agent = self.agent(*agent, source)?;
+                self.note(seq, at, by, "revoke", None, Vec::new(), Some(agent.as_str().into()));
+            }
+            EventKind::QueuePaused { paused, by } => {
+                let action = if *paused { "pause" } else { "resume" };
+                self.note(seq, at, by, action, None, Vec::new(), None);
+            }
+            EventKind::ScheduleAdded { schedule, by } => {
+                let detail = Some(schedule.id.to_string().into());
+                self.note(seq, at, by, "schedule_add", Some(schedule.group.clone()), Vec::new(), detail);
+            }
+            EventKind::ScheduleRemoved { schedule, by } => {
+                let detail = Some(schedule.to_string().into());
+                self.note(seq, at, by, "schedule_remove", None, Vec::new(), detail);
+            }
+            EventKind::Began { .. }
+            | EventKind::KeyBound { .. }
+            | EventKind::KeyExpired { .. }
+            | EventKind::ScheduleFired { .. }
+            | EventKind::LaneChanged { .. }
+            | EventKind::BudgetChanged { .. }
+            | EventKind::WebhookTried { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, seq: Seq, at: Wall, task: &NewTask, standing: Standing, by: &Arc<Actor>) {
+        let mut record = TaskRecord {
+            task: task.clone(),
+            created_by: Arc::clone(by),
+            submitted_seq: seq,
+            seq,
+            state: State::Blocked,
+            created_at: at,
+            queued_at: None,
+            started_at: None,
+            finished_at: None,
+            scheduled_at: None,
+            ran_on: None,
+            attempts: Vec::new(),
+            outcome: None,
+            cancel: None,
+            waiting: None,
+            simulated: false,
+            result_json: None,
+            usage: Usage::default(),
+        };
+        stand(&mut record, standing);
+        let hour = self.hours.entry((at.0.div_euclid(HOUR_MS), task.group.clone())).or_default();
+        hour.sums.submitted += 1;
+        let first = hour.submitted_seqs.map_or(seq, |(first, _)| first);
+        hour.submitted_seqs = Some((first, seq));
+        self.tasks.insert(task.id, Change::New(record));
+        self.note_submit(seq, at, by, &task.group, task.id);
+    }
+
+    fn finish<S: Source>(
+        &mut self,
+        seq: Seq,
+        at: Wall,
+        task: TaskId,
+        outcome: &Outcome,
+        by: Option<&Arc<Actor>>,
+        source: &mut S,
+    ) -> Result<(), S::Error> {
+        let mut group = None;
+        if let Some(record) = self.touch(task, seq, source)? {
+            let state = match outcome {
+                Outcome::Succeeded => State::Succeeded,
+                Outcome::Failed(_) => State::Failed,
+                Outcome::Cancelled(_) => State::Cancelled,
+            };
+            record.state = state;
+            record.outcome = Some(outcome.clone());
+            record.finished_at = Some(at);
+            record.scheduled_at = None;
+            record.waiting = None;
+            record.cancel = None;
+            let ran_ms = record.started_at.map_or(0, |started| at.remaining_ms(started));
+            let name = record.task.group.clone();
+            group = Some(name.clone());
+            let hour = self.hour(at, name);
+            hour.run_ms += ran_ms;
+            match outcome {
+                Outcome::Succeeded => hour.succeeded += 1,
+                Outcome::Failed(_) => hour.failed += 1,
+                Outcome::Cancelled(_) => hour.cancelled += 1,
+            }
+        }
+        if let Some(by) = by {
+            let detail = match outcome {
+                Outcome::Cancelled(reason) => said(reason),
+                Outcome::Succeeded | Outcome::Failed(_) => None,
+            };
+            self.note(seq, at, by, "cancel", group, vec![task], detail);
+        }
+        Ok(())
+    }
+
+    /// The record of a task, to be changed by the event `seq`.
+    fn touch<S: Source>(
+        &mut self,
+        id: TaskId,
+        seq: Seq,
+        source: &mut S,
+    ) -> Result<Option<&mut TaskRecord>, S::Error> {
+        let record = match self.change(id, source)? {
+            Change::New(record) | Change::Changed { record, .. } => record,
+            Change::Deleted { .. } | Change::Unknown => return Ok(None),
+        };
+        record.seq = seq;
+        Ok(Some(record))
+    }
+
+    fn delete<S: Source>(&mut self, id: TaskId, source: &mut S) -> Result<(), S::Error> {
+        let change = self.change(id, source)?;
+        let before = match std::mem::replace(change, Change::Unknown) {
+            Change::New(_) | Change::Unknown => None,
+            Change::Changed { record, before } => Some((record, before)),
+            Change::Deleted { before } => before,
+        };
+        *change = Change::Deleted { before };
+        Ok(())
+    }
+
+    fn change<S: Source>(&mut self, id: TaskId, source: &mut S) -> Result<&mut Change, S::Error> {
+        use std::collections::hash_map::Entry;
+        Ok(match self.tasks.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(match source.task(id)? {
+                Some(record) => {
+                    let before = record.state;
+                    Change::Changed { record, before }
+                }
+                None => Change::Unknown,
+            }),
+        })
+    }
+
+    /// The name of an agent; its id where the name was never told.
+    fn agent<S: Source>(&self, id: AgentId, source: &mut S) -> Result<Name, S::Error> {
+        let name = match self.agents.get(&id) {
+            Some(name) => name.clone(),
+            None => source.agent(id)?,
+        };
+        Ok(name.unwrap_or_else(|| Name::new(&id.to_string()).expect("a UUID is a name")))
+    }
+
+    fn hour(&mut self, at: Wall, group: Name) -> &mut Hour {
+        &mut self.hours.entry((at.0.div_euclid(HOUR_MS), group)).or_default().sums
+    }
+
+    /// Notes a submit; tasks that somebody submitted together are one record.
+    fn note_submit(&mut self, seq: Seq, at: Wall, by: &Arc<Actor>, group: &Name, task: TaskId) {
+        if let Some(last) = self.audit.last_mut()
+            && last.action.as_str() == "submit"
+            && last.at == at
+            && last.group.as_ref() == Some(group)
+            && last.seq.0 + last.tasks.len() as u64 == seq.0
+            && last.tasks.len() < MAX_AUDIT_TASKS
+            && last.actor == *by
+        {
+            last.tasks.push(task);
+            return;
+        }
+        self.note(seq, at, by, "submit", Some(group.clone()), vec![task], None);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of a record")]
+    fn note(
+        &mut self,
+        seq: Seq,
+        at: Wall,
+        by: &Arc<Actor>,
+        action: &str,
+        group: Option<Name>,
+        tasks: Vec<TaskId>,
+        detail: Option<Box<str>>,
+    ) {
+        let action = Name::new(action).expect("actions are names");
+        self.audit.push(AuditRecord { seq, at, actor: Arc::clone(by), action, group, tasks, detail });
+    }
+}
+
+/// The first instant of an hour.
+pub(crate) fn hour_begins(hour: i64) -> Wall {
+    Wall(hour.saturating_mul(HOUR_MS))
+}
+
+/// The hour of an instant.
+pub(crate) fn hour_of(at: Wall) -> i64 {
+    at.0.div_euclid(HOUR_MS)
+}
+
+fn stand(record: &mut TaskRecord, standing: Standing) {
+    record.scheduled_at = None;
+    match standing {
+        Standing::Blocked => record.state = State::Blocked,
+        Standing::Scheduled => {
+            record.state = State::Scheduled;
+            record.scheduled_at = record.task.run_at;
+        }
+        Standing::Queued { queued_at } => {
+            record.state = State::Queued;
+            record.queued_at = Some(queued_at);
+        }
+    }
+}
+
+fn begun(number: u32, agent: Name, lease: Lease, runner: Name, at: Wall) -> AttemptRecord {
+    AttemptRecord {
+        number,
+        agent,
+        lease,
+        runner,
+        state: AttemptState::Running,
+        assigned_at: at,
+        started_at: None,
+        finished_at: None,
+        exit_code: None,
+        usage: Usage::default(),
+    }
+}
+
+/// Gives a task its next attempt, and answers how long it had waited when it is the first.
+fn assign(record: &mut TaskRecord, attempt: AttemptRecord) -> Option<u64> {
+    let first = record.attempts.is_empty();
+    let since = record.queued_at.unwrap_or(record.created_at);
+    let waited = attempt.assigned_at.remaining_ms(since);
+    record.state = State::Running;
+    record.scheduled_at = None;
+    record.ran_on = Some(attempt.runner.clone());
+    if record.attempts.len() == MAX_ATTEMPTS {
+        record.attempts.remove(0);
+    }
+    record.attempts.push(attempt);
+    first.then_some(waited)
+}
+
+fn attempt(record: &mut TaskRecord, lease: Lease) -> Option<&mut AttemptRecord> {
+    record.attempts.iter_mut().rev().find(|attempt| attempt.lease == lease)
+}
+
+fn end_attempt(record: &mut TaskRecord, lease: Lease, end: &AttemptEnd, report: &Report, at: Wall) {
+    if let Some(attempt) = attempt(record, lease) {
+        attempt.state = match end {
+            AttemptEnd::Succeeded => AttemptState::Succeeded,
+            AttemptEnd::Failed(failure) => AttemptState::Failed(failure.clone()),
+            AttemptEnd::Crashed(message) => AttemptState::Crashed(message.clone()),
+            AttemptEnd::Stopped => AttemptState::Stopped,
+            AttemptEnd::Cancelled => AttemptState::Cancelled,
+            AttemptEnd::Limited { rest_ms: _, message } => AttemptState::Limited(message.clone()),
+        };
+        attempt.finished_at = Some(at);
+        attempt.exit_code = report.exit_code;
+        attempt.usage = report.usage;
+    }
+    add(&mut record.usage, &report.usage);
+    record.simulated |= report.simulated;
+    record.waiting = None;
+    if report.result_json.is_some() {
+        record.result_json.clone_from(&report.result_json);
+    }
+}
+
+fn add(sum: &mut Usage, usage: &Usage) {
+    sum.input_tokens = sum.input_tokens.saturating_add(usage.input_tokens);
+    sum.output_tokens = sum.output_tokens.saturating_add(usage.output_tokens);
+    sum.cached_input_tokens = sum.cached_input_tokens.saturating_add(usage.cached_input_tokens);
+    if let Some(cost) = usage.cost_usd_micros {
+        sum.cost_usd_micros = Some(sum.cost_usd_micros.unwrap_or(0).saturating_add(cost));
+    }
+    sum.turns = sum.turns.saturating_add(usage.turns);
+    sum.tool_calls = sum.tool_calls.saturating_add(usage.tool_calls);
+}
+
+/// What somebody said when they cancelled.
+fn said(reason: &CancelReason) -> Option<Box<str>> {
+    match reason {
+        CancelReason::Requested(said) => said.clone(),
+        CancelReason::Parent(_) | CancelReason::Dependency(_) | CancelReason::Schedule => None,
+    }
+}

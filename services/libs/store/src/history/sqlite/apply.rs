@@ -1,0 +1,183 @@
+//! Taking events in: folded in memory, written in one transaction.
+
+use std::collections::HashMap;
+
+use conductor_core::{EventKind, Name, Seq, TaskId};
+use rusqlite::Connection;
+
+use super::row::{self, Reading, Trouble};
+use crate::history::fold::{Change, Fold, GroupHour};
+use crate::history::{AuditRecord, Error, State};
+use crate::log::{LogId, PayloadKey, Payloads, Stretch};
+use crate::record;
+
+/// The beginnings of what was submitted, by task.
+pub(super) type Excerpts = HashMap<TaskId, String>;
+
+/// Reads what of the stretch's tasks can be searched.
+pub(super) fn excerpts(stretch: &Stretch, after: Seq, payloads: &dyn Payloads) -> Result<Excerpts, Error> {
+    let tasks: Vec<TaskId> = stretch
+        .numbered()
+        .filter(|(seq, _)| *seq > after)
+        .filter_map(|(_, event)| {
+            let EventKind::TaskSubmitted { task, .. } = &event.kind else { return None };
+            Some(task.id)
+        })
+        .collect();
+    let keys: Vec<PayloadKey> = tasks.iter().map(|task| PayloadKey::from(*task)).collect();
+    let mut found = HashMap::with_capacity(keys.len());
+    payloads
+        .visit_payloads(&keys, &mut |place, bytes| {
+            found.insert(tasks[place], row::excerpt(bytes));
+        })
+        .map_err(Error::Payloads)?;
+    Ok(found)
+}
+
+/// Takes in what of the stretch comes after `after`. Runs inside a transaction.
+pub(super) fn apply(
+    connection: &Connection,
+    log: LogId,
+    stretch: &Stretch,
+    after: Seq,
+    excerpts: &Excerpts,
+) -> Result<(), Trouble> {
+    let mut fold = Fold::default();
+    let mut reading = Reading::new(connection);
+    for (seq, event) in stretch.numbered().filter(|(seq, _)| *seq > after) {
+        fold.apply(seq, event, &mut reading)?;
+    }
+    write_tasks(connection, fold.tasks, excerpts)?;
+    for ((hour, group), sums) in &fold.hours {
+        write_hour(connection, *hour, group, sums)?;
+    }
+    for record in &fold.audit {
+        write_audit(connection, record)?;
+    }
+    for (agent, name) in &fold.agents {
+        let id = agent.0.to_be_bytes();
+        match name {
+            Some(name) => connection
+                .prepare_cached("INSERT OR REPLACE INTO agents (id, name) VALUES (?1, ?2)")?
+                .execute((id, name.as_str()))?,
+            None => connection.prepare_cached("DELETE FROM agents WHERE id = ?1")?.execute([id])?,
+        };
+    }
+    connection
+        .prepare_cached("UPDATE progress SET log_id = ?1, applied = ?2 WHERE id = 0")?
+        .execute((log.0.to_be_bytes(), stretch.last().0.cast_signed()))?;
+    Ok(())
+}
+
+fn write_tasks(
+    connection: &Connection,
+    tasks: HashMap<TaskId, Change>,
+    excerpts: &Excerpts,
+) -> rusqlite::Result<()> {
+    let mut places: HashMap<(Name, State), i64> = HashMap::new();
+    // In the order of their numbers the rows of new tasks go to the table's end.
+    let mut changes: Vec<(Seq, TaskId, Change)> = tasks
+        .into_iter()
+        .map(|(id, change)| {
+            let seq = match &change {
+                Change::New(record) | Change::Changed { record, .. } => record.submitted_seq,
+                Change::Deleted { .. } | Change::Unknown => Seq(0),
+            };
+            (seq, id, change)
+        })
+        .collect();
+    changes.sort_unstable_by_key(|(seq, ..)| *seq);
+    for (_, id, change) in changes {
+        match change {
+            Change::New(record) => {
+                row::insert(connection, &record, excerpts.get(&id).map_or("", String::as_str))?;
+                *places.entry((record.task.group, record.state)).or_default() += 1;
+            }
+            Change::Changed { record, before } => {
+                row::update(connection, &record, before)?;
+                if before != record.state {
+                    *places.entry((record.task.group.clone(), before)).or_default() -= 1;
+                    *places.entry((record.task.group, record.state)).or_default() += 1;
+                }
+            }
+            Change::Deleted { before: Some((record, before)) } => {
+                connection
+                    .prepare_cached("DELETE FROM tasks WHERE seq = ?1")?
+                    .execute([record.submitted_seq.0.cast_signed()])?;
+                *places.entry((record.task.group, before)).or_default() -= 1;
+            }
+            Change::Deleted { before: None } | Change::Unknown => {}
+        }
+    }
+    for ((group, state), change) in places {
+        connection
+            .prepare_cached(
+                "INSERT INTO places (grp, state, tasks) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks",
+            )?
+            .execute((group.as_str(), row::state_number(state), change))?;
+    }
+    Ok(())
+}
+
+fn write_hour(connection: &Connection, hour: i64, group: &Name, found: &GroupHour) -> rusqlite::Result<()> {
+    let sums = &found.sums;
+    connection
+        .prepare_cached(
+            "INSERT INTO hours (hour, grp, first_seq, last_seq, submitted, started, succeeded, failed, cancelled,
+                 wait_ms, wait_max_ms, run_ms, tokens, cost)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             ON CONFLICT DO UPDATE SET
+                 first_seq = coalesce(first_seq, excluded.first_seq),
+                 last_seq = coalesce(excluded.last_seq, last_seq),
+                 submitted = submitted + excluded.submitted,
+                 started = started + excluded.started,
+                 succeeded = succeeded + excluded.succeeded,
+                 failed = failed + excluded.failed,
+                 cancelled = cancelled + excluded.cancelled,
+                 wait_ms = wait_ms + excluded.wait_ms,
+                 wait_max_ms = max(wait_max_ms, excluded.wait_max_ms),
+                 run_ms = run_ms + excluded.run_ms,
+                 tokens = tokens + excluded.tokens,
+                 cost = cost + excluded.cost",
+        )?
+        .execute(rusqlite::params![
+            hour,
+            group.as_str(),
+            found.submitted_seqs.map(|(first, _)| first.0.cast_signed()),
+            found.submitted_seqs.map(|(_, last)| last.0.cast_signed()),
+            number(sums.submitted),
+            number(sums.started),
+            number(sums.succeeded),
+            number(sums.failed),
+            number(sums.cancelled),
+            number(sums.wait_ms),
+            number(sums.wait_max_ms),
+            number(sums.run_ms),
+            number(sums.tokens),
+            number(sums.cost_usd_micros),
+        ])
+        .map(drop)
+}
+
+/// A sum as the file keeps it. One that is too large stays so large that it shows, and small enough to add to.
+fn number(sum: u64) -> i64 {
+    i64::try_from(sum).unwrap_or(i64::MAX / 1024).min(i64::MAX / 1024)
+}
+
+fn write_audit(connection: &Connection, record: &AuditRecord) -> rusqlite::Result<()> {
+    let body = record::encode_audit(record);
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (seq, at, actor, action, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            record.seq.0.cast_signed(),
+            record.at.0,
+            record.actor.name.as_str(),
+            record.action.as_str(),
+            crc32fast::hash(&body),
+            body,
+        ))
+        .map(drop)
+}
