@@ -68,7 +68,7 @@ impl Link {
 }
 
 /// What there is to say on this connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Messages {
     started: Vec<Started>,
     finished: VecDeque<Lease>,
@@ -76,7 +76,20 @@ pub(super) struct Messages {
     output: BTreeMap<Lease, u64>,
     draining: bool,
     /// When outputs are looked at next.
-    next_look: Option<Instant>,
+    next_look: Instant,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self {
+            started: Vec::new(),
+            finished: VecDeque::new(),
+            asked: Vec::new(),
+            output: BTreeMap::new(),
+            draining: false,
+            next_look: Instant::now(),
+        }
+    }
 }
 
 impl Messages {
@@ -200,12 +213,12 @@ impl Worker {
     /// When the lengths of the outputs are to be told next.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let watched = self.link.is_open() && self.shares_workspace && self.runs.any_running();
-        watched.then(|| self.messages.next_look.unwrap_or_else(Instant::now))
+        watched.then_some(self.messages.next_look)
     }
 
     pub(super) fn look_at_output(&mut self, now: Instant) {
         if self.next_look().is_some_and(|at| at <= now) {
-            self.messages.next_look = Some(now + OUTPUT_PAUSE);
+            self.messages.next_look = now + OUTPUT_PAUSE;
             let grown = self.runs.grown();
             self.messages.output(grown);
         }

@@ -128,6 +128,13 @@ impl Runs {
         self.wanted().any(|run| matches!(run.phase, Phase::Running(_)))
     }
 
+    /// Makes every length worth telling again.
+    pub fn tell_output_again(&mut self) {
+        for run in self.slots.iter_mut().flatten() {
+            run.told_bytes = 0;
+        }
+    }
+
     /// The outputs that have grown since they were told last.
     pub fn grown(&mut self) -> Vec<OutputLength> {
         self.slots.iter_mut().flatten().filter(|run| run.wanted).filter_map(Run::grown).collect()

@@ -141,6 +141,7 @@ impl Worker {
         }
         self.acknowledged(&welcome.stale);
         self.held_back = welcome.draining;
+        self.runs.tell_output_again();
         let reportable = self.unacknowledged.keys().copied().filter(|lease| !self.sending.contains(lease));
         self.messages.begin(&self.runs, reportable, self.ending.is_draining());
         self.check_workspace(&welcome.workspace);

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use conductor_core::{Incarnation, Lease, TaskId};
 use conductor_protocol::agent::{
-    Answer, Assign, Finished, FromAgent, Hello, LogPosition, Opening, ToAgent, Welcome,
+    Answer, Asked, Assign, EndRun, Finished, FromAgent, Hello, LogPosition, Opening, OutputHello, ToAgent,
+    Welcome,
 };
+use conductor_protocol::frame::OutputFrame;
 use conductor_runtime::credentials::StartKey;
 use conductor_runtime::listen::UnixListener;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -46,7 +48,23 @@ impl Orchestrator {
                 panic!("an opening that is no hello: {opening}");
             };
             assert!(self.key.matches(&hello.key), "the key of another start");
-            (Connection { socket }, *hello)
+            (Connection::new(socket), *hello)
+        })
+        .await
+    }
+
+    /// Takes the next connection, which is for output, and grants so many bytes.
+    pub async fn accept_output(&self, grant: u64) -> (Connection, OutputHello) {
+        soon(async {
+            let stream = self.listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let opening = socket.next().await.unwrap().unwrap();
+            let Opening::Output(hello) = serde_json::from_str(opening.to_text().unwrap()).unwrap() else {
+                panic!("an opening that is not for output: {opening}");
+            };
+            let mut connection = Connection::new(socket);
+            connection.answer(Answer::OutputReady { grant }).await;
+            (connection, hello)
         })
         .await
     }
@@ -74,9 +92,28 @@ pub fn welcome(home: &Path) -> Welcome {
 
 pub struct Connection {
     socket: WebSocketStream<UnixStream>,
+    /// What was heard while something else was waited for.
+    heard: FromAgent,
 }
 
 impl Connection {
+    fn new(socket: WebSocketStream<UnixStream>) -> Self {
+        Self { socket, heard: FromAgent::default() }
+    }
+
+    /// Hears until `take` finds what it looks for.
+    async fn until<T>(&mut self, mut take: impl FnMut(&mut FromAgent) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = take(&mut self.heard) {
+                return found;
+            }
+            let message = self.hear().await.expect("the agent hung up");
+            self.heard.started.extend(message.started);
+            self.heard.asked.extend(message.asked);
+            self.heard.finished.extend(message.finished);
+        }
+    }
+
     pub async fn answer(&mut self, answer: Answer) {
         self.socket.send(Message::text(serde_json::to_string(&answer).unwrap())).await.unwrap();
     }
@@ -102,13 +139,41 @@ impl Connection {
 
     /// Hears until something is finished.
     pub async fn finished(&mut self) -> Finished {
-        loop {
-            let mut message = self.hear().await.expect("the agent hung up");
-            assert!(message.finished.len() <= 1, "one at a time is expected here");
-            if let Some(finished) = message.finished.pop() {
-                return finished;
+        self.until(|heard| heard.finished.pop()).await
+    }
+
+    /// Hears until a run began.
+    pub async fn started(&mut self, number: u64) {
+        self.until(|heard| {
+            let at = heard.started.iter().position(|started| started.lease == lease(number))?;
+            Some(heard.started.remove(at))
+        })
+        .await;
+    }
+
+    /// Hears until a run asks something.
+    pub async fn asked(&mut self) -> Asked {
+        self.until(|heard| heard.asked.pop()).await
+    }
+
+    /// Reads an output from its beginning to the mark of its end, or until there are so many bytes.
+    pub async fn output(&mut self, most: u64) -> Vec<u8> {
+        let mut all = Vec::new();
+        while (all.len() as u64) < most {
+            let message = soon(self.socket.next()).await.unwrap().unwrap();
+            let Message::Binary(bytes) = message else { continue };
+            let frame = OutputFrame::decode(&bytes).unwrap();
+            assert_eq!(frame.offset, all.len() as u64, "nothing is left out and nothing comes twice");
+            if frame.bytes.is_empty() {
+                break;
             }
+            all.extend_from_slice(frame.bytes);
         }
+        all
+    }
+
+    pub async fn end(&mut self, lease: Lease, revoked: bool) {
+        self.say(ToAgent { end: vec![EndRun { lease, revoked }], ..ToAgent::default() }).await;
     }
 
     pub async fn assign(&mut self, assign: Assign) {

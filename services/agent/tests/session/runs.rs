@@ -1,0 +1,114 @@
+//! What the orchestrator can do to runs, and what they keep.
+
+use conductor_protocol::agent::{After, Answer, Answered, Assign, End, ToAgent};
+use conductor_protocol::control::AnswerBody;
+
+use crate::agent::{Agent, home, output_log};
+use crate::support::{Orchestrator, lease, mock, welcome};
+
+#[tokio::test]
+async fn a_run_is_kept_while_there_is_no_orchestrator_and_its_word_is_said_again() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "ask Shall I?\nprint the answer came")).await;
+    connection.started(1).await;
+    let asked = connection.asked().await;
+    drop((connection, orchestrator));
+    let orchestrator = Orchestrator::start(home.path());
+    let (mut connection, hello) = orchestrator.welcome(home.path()).await;
+    assert_eq!((hello.held.as_slice(), hello.credits), (&[lease(1)][..], 1));
+    connection.started(1).await;
+    let again = connection.asked().await;
+    assert_eq!((again.request_id, again.text.as_str()), (asked.request_id, "Shall I?"));
+    let answer = Answered { lease: lease(1), request_id: again.request_id, answer: AnswerBody::Allow };
+    connection.say(ToAgent { answers: vec![answer.clone(), answer], ..ToAgent::default() }).await;
+    assert_eq!(connection.finished().await.end, End::Succeeded);
+    connection.acknowledge(lease(1)).await;
+    agent.drained().await;
+}
+
+#[tokio::test]
+async fn an_answer_to_another_question_or_under_another_lease_is_no_answer() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "ask Which?")).await;
+    let asked = connection.asked().await;
+    let text = |text: &str| AnswerBody::Text(text.into());
+    let answer = |number, request_id, answer| Answered { lease: lease(number), request_id, answer };
+    let answers = vec![
+        answer(2, asked.request_id, text("another lease")),
+        answer(1, conductor_core::RequestId(7), text("another question")),
+        answer(1, asked.request_id, text("the right one")),
+    ];
+    connection.say(ToAgent { answers, ..ToAgent::default() }).await;
+    assert_eq!(connection.finished().await.end, End::Succeeded);
+    let output = std::fs::read_to_string(output_log(home.path(), 1, 1)).unwrap();
+    assert!(output.contains("the right one") && !output.contains("another"), "{output}");
+    connection.acknowledge(lease(1)).await;
+    agent.drained().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_run_is_reported_and_a_revoked_one_only_ends() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "hang")).await;
+    connection.started(1).await;
+    connection.end(lease(1), false).await;
+    assert_eq!(connection.finished().await.end, End::Cancelled);
+    connection.acknowledge(lease(1)).await;
+    connection.assign(mock(2, "hang")).await;
+    connection.started(2).await;
+    connection.end(lease(2), true).await;
+    let message = connection.hear().await.unwrap();
+    assert_eq!(
+        (message.credits, message.finished.len()),
+        (1, 0),
+        "its slot is free and nothing is said of it"
+    );
+    agent.drained().await;
+}
+
+#[tokio::test]
+async fn a_run_whose_lease_is_stale_at_the_welcome_is_ended() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "hang")).await;
+    connection.started(1).await;
+    drop(connection);
+    let (mut connection, hello) = orchestrator.accept().await;
+    assert_eq!((hello.held, hello.credits), (vec![lease(1)], 1));
+    let stale = conductor_protocol::agent::Welcome { stale: vec![lease(1)], ..welcome(home.path()) };
+    connection.answer(Answer::Welcome(stale)).await;
+    let message = connection.hear().await.unwrap();
+    assert_eq!((message.credits, message.started.len(), message.finished.len()), (1, 0, 0));
+    agent.drained().await;
+}
+
+#[tokio::test]
+async fn the_same_task_under_a_new_lease_waits_until_the_old_run_has_left_its_folder() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "hang")).await;
+    connection.started(1).await;
+    let again = Assign { lease: lease(2), attempt: 2, after: Some(After::Crash), ..mock(1, "print again") };
+    connection.assign(again).await;
+    let finished = connection.finished().await;
+    assert_eq!(
+        (finished.lease, finished.end),
+        (lease(2), End::Succeeded),
+        "of the old run nothing is reported"
+    );
+    connection.acknowledge(lease(2)).await;
+    agent.drained().await;
+}
