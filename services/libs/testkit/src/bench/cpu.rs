@@ -1,0 +1,109 @@
+//! Who used the processors while something was measured.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::Instant;
+
+/// Threads that used less than this share of a core are not worth a word.
+const WORTH_NAMING: f64 = 0.05;
+
+/// The threads of a program by number: name, and ticks used.
+type Threads = HashMap<u32, (String, u64)>;
+
+/// What one program used: its name, all of it, and its threads, the busiest first.
+type Used = (String, f64, Vec<(String, f64)>);
+
+/// A reading of the counters.
+#[derive(Debug)]
+pub struct Reading {
+    at: Instant,
+    programs: Vec<(String, Threads)>,
+    machine: u64,
+}
+
+/// Cores used between two readings.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    /// Of each program.
+    pub programs: Vec<Used>,
+    /// Of everything else on the machine.
+    pub others: f64,
+}
+
+/// Reads the counters of programs, each with a name and its pid.
+pub fn read(programs: &[(&str, u32)]) -> Reading {
+    let programs = programs.iter().map(|(name, pid)| ((*name).to_owned(), threads(*pid))).collect();
+    Reading { at: Instant::now(), programs, machine: machine() }
+}
+
+impl Reading {
+    /// What was used since this reading.
+    pub fn until(&self, later: &Self) -> Usage {
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        let seconds = later.at.duration_since(self.at).as_secs_f64().max(1e-3);
+        let cores = |ticks_used: u64| ticks_used as f64 / ticks / seconds;
+        let mut programs = Vec::new();
+        for ((name, before), (_, after)) in self.programs.iter().zip(&later.programs) {
+            let used =
+                |tid: &u32, (_, now): &(String, u64)| now - before.get(tid).map_or(0, |(_, then)| *then);
+            let mut busy: Vec<(String, f64)> =
+                after.iter().map(|(tid, thread)| (thread.0.clone(), cores(used(tid, thread)))).collect();
+            busy.sort_by(|one, other| other.1.total_cmp(&one.1));
+            programs.push((name.clone(), busy.iter().map(|thread| thread.1).sum(), busy));
+        }
+        let known: f64 = programs.iter().map(|program| program.1).sum();
+        let others = (cores(later.machine - self.machine) - known).max(0.0);
+        Usage { programs, others }
+    }
+}
+
+impl Usage {
+    /// The share of a core that the busiest thread of a program used.
+    pub fn busiest(&self, program: &str) -> f64 {
+        let found = self.programs.iter().find(|(name, ..)| name == program);
+        found.and_then(|(.., threads)| threads.first()).map_or(0.0, |thread| thread.1)
+    }
+}
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, all, threads) in &self.programs {
+            write!(f, "{name} {all:.2}")?;
+            let named: Vec<String> = threads
+                .iter()
+                .filter(|thread| thread.1 >= WORTH_NAMING)
+                .map(|(thread, used)| format!("{thread} {used:.2}"))
+                .collect();
+            if named.len() > 1 {
+                write!(f, " ({})", named.join(", "))?;
+            }
+            f.write_str(", ")?;
+        }
+        write!(f, "others {:.2}", self.others)
+    }
+}
+
+/// The threads of a process: name and ticks used.
+fn threads(pid: u32) -> Threads {
+    let Ok(folder) = fs::read_dir(format!("/proc/{pid}/task")) else { return HashMap::new() };
+    let tids = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    tids.filter_map(|tid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
+        let (before, after) = stat.rsplit_once(')')?;
+        let name = before.split_once('(')?.1.to_owned();
+        // After the name: the state is the first field, user and system time the twelfth and thirteenth.
+        let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+        let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        Some((tid, (name, ticks)))
+    })
+    .collect()
+}
+
+/// Ticks that all processors were busy.
+fn machine() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_ascii_whitespace().skip(1);
+    // Idle and waiting for the disk are the fourth and the fifth; guests are counted as users already.
+    let busy = fields.take(8).enumerate().filter(|(index, _)| !matches!(index, 3 | 4));
+    busy.filter_map(|(_, ticks)| ticks.parse::<u64>().ok()).sum()
+}

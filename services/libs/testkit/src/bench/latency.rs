@@ -1,0 +1,107 @@
+//! One task at a time on an idle system.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::agent::Agent;
+use super::load;
+use super::report::Bar;
+use super::suite::{self, Suite};
+use super::wire::Connection;
+
+/// Between two tasks, so that each finds the system idle.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Measures from the submit to the news that the task is over.
+pub fn run(suite: &mut Suite<'_>) -> io::Result<()> {
+    let tasks = suite.size(100, 400);
+    let home = suite.home()?;
+    let (orchestrator, _) = home.orchestrator()?;
+    let agent = Agent::start(&home, 1, 4, |_| false)?;
+    let mut events = home.control()?;
+    events.say(r#"{"id":1,"call":{"events":{"follow":true}}}"#)?;
+    let mut control = home.control()?;
+    // The first one waits for the agent, and says that events are followed.
+    told(&mut control, &mut events)?;
+
+    let before = suite::reading(&orchestrator);
+    let mut acknowledged = Vec::new();
+    let mut finished = Vec::new();
+    for _ in 0..tasks {
+        std::thread::sleep(PAUSE);
+        let (first, second) = told(&mut control, &mut events)?;
+        acknowledged.push(first);
+        finished.push(second);
+    }
+    let usage = before.until(&suite::reading(&orchestrator));
+    suite.report.add(
+        "idle: submit to acknowledged, p50",
+        median(&mut acknowledged),
+        "ms",
+        Bar::DiskWrites(1.0),
+    );
+    let p99 = percentile(&mut finished, 99);
+    let p50 = median(&mut finished);
+    suite.report.add_used("idle: submit to task_finished, p50", p50, "ms", Bar::DiskWrites(2.5), usage);
+    suite.report.add("idle: submit to task_finished, p99", p99, "ms", Bar::None);
+    drop(events);
+
+    let mut waited = Vec::new();
+    for _ in 0..tasks {
+        std::thread::sleep(PAUSE);
+        waited.push(wait(&mut control)?);
+    }
+    let p99 = percentile(&mut waited, 99);
+    suite.report.add("idle: submit to the answer of wait, p50", median(&mut waited), "ms", Bar::None);
+    suite.report.add("idle: submit to the answer of wait, p99", p99, "ms", Bar::None);
+    orchestrator.stop()?;
+    // It ends with the orchestrator.
+    drop(agent.join());
+    Ok(())
+}
+
+/// Submits a task; answers when it was acknowledged and when the event of its end came.
+fn told(control: &mut Connection, events: &mut Connection) -> io::Result<(f64, f64)> {
+    let begin = Instant::now();
+    control.send(&load::submit_frame(1))?;
+    let id = id(control.hear()?)?;
+    let acknowledged = begin.elapsed();
+    loop {
+        let event = events.hear()?;
+        if event.contains("\"task_finished\"") && event.contains(&id) {
+            return Ok((millis(acknowledged), millis(begin.elapsed())));
+        }
+    }
+}
+
+/// Submits a task and waits for it.
+fn wait(control: &mut Connection) -> io::Result<f64> {
+    let begin = Instant::now();
+    control.send(&load::submit_frame(1))?;
+    let id = id(control.hear()?)?;
+    control.say(&format!(r#"{{"id":2,"call":{{"wait":{{"id":"{id}","timeout_ms":10000}}}}}}"#))?;
+    let answer = control.hear()?;
+    if answer.contains("\"state\":\"succeeded\"") {
+        return Ok(millis(begin.elapsed()));
+    }
+    Err(io::Error::other(format!("the wait was answered with {answer}")))
+}
+
+/// The id in the answer to a submit of one task.
+fn id(answer: &str) -> io::Result<String> {
+    let found = answer.split_once(r#""ids":[""#).and_then(|(_, rest)| rest.split_once('"'));
+    found.map(|(id, _)| id.to_owned()).ok_or_else(|| io::Error::other(format!("no id in {answer}")))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    percentile(times, 50)
+}
+
+fn percentile(times: &mut [f64], percent: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
