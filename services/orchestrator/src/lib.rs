@@ -12,7 +12,6 @@ pub mod engine;
 mod follower;
 mod gate;
 mod hub;
-mod null;
 mod program;
 mod refusal;
 mod retention;

@@ -108,7 +108,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         free_floor_bytes: config.free_floor_bytes,
     };
     let log: Arc<dyn EventLog> = Arc::new(log::sqlite::open(&state_dir, &options)?);
-    let history: Arc<dyn History> = Arc::new(crate::null::Null::default());
+    let history: Arc<dyn History> = Arc::new(history::sqlite::open(&state_dir)?);
     check_not_behind(&*log, &*history)?;
     let state = compactor::load(&*log)?;
     tracing::info!(tasks = state.len(), seq = %state.seq(), "the state is loaded");
