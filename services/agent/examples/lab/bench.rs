@@ -11,16 +11,45 @@ const PARALLEL: usize = 4;
 
 pub fn run(seconds: u64) -> anyhow::Result<()> {
     let time = Duration::from_secs(seconds);
-    let bare = bare(time)?;
-    println!("bare posix_spawn  {bare:7.0}/s");
-    let kept = kept(time)?;
-    println!("below keepers     {kept:7.0}/s  {:.2} of bare", kept / bare);
-    let attempts = attempts(time)?;
-    println!("attempts          {attempts:7.0}/s  {:.2} of bare", attempts / bare);
+    let bare = measured("bare posix_spawn", None, || bare(time))?;
+    measured("below keepers", Some(bare), || kept(time))?;
+    measured("attempts", Some(bare), || attempts(time))?;
     Ok(())
 }
 
-fn bare(time: Duration) -> anyhow::Result<f64> {
+/// The rate, and the processor time that one run takes: the latter says something on a busy machine as well.
+#[derive(Clone, Copy)]
+struct Measured {
+    rate: f64,
+    cpu_us: f64,
+}
+
+fn measured(
+    name: &str,
+    bare: Option<Measured>,
+    run: impl FnOnce() -> anyhow::Result<(u64, f64)>,
+) -> anyhow::Result<Measured> {
+    let before = cpu_ticks()?;
+    let (count, seconds) = run()?;
+    let ticks = cpu_ticks()? - before;
+    let per_tick_us = 1e6 / rustix::param::clock_ticks_per_second() as f64;
+    let this = Measured { rate: count as f64 / seconds, cpu_us: ticks as f64 * per_tick_us / count as f64 };
+    print!("{name:16} {:6.0}/s {:5.0} us of processor time", this.rate, this.cpu_us);
+    match bare {
+        Some(bare) => println!("   {:.2} of bare ({:.2})", this.rate / bare.rate, bare.cpu_us / this.cpu_us),
+        None => println!(),
+    }
+    Ok(this)
+}
+
+/// The processor time of this process and of all that it waited for.
+fn cpu_ticks() -> anyhow::Result<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').ok_or_else(|| anyhow::anyhow!("a stat line has a name"))?;
+    fields.split_ascii_whitespace().skip(11).take(4).map(|field| Ok(field.parse::<u64>()?)).sum()
+}
+
+fn bare(time: Duration) -> anyhow::Result<(u64, f64)> {
     parallel(time, |until| {
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
         let mut count = 0;
@@ -36,7 +65,7 @@ fn bare(time: Duration) -> anyhow::Result<f64> {
     })
 }
 
-fn kept(time: Duration) -> anyhow::Result<f64> {
+fn kept(time: Duration) -> anyhow::Result<(u64, f64)> {
     let keepers = Keepers::new(crate::keeper_program()?)?;
     let starter = keepers.handle();
     let rate = parallel(time, |until| {
@@ -59,11 +88,14 @@ fn kept(time: Duration) -> anyhow::Result<f64> {
     rate
 }
 
-fn attempts(time: Duration) -> anyhow::Result<f64> {
-    let folder = tempfile::tempdir()?;
+fn attempts(time: Duration) -> anyhow::Result<(u64, f64)> {
+    // The folders stay: ext4 avoids inodes that were deleted a moment ago and searches long for others, so
+    // the next measurement would suffer from the removal after this one.
+    let folder = tempfile::tempdir()?.keep();
+    println!("run folders in {}", folder.display());
     let (reports, mut receiver) = mpsc::channel(64);
     let settings = Settings {
-        workspace: folder.path().to_owned(),
+        workspace: folder,
         agent_id: "lab".into(),
         keeper: crate::keeper_program()?,
         environment: std::env::vars_os().collect(),
@@ -87,9 +119,9 @@ fn attempts(time: Duration) -> anyhow::Result<f64> {
             }
         }
     }
-    let rate = count as f64 / start.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     slots.close();
-    Ok(rate)
+    Ok((count, seconds))
 }
 
 fn attempt() -> Attempt {
@@ -106,12 +138,15 @@ fn attempt() -> Attempt {
     }
 }
 
-fn parallel(time: Duration, run: impl Fn(Instant) -> anyhow::Result<u64> + Sync) -> anyhow::Result<f64> {
+fn parallel(
+    time: Duration,
+    run: impl Fn(Instant) -> anyhow::Result<u64> + Sync,
+) -> anyhow::Result<(u64, f64)> {
     let start = Instant::now();
     let until = start + time;
     let count = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(|| run(until))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<anyhow::Result<u64>>()
     })?;
-    Ok(count as f64 / start.elapsed().as_secs_f64())
+    Ok((count, start.elapsed().as_secs_f64()))
 }

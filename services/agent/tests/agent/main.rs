@@ -4,4 +4,5 @@
 
 mod lab;
 mod runs;
+mod simulations;
 mod trees;
