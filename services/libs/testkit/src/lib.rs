@@ -1,3 +1,6 @@
-//! What tests and measurements of several crates share: fake agents, a simulated world.
+//! What tests and measurements of several crates share: fake agents, chance that can be repeated, and a world of the
+//! separate programs.
 
 pub mod agent;
+pub mod seed;
+pub mod world;

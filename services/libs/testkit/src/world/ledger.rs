@@ -1,0 +1,269 @@
+//! What the orchestrator told of its tasks, event by event, over any number of its deaths: a second set of books that is
+//! compared with the orchestrator's own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use conductor_client::{Error, Options, Patience, Target};
+use conductor_protocol::control::Events;
+use conductor_protocol::event::EventView;
+use conductor_protocol::task::State;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{READY, World, within};
+
+/// What is known of a task from its events.
+#[derive(Debug, Clone, Default)]
+pub struct TaskTold {
+    /// What it is called.
+    pub name: Option<String>,
+    /// How many attempts were given to an agent.
+    pub assigned: u32,
+    /// How its attempts ended, in order.
+    pub ends: Vec<String>,
+    /// Whether an attempt is under way.
+    pub open: bool,
+    /// How it ended, when it has.
+    pub finished: Option<State>,
+    /// Why it failed, in the words of the protocol.
+    pub failure: Option<String>,
+}
+
+/// All that was told so far.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// The tasks by id.
+    pub tasks: BTreeMap<String, TaskTold>,
+    /// The last event.
+    pub seq: u64,
+    /// What may never be, and was told all the same.
+    pub faults: Vec<String>,
+}
+
+impl Told {
+    /// How many tasks have ended.
+    #[must_use]
+    pub fn finished(&self) -> usize {
+        self.tasks.values().filter(|task| task.finished.is_some()).count()
+    }
+
+    /// How many tasks are with an agent.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.tasks.values().filter(|task| task.open).count()
+    }
+
+    /// Adds an event, and notes it as a fault when it may not follow those before.
+    fn take(&mut self, event: &EventView) {
+        if event.seq <= self.seq {
+            self.faults.push(format!("event {} came after event {}", event.seq, self.seq));
+        }
+        self.seq = event.seq;
+        let Some(id) = event.id.as_ref().filter(|_| event.topic == "tasks") else { return };
+        let known = self.tasks.contains_key(id);
+        let task = self.tasks.entry(id.clone()).or_default();
+        let fault = match event.kind.as_str() {
+            "task_submitted" if known => Some("was submitted twice"),
+            _ if task.finished.is_some() => Some("was changed after its end"),
+            "task_submitted" => {
+                task.name.clone_from(&event.name);
+                None
+            }
+            _ if !known => Some("was never submitted"),
+            "task_assigned" if task.open => Some("was given out twice at the same time"),
+            "task_assigned" => {
+                task.assigned += 1;
+                task.open = true;
+                (event.attempt != Some(task.assigned)).then_some("has a gap in its attempts")
+            }
+            "attempt_ended" if !task.open => Some("ended an attempt that was not under way"),
+            "attempt_ended" => {
+                task.open = false;
+                task.ends.push(event.detail.clone().unwrap_or_default());
+                None
+            }
+            "task_finished" if task.open => Some("ended while an attempt was under way"),
+            "task_finished" => {
+                task.finished = event.state;
+                task.failure = event
+                    .failure
+                    .as_ref()
+                    .map(|failure| conductor_protocol::task::reason_text(failure.reason).to_owned());
+                None
+            }
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            self.faults.push(format!("task {id} {fault}: event {} {}", event.seq, event.kind));
+        }
+    }
+}
+
+/// Follows the events of an orchestrator from its first on.
+#[derive(Debug)]
+pub struct Ledger {
+    told: watch::Receiver<Told>,
+    follower: JoinHandle<()>,
+}
+
+impl Ledger {
+    /// Begins to follow.
+    #[must_use]
+    pub fn follow(world: &World) -> Self {
+        let (sender, told) = watch::channel(Told::default());
+        let target = Target::of_home(world.home());
+        Self { told, follower: tokio::spawn(follow(target, sender)) }
+    }
+
+    /// Waits until what was told is as it should be.
+    ///
+    /// # Panics
+    /// When it is not in time, or something was told that may never be.
+    pub async fn until<T>(&self, limit: Duration, what: &str, mut look: impl FnMut(&Told) -> Option<T>) -> T {
+        let mut told = self.told.clone();
+        let mut found = None;
+        let wait = async {
+            let reached = told.wait_for(|told| {
+                found = look(told);
+                found.is_some() || !told.faults.is_empty()
+            });
+            reached.await.map(drop).expect("the follower lives as long as the ledger");
+        };
+        let in_time = tokio::time::timeout(limit, wait).await.is_ok();
+        let now = self.now();
+        assert!(now.faults.is_empty(), "{:#?}", now.faults);
+        match found {
+            Some(found) => found,
+            None => panic!("in time {in_time}: not within {limit:?}: {what}; live: {:#?}", live(&now)),
+        }
+    }
+
+    /// Waits until so many tasks have ended.
+    ///
+    /// # Panics
+    /// As [`Ledger::until`].
+    pub async fn finished(&self, limit: Duration, count: usize) {
+        let what = format!("{count} tasks have ended");
+        self.until(limit, &what, |told| (told.finished() >= count).then_some(())).await;
+    }
+
+    /// What was told so far.
+    #[must_use]
+    pub fn now(&self) -> Told {
+        self.told.borrow().clone()
+    }
+
+    /// Compares the books with the orchestrator's own at rest: every event since the first, read anew, tells the same,
+    /// nothing that may never be was told, and each task stands where it was told to.
+    ///
+    /// # Panics
+    /// When they differ.
+    pub async fn check(&self, world: &World) -> Told {
+        let control = world.connect().await;
+        let anew = within(READY, "the events are read", async {
+            let mut events = control.events(Events { since: Some(0), follow: false }).await?;
+            let mut anew = Told::default();
+            while let Some(event) = events.next().await? {
+                anew.take(&event);
+            }
+            Ok::<_, Error>(anew)
+        });
+        let anew = anew.await.expect("the events can be read");
+        let kept =
+            self.until(READY, "the follower caught up", |told| (told.seq >= anew.seq).then(|| told.clone()));
+        let kept = kept.await;
+        assert!(anew.faults.is_empty(), "{:#?}", anew.faults);
+        assert_eq!(kept.tasks.len(), anew.tasks.len(), "followed and read anew");
+        for (id, task) in &anew.tasks {
+            let followed = &kept.tasks[id];
+            assert_eq!((followed.finished, &followed.ends), (task.finished, &task.ends), "task {id}");
+            let view = control.get(id.parse().expect("an event names its task by its id")).await;
+            let view = view.unwrap_or_else(|error| panic!("task {id} is lost: {error}"));
+            assert_eq!(Some(view.state), task.finished, "task {id}");
+        }
+        anew
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+fn live(told: &Told) -> Vec<(&String, &TaskTold)> {
+    told.tasks.iter().filter(|(_, task)| task.finished.is_none()).take(10).collect()
+}
+
+async fn follow(target: Target, sender: watch::Sender<Told>) {
+    let mut link = conductor_client::Link::new(target, Options::new("ledger"), Patience::For(READY));
+    loop {
+        // Without an orchestrator for so long the test has long failed.
+        let Ok(control) = link.control().await else { return };
+        let since = sender.borrow().seq;
+        let Ok(mut events) = control.events(Events { since: Some(since), follow: true }).await else {
+            continue;
+        };
+        while let Ok(Some(event)) = events.next().await {
+            sender.send_modify(|told| told.take(&event));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(seq: u64, kind: &str, attempt: Option<u32>) -> EventView {
+        let state = (kind == "task_finished").then_some(State::Succeeded);
+        let json = serde_json::json!({
+            "seq": seq, "at": "2026-01-01T00:00:00Z", "topic": "tasks", "kind": kind, "id": "a", "attempt": attempt,
+            "state": state,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn faults(events: &[(&str, Option<u32>)]) -> Vec<String> {
+        let mut told = Told::default();
+        for (seq, (kind, attempt)) in (1..).zip(events) {
+            told.take(&event(seq, kind, *attempt));
+        }
+        told.faults
+    }
+
+    #[test]
+    fn a_life_as_it_should_be_has_no_faults() {
+        let life = [
+            ("task_submitted", None),
+            ("task_assigned", Some(1)),
+            ("attempt_ended", None),
+            ("task_requeued", None),
+            ("task_assigned", Some(2)),
+            ("attempt_ended", None),
+            ("task_finished", None),
+        ];
+        assert_eq!(faults(&life), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_may_never_be_is_noticed() {
+        let submitted = ("task_submitted", None);
+        for bad in [
+            &[submitted, submitted][..],
+            &[("task_finished", None)],
+            &[submitted, ("task_finished", None), ("task_finished", None)],
+            &[submitted, ("task_finished", None), ("task_assigned", Some(1))],
+            &[submitted, ("task_assigned", Some(1)), ("task_assigned", Some(2))],
+            &[submitted, ("task_assigned", Some(2))],
+            &[submitted, ("attempt_ended", None)],
+            &[submitted, ("task_assigned", Some(1)), ("task_finished", None)],
+        ] {
+            assert_eq!(faults(bad).len(), 1, "{bad:?}");
+        }
+        let mut told = Told::default();
+        told.take(&event(2, "task_submitted", None));
+        told.take(&event(2, "task_requeued", None));
+        assert_eq!(told.faults.len(), 1);
+    }
+}

@@ -1,0 +1,5 @@
+//! The separate programs together, as people run them: what they refuse, and what survives when they die.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod bad_input;
+mod damage;
