@@ -45,6 +45,22 @@ pub(crate) struct Prepared {
     pub(crate) ids: Vec<TaskId>,
     /// Dependencies that are not among them.
     pub(crate) outside: Vec<TaskId>,
+    /// What the tasks are called among themselves.
+    pub(crate) refs: HashMap<String, TaskId>,
+}
+
+impl Prepared {
+    /// Tells of a problem by refs where it names tasks by ids that nobody was told yet.
+    pub(crate) fn in_refs(&self, mut problem: Problem) -> Problem {
+        for (reference, id) in &self.refs {
+            let (id, reference) = (id.to_string(), format!("{reference:?}"));
+            problem.detail = problem.detail.replace(&id, &reference);
+            for error in &mut problem.errors {
+                error.detail = error.detail.replace(&id, &reference);
+            }
+        }
+        problem
+    }
 }
 
 /// What the tasks have in common.
@@ -60,7 +76,6 @@ struct Preparing<'a> {
     defaults: &'a Defaults,
     origin: Origin,
     done: Prepared,
-    refs: HashMap<String, TaskId>,
     /// Dependencies by ref, with the task and the place that name them.
     pending: Vec<(usize, String, String)>,
 }
@@ -87,8 +102,9 @@ pub(crate) fn prepare(
         payloads: Vec::with_capacity(bodies.len()),
         ids: Vec::with_capacity(bodies.len()),
         outside: Vec::new(),
+        refs: HashMap::new(),
     };
-    let mut preparing = Preparing { defaults, origin, done, refs: HashMap::new(), pending: Vec::new() };
+    let mut preparing = Preparing { defaults, origin, done, pending: Vec::new() };
     for (index, body) in bodies.iter().enumerate() {
         let at = if bodies.len() == 1 { String::new() } else { format!("/tasks/{index}") };
         let id = preparing.add(body, None, 1, &at)?;
@@ -114,7 +130,7 @@ impl Preparing<'_> {
         submit::refuse_unavailable(&task)?;
         let id = TaskId(uuid::Uuid::now_v7().as_u128());
         if let Some(reference) = task.reference.take()
-            && self.refs.insert(reference.clone(), id).is_some()
+            && self.done.refs.insert(reference.clone(), id).is_some()
         {
             return Err(Problem::at(format!("{at}/ref"), format!("the ref {reference:?} is given twice")));
         }
@@ -227,7 +243,7 @@ impl Preparing<'_> {
     fn finish(mut self) -> Result<Prepared, Problem> {
         let mut faults = Vec::new();
         for (place, reference, pointer) in std::mem::take(&mut self.pending) {
-            match self.refs.get(&reference) {
+            match self.done.refs.get(&reference) {
                 Some(id) => {
                     let task = &mut self.done.tasks[place];
                     task.depends_on = task.depends_on.iter().copied().chain([*id]).collect();

@@ -115,7 +115,10 @@ async fn a_bad_task_is_refused_with_the_place_and_the_reason() {
         let problem = refused(&served.control, std::slice::from_ref(&task)).await;
         let shown = format!("{:.200}: {problem:?}", task.to_string());
         assert_eq!(problem.code, Code::InvalidRequest, "{shown}");
-        assert!(pointers(&problem).iter().any(|pointer| pointer.ends_with(&format!("/{field}"))), "{shown}");
+        assert!(
+            pointers(&problem).iter().any(|pointer| pointer.starts_with(&format!("/{field}"))),
+            "{shown}"
+        );
         assert!(problem.errors.iter().any(|error| error.detail.contains(words)), "{shown}");
     }
     served.is_unharmed().await;
@@ -127,7 +130,8 @@ async fn refs_in_a_cycle_are_refused_together() {
     let link = |own: &str, other: &str| json!({"prompt": "x", "ref": own, "depends_on": [{"ref": other}]});
     let problem = refused(&served.control, &[link("a", "b"), link("b", "c"), link("c", "a")]).await;
     assert_eq!(problem.code, Code::InvalidRequest, "{problem:?}");
-    assert!(problem.detail.contains("cycle"), "{problem:?}");
+    let names_one = ["\"a\"", "\"b\"", "\"c\""].iter().any(|name| problem.detail.contains(name));
+    assert!(problem.detail.contains("circle") && names_one, "{problem:?}");
     let problem = refused(&served.control, &[link("a", "a")]).await;
     assert_eq!(problem.code, Code::InvalidRequest, "{problem:?}");
     served.is_unharmed().await;

@@ -47,7 +47,7 @@ async fn accept(
         let command = Command::Submit(Submit { tasks, key, settled, by: actor.clone() });
         match context.engine.change(command, payloads, Vec::new()).await {
             Ok(applied) => return answer(&places, applied.reply),
-            Err(problem) if last || !names_dependency(&problem) => return Err(problem),
+            Err(problem) if last || !names_dependency(&problem) => return Err(prepared.in_refs(problem)),
             // Perhaps a dependency ended between the look and the submit; History knows it by now.
             Err(problem) => {
                 if known(context, &prepared.outside).await?.len() < prepared.outside.len() {
