@@ -149,7 +149,6 @@ impl TaskView {
         self.input_files = body.files.into_iter().map(|file| file.path).collect();
         self.env = body.env.into_keys().collect();
         self.depends_on = body.depends_on;
-        self.on_dependency_failure = body.on_dependency_failure;
         self.labels = body.labels;
         self.requires = body.requires;
     }
