@@ -54,10 +54,6 @@ impl ScriptedLog {
 }
 
 impl Payloads for ScriptedLog {
-    fn payloads(&self, keys: &[PayloadKey]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
-        Ok(keys.iter().map(|_| None).collect())
-    }
-
     fn visit_payloads(&self, _: &[PayloadKey], _: &mut dyn FnMut(usize, &[u8])) -> Result<(), ReadError> {
         Ok(())
     }
