@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 
 use serde::Serialize;
+
+use super::beneath;
 
 /// The most bytes of an event file; what comes later is dropped, save the last event.
 const MAX_BYTES: u64 = 64 << 20;
@@ -25,18 +28,25 @@ pub enum Event {
     Finished { outcome: &'static str, summary: String },
 }
 
+/// The name of the file in the attempt's folder.
+const NAME: &str = "events.ndjson";
+
 /// Appends the events of one attempt, each with the milliseconds since the attempt began.
+///
+/// The file is made with the first event, and the end alone is none: a command reports nothing, and many short
+/// ones would each pay for an empty file.
 #[derive(Debug)]
 pub struct EventFile {
-    file: File,
+    attempt: OwnedFd,
+    file: Option<File>,
     written: u64,
 }
 
 impl EventFile {
-    /// Writes to a new, empty file.
+    /// Writes to the folder of an attempt.
     #[must_use]
-    pub fn new(file: File) -> Self {
-        Self { file, written: 0 }
+    pub fn new(attempt: OwnedFd) -> Self {
+        Self { attempt, file: None, written: 0 }
     }
 
     /// Appends an event as one line.
@@ -45,13 +55,19 @@ impl EventFile {
     ///
     /// Fails when the file cannot be written.
     pub fn push(&mut self, ms: u64, event: &Event) -> io::Result<()> {
-        if self.written > MAX_BYTES && !matches!(event, Event::Finished { .. }) {
+        let is_end = matches!(event, Event::Finished { .. });
+        let is_dropped = if is_end { self.file.is_none() } else { self.written > MAX_BYTES };
+        if is_dropped {
             return Ok(());
         }
+        let file = match &mut self.file {
+            Some(file) => file,
+            file @ None => file.insert(beneath::create(self.attempt.as_fd(), NAME)?),
+        };
         let json = serde_json::to_string(event).map_err(io::Error::other)?;
         let fields = json.strip_prefix('{').expect("a tagged enum is written as an object");
         let line = format!("{{\"ms\":{ms},{fields}\n");
-        self.file.write_all(line.as_bytes())?;
+        file.write_all(line.as_bytes())?;
         self.written += line.len() as u64;
         Ok(())
     }
@@ -70,8 +86,8 @@ mod tests {
     #[test]
     fn every_event_is_a_line_with_its_time_and_type() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("events.ndjson");
-        let mut events = EventFile::new(File::create(&path).unwrap());
+        let path = folder.path().join(NAME);
+        let mut events = EventFile::new(File::open(folder.path()).unwrap().into());
         events.push(7, &Event::Message { text: "two\nlines".into() }).unwrap();
         events.push(9, &Event::Finished { outcome: "succeeded", summary: String::new() }).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
@@ -81,5 +97,13 @@ mod tests {
              {\"ms\":9,\"type\":\"finished\",\"outcome\":\"succeeded\",\"summary\":\"\"}\n"
         );
         assert_eq!(events.bytes(), text.len() as u64);
+    }
+
+    #[test]
+    fn an_end_without_events_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = EventFile::new(File::open(folder.path()).unwrap().into());
+        events.push(7, &Event::Finished { outcome: "succeeded", summary: String::new() }).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -173,7 +173,7 @@ impl Slot {
 
 fn files(folder: &Folder, attempt: &Attempt) -> io::Result<(Output, EventFile)> {
     let output = Output::new(folder.create("output.log")?, attempt.limits.max_output_bytes);
-    Ok((output, EventFile::new(folder.create("events.ndjson")?)))
+    Ok((output, EventFile::new(folder.attempt.try_clone()?)))
 }
 
 /// Collects what the run left and writes it down; nothing of the run is alive any more.
