@@ -22,6 +22,18 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
         Rejection::TooManySubtasks { parent, limit } => {
             Problem::at("/subtasks", format!("task {parent} would have more than {limit} subtasks"))
         }
+        Rejection::TooManyDependencies { task, limit } => {
+            Problem::at("/depends_on", format!("task {task} depends on more than {limit} tasks"))
+        }
+        Rejection::TooManyWaits { limit } => {
+            Problem::new(Code::QueueFull, format!("{limit} dependencies are waited for, which is the limit"))
+                .retry_after(10)
+        }
+        Rejection::TooManyPlaces { limit } => {
+            let what = "combinations of runner, required labels, group and priority";
+            Problem::new(Code::QueueFull, format!("{limit} {what} are live, which is the limit"))
+                .retry_after(10)
+        }
         Rejection::KeyConflict(_) => Problem::new(
             Code::IdempotencyConflict,
             "the idempotency key was used for another request; take a new key for a new request",

@@ -219,6 +219,23 @@ pub enum Rejection {
         /// The limit.
         limit: u32,
     },
+    /// A task depends on more tasks than it may, those that its parent depends on among them.
+    TooManyDependencies {
+        /// The task.
+        task: TaskId,
+        /// The limit.
+        limit: usize,
+    },
+    /// As many dependencies are waited for as may be.
+    TooManyWaits {
+        /// The limit.
+        limit: usize,
+    },
+    /// As many combinations of runner, required labels, group and priority are live as may be.
+    TooManyPlaces {
+        /// The limit.
+        limit: usize,
+    },
     /// A key came with another body.
     KeyConflict(KeyId),
     /// As many keys are kept as may be.
@@ -262,6 +279,13 @@ impl fmt::Display for Rejection {
             }
             Self::TooManySubtasks { parent, limit } => {
                 write!(f, "{parent} would have more than {limit} subtasks")
+            }
+            Self::TooManyDependencies { task, limit } => {
+                write!(f, "{task} depends on more than {limit} tasks")
+            }
+            Self::TooManyWaits { limit } => write!(f, "the limit of {limit} dependencies are waited for"),
+            Self::TooManyPlaces { limit } => {
+                write!(f, "the limit of {limit} combinations of runner, labels, group and priority are live")
             }
             Self::KeyConflict(key) => write!(f, "the key {key} came with another body before"),
             Self::TooManyKeys => f.write_str("as many idempotency keys are kept as may be"),

@@ -154,6 +154,17 @@ impl<'m> Context<'m> {
         }
     }
 
+    /// Arms the deadlines of all tasks, of which most have none.
+    pub(crate) fn arm_all(&mut self) {
+        let wanted = |task: &Task| task.due.is_some() || !matches!(due(self.view(), task), Due::Never);
+        let tasks: Vec<_> =
+            self.state.live_tasks().filter(|(_, task)| wanted(task)).map(|(id, _)| id).collect();
+        for id in tasks {
+            self.forget_due(id);
+            self.arm(id);
+        }
+    }
+
     /// Arms the deadline of a task as it stands now.
     pub(crate) fn arm(&mut self, id: TaskId) {
         let Some(task) = self.state.live(id) else { return };

@@ -16,9 +16,10 @@ use crate::context::Context;
 use crate::event::EventKind;
 
 pub(crate) use agent::arm_all as arm_agents;
-pub use assign::{ASSIGNMENTS_A_STEP, LOOK_PAST};
+pub use assign::ASSIGNMENTS_A_STEP;
 pub use deadline::TIMEOUTS_A_STEP;
 pub(crate) use deadline::timeouts;
+pub use servable::LOOK_PAST;
 pub(crate) use wiring::settle;
 
 /// Decides a command; also answers whether it is to be given again because the step's limit was reached.

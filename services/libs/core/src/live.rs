@@ -13,6 +13,8 @@ const SWEEP_SLACK: usize = 1_024;
 /// What the machine knows besides the log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Live {
+    /// The queue's clock when the machine began.
+    pub(crate) began_at: Wall,
     pub(crate) sessions: BTreeMap<AgentId, Session>,
     /// Deadlines of tasks; one counts only if the task names it.
     pub(crate) tasks: BinaryHeap<Reverse<(Mono, TaskId)>>,

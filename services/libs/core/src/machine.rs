@@ -42,7 +42,8 @@ impl Machine {
     /// Goes on from a state. Every live lease gets a full time-to-live.
     #[must_use]
     pub fn new(policy: Policy, state: State, now: Now) -> Self {
-        let mut machine = Self { policy, state, live: Live::default() };
+        let live = Live { began_at: state.queue_clock(), ..Live::default() };
+        let mut machine = Self { policy, state, live };
         machine.arm_everything(now);
         machine
     }
@@ -107,7 +108,6 @@ impl Machine {
         for id in agents {
             self.live.sessions.insert(id, Session { heard: now.mono, ..Session::default() });
         }
-        let tasks: Vec<_> = self.state.task_ids().collect();
         let keys: Vec<_> = self.state.keys().filter(|(_, key)| key.live == 0).collect();
         for (id, key) in keys {
             let due = now.rebase(key.ended_at.after(self.policy.idempotency_ms));
@@ -117,10 +117,7 @@ impl Machine {
             self.live.schedules.insert((schedule.next_at, schedule.id));
         }
         let mut step = Context::new(&self.policy, &mut self.state, &mut self.live, now);
-        for id in tasks {
-            step.forget_due(id);
-            step.arm(id);
-        }
+        step.arm_all();
         decide::arm_agents(&mut step);
     }
 }

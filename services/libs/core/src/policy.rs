@@ -16,6 +16,13 @@ pub struct Policy {
     pub crash_limit: u16,
     /// How many tasks may be live without running.
     pub max_queued: u64,
+    /// How many different combinations of runner, required labels, group and priority may be live at once. The time that
+    /// an assignment takes grows with them.
+    pub max_places: usize,
+    /// How many tasks one task may depend on.
+    pub max_dependencies: usize,
+    /// How many dependencies may be waited for at once, over all tasks.
+    pub max_waits: usize,
     /// How many idempotency keys are kept.
     pub max_keys: usize,
     /// How long a key is kept after the last of its tasks ended.
@@ -66,6 +73,9 @@ impl Default for Policy {
             ageing_ms: 300 * SECOND,
             crash_limit: 3,
             max_queued: 2_000_000,
+            max_places: 10_000,
+            max_dependencies: 1_000,
+            max_waits: 2_000_000,
             max_keys: 500_000,
             idempotency_ms: 24 * HOUR,
             waiting_timeout_ms: 24 * HOUR,

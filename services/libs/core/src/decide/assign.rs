@@ -13,8 +13,6 @@ use crate::state::queue::{PlaceId, ShapeId};
 
 /// How many tasks one step assigns at most.
 pub const ASSIGNMENTS_A_STEP: usize = 1_024;
-/// How many tasks of a place are looked past when their labels are at a limit.
-pub const LOOK_PAST: usize = 64;
 
 /// An agent with credits.
 struct Taker {
@@ -140,12 +138,7 @@ impl Pass {
         {
             return None;
         }
-        let free = |(_, task): &(_, &TaskId)| {
-            let task = view.state.live(**task).expect("a queued task is live");
-            servable::full_label(view, task).is_none()
-        };
-        let meant = place.queue.iter().filter(|((_, seq), _)| *seq > view.policy.assign_after);
-        let ((queued_at, seq), task) = meant.take(LOOK_PAST).find(free)?;
+        let ((queued_at, seq), task) = servable::first_free(view, place)?;
         let ageing_ms = i64::try_from(view.policy.ageing_ms.max(1)).unwrap_or(i64::MAX);
         let waited_ms = view.now.wall.0.saturating_sub(queued_at.0).max(0);
         let priority = i64::from(place.priority.get());

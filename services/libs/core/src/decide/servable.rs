@@ -1,12 +1,16 @@
 //! What stands between a queued task and an agent.
 
 use crate::context::View;
+use crate::id::{Seq, TaskId};
 use crate::live::Session;
 use crate::name::Name;
 use crate::state::Agent;
-use crate::state::queue::Shape;
+use crate::state::queue::{Order, Place, Shape};
 use crate::state::task::Task;
 use crate::task::{AUTO, AUTO_ORDER, MOCK};
+
+/// How many tasks of a place are looked past when their labels are at a limit.
+pub const LOOK_PAST: usize = 64;
 
 /// What stands between a queued task and an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,7 @@ pub(crate) enum Obstacle {
     NoAuto,
     NoLabels(Box<[Name]>),
     Draining,
+    NotServed,
     RunnerLimit(Name, u32),
     GroupLimit(Name, u32),
     LabelLimit(Name, Name, u32),
@@ -64,6 +69,21 @@ pub(crate) fn full_label<'t>(view: View<'_>, task: &'t Task) -> Option<(&'t (Nam
     })
 }
 
+/// The first task of a place that may be given now.
+pub(crate) fn first_free<'v>(view: View<'v>, place: &'v Place) -> Option<(&'v Order, &'v TaskId)> {
+    let after = view.policy.assign_after;
+    // Those submitted after that event were queued after the machine began, so those that waited then are not walked over.
+    let begin = if after == Seq(0) { Order::default() } else { (view.live.began_at, after.next()) };
+    let mut meant = place.queue.range(begin..).filter(|((_, seq), _)| *seq > after);
+    if view.policy.labels.is_empty() {
+        return meant.next();
+    }
+    meant.take(LOOK_PAST).find(|(_, task)| {
+        let task = view.state.live(**task).expect("a queued task is live");
+        full_label(view, task).is_none()
+    })
+}
+
 /// The limit of a runner that is reached.
 pub(crate) fn full_runner(view: View<'_>, runner: &Name) -> Option<u32> {
     let limit = *view.policy.runners.get(runner)?;
@@ -84,6 +104,9 @@ pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
     let group = queues.group(place.group);
     if view.state.is_paused() {
         return Obstacle::Paused;
+    }
+    if task.submitted_seq <= view.policy.assign_after {
+        return Obstacle::NotServed;
     }
     if connected(view).next().is_none() {
         return Obstacle::NoAgent;

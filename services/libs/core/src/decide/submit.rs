@@ -3,7 +3,7 @@
 mod links;
 mod order;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Rejection, Reply, Submit};
 use crate::context::{Context, View};
@@ -34,7 +34,7 @@ pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Re
     let settled: IdMap<TaskId, bool> = settled.into_iter().collect();
     let order = check(step.view(), &mut tasks, &settled)?;
 
-    let has_subtasks: std::collections::BTreeSet<_> = tasks.iter().filter_map(|task| task.parent).collect();
+    let has_subtasks: BTreeSet<_> = tasks.iter().filter_map(|task| task.parent).collect();
     if let Some((key, body)) = key {
         step.emit(EventKind::KeyBound { key, body, tasks: ids.clone() });
     }
@@ -102,6 +102,7 @@ fn check(
         }
     }
     check_room(view, tasks)?;
+    check_places(view, tasks)?;
     let linked = |task: &NewTask| !task.depends_on.is_empty() || task.parent.is_some();
     if !tasks.iter().any(linked) {
         return Ok((0..tasks.len()).collect());
@@ -109,6 +110,7 @@ fn check(
     links::check_parents(view, tasks, &fresh)?;
     links::check_dependencies(view, tasks, &fresh, settled)?;
     links::inherit(tasks, &fresh);
+    links::check_waits(view, tasks)?;
     order::check_circles(view, tasks, &fresh)?;
     Ok(order::of_entry(tasks, &fresh))
 }
@@ -135,6 +137,21 @@ fn check_room(view: View<'_>, tasks: &[NewTask]) -> Result<(), Rejection> {
         if waiting + new > limit {
             return Err(Rejection::QueueFull { limit, group: Some(group.clone()) });
         }
+    }
+    Ok(())
+}
+
+fn check_places(view: View<'_>, tasks: &[NewTask]) -> Result<(), Rejection> {
+    let limit = view.policy.max_places;
+    let queues = view.state.queues();
+    if queues.place_count() + tasks.len() <= limit {
+        return Ok(());
+    }
+    let place =
+        |task: &'_ NewTask| (task.runner.clone(), task.requires.clone(), task.group.clone(), task.priority);
+    let new: BTreeSet<_> = tasks.iter().filter(|task| queues.place_of(task).is_none()).map(place).collect();
+    if queues.place_count() + new.len() > limit {
+        return Err(Rejection::TooManyPlaces { limit });
     }
     Ok(())
 }

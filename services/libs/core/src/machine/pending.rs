@@ -69,6 +69,7 @@ fn queued_reason(obstacle: &Obstacle) -> String {
             let labels: Vec<_> = labels.iter().map(|label| label.as_str()).collect();
             format!("no connected agent that offers its runner has the labels {}", labels.join(", "))
         }
+        Obstacle::NotServed => "this orchestrator runs only what was submitted through it".into(),
         Obstacle::Draining => "all agents that could run it are draining".into(),
         Obstacle::RunnerLimit(runner, limit) => {
             format!("the runner {runner} is at its limit of {limit} running tasks")

@@ -234,6 +234,19 @@ impl Queues {
         self.counts
     }
 
+    /// How many places are in use.
+    pub(crate) fn place_count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The place that a task would have, where it is in use.
+    pub(crate) fn place_of(&self, asked: &NewTask) -> Option<PlaceId> {
+        let shape = Shape { runner: asked.runner.clone(), requires: asked.requires.clone() };
+        let shape = self.shape_ids.get(&shape)?;
+        let group = self.group_ids.get(&asked.group)?;
+        self.place_ids.get(&(*shape, *group, asked.priority)).copied()
+    }
+
     pub(crate) fn place(&self, id: PlaceId) -> &Place {
         self.places.get(id.0)
     }

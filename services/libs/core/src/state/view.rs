@@ -180,6 +180,10 @@ impl State {
         self.tasks.get(&id).map(|task| &**task)
     }
 
+    pub(crate) fn live_tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
+        self.tasks.iter().map(|(id, task)| (*id, &**task))
+    }
+
     pub(crate) fn queues(&self) -> &Queues {
         &self.queues
     }

@@ -12,11 +12,14 @@ pub(crate) struct Waits {
     dependents: IdMap<TaskId, BTreeSet<TaskId>>,
     /// Live subtasks by the task above them, which may have ended before them.
     subtasks: IdMap<TaskId, BTreeSet<TaskId>>,
+    /// How many dependencies are waited for.
+    count: usize,
 }
 
 impl Waits {
     /// A task waits for others.
     pub(crate) fn waits(&mut self, task: TaskId, for_tasks: &BTreeSet<TaskId>) {
+        self.count += for_tasks.len();
         for dependency in for_tasks {
             self.dependents.entry(*dependency).or_default().insert(task);
         }
@@ -24,6 +27,7 @@ impl Waits {
 
     /// A task ended while it waited for others.
     pub(crate) fn waits_no_more(&mut self, task: TaskId, for_tasks: &BTreeSet<TaskId>) {
+        self.count -= for_tasks.len();
         for dependency in for_tasks {
             remove_from(&mut self.dependents, *dependency, task);
         }
@@ -31,7 +35,14 @@ impl Waits {
 
     /// A task ended; answers who waited for it.
     pub(crate) fn ended(&mut self, task: TaskId) -> BTreeSet<TaskId> {
-        self.dependents.remove(&task).unwrap_or_default()
+        let dependents = self.dependents.remove(&task).unwrap_or_default();
+        self.count -= dependents.len();
+        dependents
+    }
+
+    /// How many dependencies are waited for.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     /// A subtask came to a parent.
@@ -57,9 +68,9 @@ impl Waits {
     }
 
     /// How many waits and subtasks are held, to see that none is left over.
-    pub(crate) fn sizes(&self) -> [usize; 2] {
+    pub(crate) fn sizes(&self) -> [usize; 3] {
         let count = |map: &IdMap<TaskId, BTreeSet<TaskId>>| map.values().map(BTreeSet::len).sum();
-        [count(&self.dependents), count(&self.subtasks)]
+        [count(&self.dependents), count(&self.subtasks), self.count]
     }
 }
 

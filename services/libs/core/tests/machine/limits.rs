@@ -77,6 +77,23 @@ fn a_waiting_run_still_counts_against_its_limits() {
 }
 
 #[test]
+fn an_orchestrator_for_one_caller_runs_only_what_came_after_it_began() {
+    let mut world = World::new();
+    let old: Vec<_> = (0..3).map(|_| world.submit_one(|_| {})).collect();
+    let mut policy = world.machine.policy().clone();
+    policy.assign_after = world.machine.state().seq();
+    world.machine = Machine::new(policy, world.machine.state().clone(), world.now);
+    let new = world.submit_one(|_| {});
+    world.join(ADA, 4);
+    assert_eq!(given(&mut world), [new]);
+    assert_eq!(
+        world.machine.pending_reason(old[0]),
+        Some("this orchestrator runs only what was submitted through it".into())
+    );
+    assert_eq!(given(&mut world), []);
+}
+
+#[test]
 fn counts_tell_where_tasks_stand() {
     let mut world = World::new();
     let first = world.submit_one(|task| task.group = name("red"));

@@ -159,3 +159,45 @@ fn refusals_read_well() {
         "the queue holds the limit of 7 tasks of group red"
     );
 }
+
+#[test]
+fn a_task_depends_on_a_bounded_number_of_others_with_those_of_its_parent() {
+    let mut world = World::with(Policy { max_dependencies: 2, ..Policy::default() });
+    let known: Vec<_> = (0..3).map(|_| world.submit_one(|_| {})).collect();
+    let mut parent = world.task();
+    parent.depends_on = known[..2].into();
+    let mut subtask = world.task();
+    subtask.parent = Some(parent.id);
+    world.submit(vec![parent.clone(), subtask]).unwrap();
+    let mut subtask = world.task();
+    (subtask.parent, subtask.depends_on) = (Some(parent.id), known[2..].into());
+    parent.id = world.task().id;
+    subtask.parent = Some(parent.id);
+    let (task, limit) = (subtask.id, 2);
+    assert_eq!(world.submit(vec![parent, subtask]), Err(Rejection::TooManyDependencies { task, limit }));
+}
+
+#[test]
+fn a_bounded_number_of_dependencies_is_waited_for() {
+    let mut world = World::with(Policy { max_waits: 1, ..Policy::default() });
+    let first = world.submit_one(|_| {});
+    let second = world.submit_one(|task| task.depends_on = Box::new([first]));
+    let mut third = world.task();
+    third.depends_on = Box::new([first]);
+    assert_eq!(world.submit(vec![third.clone()]), Err(Rejection::TooManyWaits { limit: 1 }));
+    world.must(Command::Cancel { task: second, reason: CancelReason::Requested(None), by: actor() });
+    world.submit(vec![third]).unwrap();
+}
+
+#[test]
+fn a_bounded_number_of_kinds_of_tasks_is_live() {
+    let mut world = World::with(Policy { max_places: 2, ..Policy::default() });
+    let first = world.submit_one(|task| task.group = name("one"));
+    world.submit_one(|task| task.group = name("two"));
+    world.submit_one(|task| task.group = name("two"));
+    let mut third = world.task();
+    third.group = name("three");
+    assert_eq!(world.submit(vec![third.clone()]), Err(Rejection::TooManyPlaces { limit: 2 }));
+    world.must(Command::Cancel { task: first, reason: CancelReason::Requested(None), by: actor() });
+    world.submit(vec![third]).unwrap();
+}

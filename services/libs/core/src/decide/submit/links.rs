@@ -49,6 +49,20 @@ fn live_depth(view: View<'_>, id: TaskId) -> Option<u32> {
     Some(depth)
 }
 
+/// Neither a task nor all of them together wait for more than may be.
+pub(super) fn check_waits(view: View<'_>, tasks: &[NewTask]) -> Result<(), Rejection> {
+    let limit = view.policy.max_dependencies;
+    if let Some(task) = tasks.iter().find(|task| task.depends_on.len() > limit) {
+        return Err(Rejection::TooManyDependencies { task: task.id, limit });
+    }
+    let limit = view.policy.max_waits;
+    let new: usize = tasks.iter().map(|task| task.depends_on.len()).sum();
+    if view.state.waits().count() + new > limit {
+        return Err(Rejection::TooManyWaits { limit });
+    }
+    Ok(())
+}
+
 /// A dependency is live, new, or known to have ended.
 pub(super) fn check_dependencies(
     view: View<'_>,
