@@ -21,8 +21,10 @@ use super::walk::Listing;
 /// The largest file that is compared, and the most bytes that are kept of a task's files.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 const MAX_BASE_BYTES: usize = 64 << 20;
-/// The longest patch.
+/// The longest patch, the most files that are looked at for it, and the most that are named as not in it.
 const MAX_PATCH_BYTES: usize = 32 << 20;
+const MAX_FILES: usize = 20_000;
+const MAX_NAMED: usize = 200;
 /// Beyond so many lines, old and new together, a changed file is written as removed and added: finding the
 /// smallest difference would take too long.
 const MAX_COMPARED_LINES: usize = 30_000;
@@ -97,17 +99,18 @@ pub fn diff(work: BorrowedFd<'_>, private: BorrowedFd<'_>, listing: &Listing) ->
         listing.files.iter().map(|file| (file.path.as_str(), None)).collect();
     // A file that the task brought is compared whatever `.gitignore` says.
     paths.extend(base.iter().map(|file| (file.path.as_str(), Some(file))));
-    for (path, base) in paths {
+    let count = paths.len();
+    for (done, (path, base)) in paths.into_iter().enumerate() {
+        if done == MAX_FILES || patch.hunks.len() > MAX_PATCH_BYTES {
+            patch.cut = count - done;
+            break;
+        }
         let old = match base {
             None => Side::Absent,
             Some(file) => Side::of_base(copies.as_ref(), file)?,
         };
-        let new = Side::of_work(work, path)?;
+        let new = Side::of_work(work, path, &old)?;
         patch.compare(path, &old, &new);
-        if patch.hunks.len() > MAX_PATCH_BYTES {
-            patch.leave_out("this and what follows", "the patch is too long");
-            break;
-        }
     }
     Ok(patch.finish())
 }
@@ -148,7 +151,7 @@ impl Side {
         Ok(Self::Text { content, is_executable: false })
     }
 
-    fn of_work(work: BorrowedFd<'_>, path: &str) -> io::Result<Self> {
+    fn of_work(work: BorrowedFd<'_>, path: &str, old: &Self) -> io::Result<Self> {
         /// The largest file that is read to see whether it changed.
         const MAX_READ: u64 = 256 << 20;
         let Ok(relative) = RelativePath::new(path) else { return Ok(Self::Other) };
@@ -169,6 +172,10 @@ impl Side {
                 return Ok(Self::Text { content, is_executable });
             }
         }
+        if !matches!(old, Self::Opaque { .. }) {
+            // There is nothing to compare a checksum with.
+            return Ok(Self::Opaque { bytes, sha256: String::new() });
+        }
         Ok(checksum(work, path, bytes)?.map_or(Self::Other, |sha256| Self::Opaque { bytes, sha256 }))
     }
 }
@@ -184,6 +191,10 @@ fn is_binary(content: &[u8]) -> bool {
 #[derive(Default)]
 struct Patch {
     left_out: Vec<String>,
+    /// How many are left out beyond those that are named.
+    more: usize,
+    /// How many files were not looked at.
+    cut: usize,
     hunks: Vec<u8>,
 }
 
@@ -214,6 +225,10 @@ impl Patch {
     }
 
     fn leave_out(&mut self, path: &str, why: &str) {
+        if self.left_out.len() == MAX_NAMED {
+            self.more += 1;
+            return;
+        }
         self.left_out.push(format!("Not in this patch: {} ({why})\n", quoted("", path)));
     }
 
@@ -277,6 +292,13 @@ impl Patch {
 
     fn finish(self) -> Vec<u8> {
         let mut patch = self.left_out.concat().into_bytes();
+        for (count, why) in
+            [(self.more, "more files"), (self.cut, "files that were not compared: there are too many")]
+        {
+            if count > 0 {
+                patch.extend_from_slice(format!("Not in this patch: {count} {why}\n").as_bytes());
+            }
+        }
         patch.write_all(&self.hunks).expect("a vector takes all that is written to it");
         patch
     }

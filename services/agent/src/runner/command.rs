@@ -67,7 +67,8 @@ pub(super) fn run(
     run.read_the_rest(tools.buffer);
     let Run { live, cause, exit, .. } = run;
     let (verdict, state) = match (end, cause) {
-        (Gone::KeeperLost, _) => {
+        (Gone::KeeperLost, Some(cause)) => (live.verdict(cause), KeeperState::Unfit),
+        (Gone::KeeperLost, None) => {
             let message = "its keeper process ended".to_owned();
             (Verdict::Crashed { message }, KeeperState::Unfit)
         }

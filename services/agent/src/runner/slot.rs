@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 
 use tokio::sync::{mpsc, watch};
 
-use super::attempt::{Attempt, Start, What};
+use super::attempt::{Attempt, Limits, Start, What};
 use super::command::{self, KeeperState, Tools};
 use super::control::{Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
@@ -202,9 +202,9 @@ fn finish(attempt: &Attempt, ended: Ended, folder: &Folder, mut live: Live) -> O
 fn collect_into(outcome: &mut Outcome, attempt: &Attempt, folder: &Folder) -> io::Result<()> {
     let work = folder.work.as_fd();
     let mut listing = Listing::read(work)?;
+    let Limits { max_files, max_workspace_bytes, .. } = attempt.limits;
+    outcome.files = collect::collect(work, &mut listing, max_files, max_workspace_bytes);
     let patch = diff::diff(work, folder.private.as_fd(), &listing)?;
-    outcome.files =
-        collect::collect(work, &mut listing, attempt.limits.max_files, attempt.limits.max_workspace_bytes);
     if !patch.is_empty() {
         folder.write_whole("diff.patch", &patch)?;
         outcome.diff_bytes = patch.len() as u64;

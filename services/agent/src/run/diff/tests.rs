@@ -132,3 +132,14 @@ fn an_ignored_file_that_the_task_brought_is_compared() {
     });
     assert!(text.contains("a.log") && !text.contains("ignored"), "{text}");
 }
+
+#[test]
+fn very_many_binary_files_are_counted_beyond_the_first() {
+    let text = patch(&[], |work| {
+        for number in 0..MAX_NAMED + 7 {
+            fs::write(work.join(format!("{number}")), b"\0").unwrap();
+        }
+    });
+    assert_eq!(text.lines().count(), MAX_NAMED + 1);
+    assert!(text.ends_with("Not in this patch: 7 more files\n"), "{text}");
+}
