@@ -1,1 +1,24 @@
-fn main() {}
+//! `conductor`: submits, watches and runs tasks for coding agents.
+
+mod apply;
+mod args;
+mod compare;
+mod context;
+mod doctor;
+mod exit;
+mod follow;
+mod run;
+mod schedule;
+mod screen;
+mod server;
+mod show;
+mod submit;
+mod tasks;
+mod unavailable;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    context::main()
+}

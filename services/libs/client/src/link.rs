@@ -45,6 +45,12 @@ impl Link {
         Self { target, options, patience, control: None }
     }
 
+    /// Makes a link that begins with a connection that is there already.
+    #[must_use]
+    pub fn over(target: Target, options: Options, patience: Patience, control: Control) -> Self {
+        Self { target, options, patience, control: Some(control) }
+    }
+
     /// Another link to the same orchestrator with a connection of its own.
     #[must_use]
     pub fn another(&self, options: Options) -> Self {

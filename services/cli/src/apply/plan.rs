@@ -1,0 +1,100 @@
+//! What a diff does to a folder, worked out in memory before anything is touched.
+
+use std::fs::File;
+
+use super::patch::{Change, Kind, Patch};
+use super::tree::{Found, RelativePath, Stamp, look};
+
+/// The largest file that is changed.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+}
+
+/// What is to be done to one file.
+#[derive(Debug)]
+pub struct Step {
+    pub path: RelativePath,
+    /// What it was when the plan was made; nothing for a new file.
+    pub was: Option<Stamp>,
+    /// What it is to be; nothing for one that goes.
+    pub becomes: Option<Content>,
+}
+
+/// What a file is to be.
+#[derive(Debug)]
+pub struct Content {
+    pub bytes: Vec<u8>,
+    pub mode: u32,
+}
+
+impl Step {
+    /// What is done to it, in a word.
+    pub fn word(&self) -> &'static str {
+        match (&self.was, &self.becomes) {
+            (None, _) => "added",
+            (Some(_), Some(_)) => "changed",
+            (Some(_), None) => "removed",
+        }
+    }
+}
+
+/// Works out what a diff does.
+///
+/// # Errors
+/// Names every conflict.
+pub fn make(root: &File, patch: &Patch) -> Result<Plan, Vec<String>> {
+    let mut steps = Vec::with_capacity(patch.changes.len());
+    let mut conflicts = Vec::new();
+    for change in &patch.changes {
+        match step(root, change) {
+            Ok(step) => steps.push(step),
+            Err(conflict) => {
+                conflicts.push(format!("{}: {conflict}", crate::screen::clean(&change.path.to_string())))
+            }
+        }
+    }
+    if conflicts.is_empty() { Ok(Plan { steps }) } else { Err(conflicts) }
+}
+
+fn step(root: &File, change: &Change) -> Result<Step, String> {
+    let found =
+        look(root, &change.path, MAX_FILE_BYTES).map_err(|error| format!("cannot be read: {error}"))?;
+    let path = change.path.clone();
+    match (change.kind, found) {
+        (Kind::New | Kind::Changed | Kind::Deleted, Found::Other(why)) => Err(why.to_owned()),
+        (Kind::New, Found::Nothing) => {
+            let mode = if change.executable == Some(true) { 0o755 } else { 0o644 };
+            let bytes = changed(b"", change)?;
+            Ok(Step { path, was: None, becomes: Some(Content { bytes, mode }) })
+        }
+        (Kind::New, Found::File { .. }) => Err("is there already".to_owned()),
+        (Kind::Changed | Kind::Deleted, Found::Nothing) => Err("is not there".to_owned()),
+        (Kind::Changed, Found::File { content, mode, stamp }) => {
+            let mode = match change.executable {
+                Some(true) => mode | ((mode & 0o444) >> 2),
+                Some(false) => mode & !0o111,
+                None => mode,
+            };
+            let bytes = changed(&content, change)?;
+            Ok(Step { path, was: Some(stamp), becomes: Some(Content { bytes, mode }) })
+        }
+        (Kind::Deleted, Found::File { content, stamp, .. }) => match changed(&content, change)?.is_empty() {
+            true => Ok(Step { path, was: Some(stamp), becomes: None }),
+            false => Err("holds more than what is removed".to_owned()),
+        },
+    }
+}
+
+/// The content after the hunks.
+fn changed(content: &[u8], change: &Change) -> Result<Vec<u8>, String> {
+    if change.hunks.is_empty() {
+        return Ok(content.to_vec());
+    }
+    let patch =
+        diffy::Patch::from_bytes(&change.hunks).map_err(|error| format!("cannot be read: {error}"))?;
+    diffy::apply_bytes(content, &patch).map_err(|_| "holds something else than what is changed".to_owned())
+}

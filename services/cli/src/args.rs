@@ -1,0 +1,535 @@
+//! The command line, as people write it.
+
+mod parse;
+mod task;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use conductor_core::{ScheduleId, TaskId};
+use conductor_protocol::control::{CatchUp, Overlap, Sort};
+use conductor_protocol::task::State;
+
+pub use task::{TaskOptions, Work};
+
+/// A task queue for coding agents.
+#[derive(Debug, Parser)]
+#[command(name = "conductor", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Args {
+    /// How results are printed: for people, or as one JSON document (one a line where it streams).
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+    /// Prints no progress.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Begin with: conductor run \"Say hello\"
+Exit codes: 0 succeeded, 1 failed, 2 usage, 3 not reachable, 4 refused, 124 timed out, 130 cancelled.
+Where things are: CONDUCTOR_HOME, else ~/.claude-conductor.";
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// As JSON.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts everything on this machine, until Ctrl-C.
+    Up(Up),
+    /// Submits a task, shows its output as it comes, and exits with its outcome.
+    Run(Run),
+    /// Submits tasks and prints their ids.
+    Submit(Submit),
+    /// Lists tasks, newest first.
+    List(List),
+    /// Shows one task with its attempts, result and usage.
+    Get(Id),
+    /// Waits until tasks have ended; exits with the outcome of the first that did not succeed.
+    Wait(Wait),
+    /// Prints a task's output.
+    Logs(Logs),
+    /// Lists what a task left, or prints one file of it.
+    Files(Files),
+    /// Prints what a task changed in its work folder.
+    Diff(Diff),
+    /// Brings what a task changed into the current folder; refuses on conflict.
+    Apply(Apply),
+    /// Compares two tasks: their outcomes, their files and what they changed.
+    Compare(Compare),
+    /// Ends tasks, and all below them.
+    Cancel(Cancel),
+    /// Repeats a task that has ended, as a new one.
+    Retry(Id),
+    /// Deletes the records and folders of tasks that have ended.
+    Rm(Ids),
+    /// Goes on from a task that has ended with a new prompt, as a new task.
+    Message(Message),
+    /// Answers a task's question; without an answer, shows it.
+    Answer(Answer),
+    /// Shows the agents, or drains, resumes or revokes one.
+    Agents(Agents),
+    /// Lets no further task start.
+    Pause,
+    /// Lets tasks start again.
+    Resume,
+    /// Shows what was done lately.
+    Stats,
+    /// Shows how the orchestrator is.
+    Status,
+    /// Shows what goes on, refreshed every second.
+    Top,
+    /// Submits tasks at set times.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
+    /// Shows every change of state.
+    Events(Events),
+    /// Shows who did what.
+    Audit(Audit),
+    /// Runs an agent: it takes tasks from an orchestrator and runs them on this machine.
+    Agent(conductor_agent::Args),
+    /// Checks or shows the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Shows and keeps tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Keeps secrets. (With a later release.)
+    Secret(Rest),
+    /// Says what is installed, reachable and writable, what is wrong, and what to do.
+    Doctor,
+    /// Deletes what retention says.
+    Gc(Gc),
+    /// Serves MCP. (With a later release.)
+    Mcp(Rest),
+    /// Tries that failures are survived. (With a later release.)
+    Drill(Rest),
+    /// Copies the state. (With a later release.)
+    Backup(Rest),
+    /// Brings a copy of the state back. (With a later release.)
+    Restore(Rest),
+    /// Moves the state to another storage. (With a later release.)
+    Migrate(Rest),
+    /// Ends an upgrade. (With a later release.)
+    Upgrade(Rest),
+    /// Collects what helps to find a fault. (With a later release.)
+    SupportBundle(Rest),
+    /// Prints completions for a shell.
+    Completions(Completions),
+    /// Exits with 0 when an orchestrator serves.
+    Healthcheck,
+}
+
+/// `up`
+#[derive(Debug, ClapArgs)]
+pub struct Up {
+    /// How many agents to run.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub agents: u16,
+    /// Makes a systemd user unit. (With a later release.)
+    #[arg(long)]
+    pub install: bool,
+}
+
+/// `run`
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    /// What the task is.
+    #[command(flatten)]
+    pub work: Work,
+    /// How it is to be run.
+    #[command(flatten)]
+    pub options: TaskOptions,
+}
+
+/// `submit`
+#[derive(Debug, ClapArgs)]
+pub struct Submit {
+    /// A file with tasks: .yaml, .json or .ndjson; - reads stdin.
+    #[arg(long = "from", short = 'f', value_name = "TASKS", conflicts_with_all = ["prompt", "command"])]
+    pub from: Option<PathBuf>,
+    /// What the task is.
+    #[command(flatten)]
+    pub work: Work,
+    /// How it is to be run.
+    #[command(flatten)]
+    pub options: TaskOptions,
+}
+
+/// `list`
+#[derive(Debug, ClapArgs)]
+pub struct List {
+    /// In one of these states.
+    #[arg(long, value_name = "STATE", value_parser = parse::state, value_delimiter = ',')]
+    pub state: Vec<State>,
+    /// With this runner.
+    #[arg(long)]
+    pub runner: Option<String>,
+    /// Of this group.
+    #[arg(long)]
+    pub group: Option<String>,
+    /// With these labels.
+    #[arg(long, value_name = "K=V", value_parser = parse::pair)]
+    pub label: Vec<(String, String)>,
+    /// Whose name holds this.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Of this type.
+    #[arg(long = "type")]
+    pub task_type: Option<String>,
+    /// Submitted by this token.
+    #[arg(long)]
+    pub created_by: Option<String>,
+    /// That failed for this reason.
+    #[arg(long, value_name = "REASON")]
+    pub failure: Option<String>,
+    /// Whose name, prompt or command holds this text.
+    #[arg(long, value_name = "TEXT")]
+    pub query: Option<String>,
+    /// Created after this time.
+    #[arg(long, value_name = "TIME", value_parser = parse::past)]
+    pub after: Option<String>,
+    /// Created before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse::past)]
+    pub before: Option<String>,
+    /// That cost at least this much.
+    #[arg(long, value_name = "USD")]
+    pub min_cost: Option<f64>,
+    /// In what order.
+    #[arg(long, default_value = "created", value_parser = parse::sort)]
+    pub sort: Sort,
+    /// How many at most.
+    #[arg(long, short = 'n', default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Where an earlier list ended.
+    #[arg(long)]
+    pub cursor: Option<String>,
+}
+
+/// One task.
+#[derive(Debug, ClapArgs)]
+pub struct Id {
+    /// The task.
+    pub id: TaskId,
+}
+
+/// Some tasks.
+#[derive(Debug, ClapArgs)]
+pub struct Ids {
+    /// The tasks.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<TaskId>,
+}
+
+/// `wait`
+#[derive(Debug, ClapArgs)]
+pub struct Wait {
+    /// The tasks.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<TaskId>,
+    /// How long at most; then it exits with 124.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub timeout: Option<std::time::Duration>,
+}
+
+/// `logs`
+#[derive(Debug, ClapArgs)]
+pub struct Logs {
+    /// The task.
+    pub id: TaskId,
+    /// Goes on until the task has ended.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Which attempt; the latest when none is given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: Option<u32>,
+    /// What the runner reported, one JSON document a line, in place of the output.
+    #[arg(long)]
+    pub events: bool,
+}
+
+/// `files`
+#[derive(Debug, ClapArgs)]
+pub struct Files {
+    /// The task.
+    pub id: TaskId,
+    /// A file, relative to the work folder; its bytes are printed.
+    pub path: Option<String>,
+}
+
+/// `diff`
+#[derive(Debug, ClapArgs)]
+pub struct Diff {
+    /// The task.
+    pub id: TaskId,
+    /// Which attempt; the latest when none is given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: Option<u32>,
+}
+
+/// `apply`
+#[derive(Debug, ClapArgs)]
+pub struct Apply {
+    /// The task.
+    pub id: TaskId,
+    /// Only says what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The folder to change.
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub to: PathBuf,
+}
+
+/// `compare`
+#[derive(Debug, ClapArgs)]
+pub struct Compare {
+    /// A task.
+    pub a: TaskId,
+    /// Another.
+    pub b: TaskId,
+}
+
+/// `cancel`
+#[derive(Debug, ClapArgs)]
+pub struct Cancel {
+    /// The tasks.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<TaskId>,
+    /// Why, for people.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `message`
+#[derive(Debug, ClapArgs)]
+pub struct Message {
+    /// The task.
+    pub id: TaskId,
+    /// The prompt; - reads it from stdin.
+    pub text: String,
+}
+
+/// `answer`
+#[derive(Debug, ClapArgs)]
+pub struct Answer {
+    /// The task.
+    pub id: TaskId,
+    /// `allow`, `deny` or words; - reads words from stdin.
+    #[arg(value_name = "allow|deny|TEXT")]
+    pub answer: Option<String>,
+}
+
+/// `agents`
+#[derive(Debug, ClapArgs)]
+pub struct Agents {
+    /// What to do with one.
+    #[command(subcommand)]
+    pub command: Option<AgentsCommand>,
+}
+
+/// What to do with an agent.
+#[derive(Debug, Subcommand)]
+pub enum AgentsCommand {
+    /// Lets it end what it runs and take nothing new.
+    Drain(Name),
+    /// Lets it take tasks again.
+    Resume(Name),
+    /// Takes its tasks and its way in.
+    Revoke(Name),
+}
+
+/// A name.
+#[derive(Debug, ClapArgs)]
+pub struct Name {
+    /// Its name.
+    pub name: String,
+}
+
+/// `schedule`
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// Adds a schedule.
+    Add(Box<AddSchedule>),
+    /// Lists the schedules.
+    List,
+    /// Removes schedules.
+    Rm(ScheduleIds),
+}
+
+/// `schedule add`
+#[derive(Debug, ClapArgs)]
+pub struct AddSchedule {
+    /// When: minute, hour, day of month, month, day of week.
+    #[arg(long)]
+    pub cron: String,
+    /// In which time zone, such as Asia/Tokyo; UTC when none is given.
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// When the last task still lives: skip, queue or cancel.
+    #[arg(long, default_value = "skip", value_parser = parse::overlap)]
+    pub overlap: Overlap,
+    /// For what was missed: none or one.
+    #[arg(long, default_value = "none", value_parser = parse::catch_up)]
+    pub catch_up: CatchUp,
+    /// What the task is.
+    #[command(flatten)]
+    pub work: Work,
+    /// How it is to be run.
+    #[command(flatten)]
+    pub options: TaskOptions,
+}
+
+/// Some schedules.
+#[derive(Debug, ClapArgs)]
+pub struct ScheduleIds {
+    /// The schedules.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<ScheduleId>,
+}
+
+/// `events`
+#[derive(Debug, ClapArgs)]
+pub struct Events {
+    /// Goes on when all known are shown.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The last event seen; without it all that are kept are shown, with -f only new ones.
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+}
+
+/// `audit`
+#[derive(Debug, ClapArgs)]
+pub struct Audit {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: Option<AuditCommand>,
+    /// Entries before this one.
+    #[arg(long, value_name = "SEQ")]
+    pub before: Option<u64>,
+    /// How many at most.
+    #[arg(long, short = 'n', default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// What to do with the audit.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum AuditCommand {
+    /// Checks that nothing was changed. (With a later release.)
+    Verify,
+}
+
+/// `config`
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Says what is wrong with the configuration.
+    Check,
+    /// Shows every value that holds and where it is written, secrets redacted.
+    Show,
+}
+
+/// `token`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Makes a token. (With a later release.)
+    Create(Rest),
+    /// Lists the tokens. (With a later release.)
+    List,
+    /// Takes a token away. (With a later release.)
+    Revoke(Rest),
+    /// Prints the admin token.
+    Show,
+}
+
+/// `gc`
+#[derive(Debug, ClapArgs)]
+pub struct Gc {
+    /// Only says what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `completions`
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Whatever follows.
+#[derive(Debug, ClapArgs)]
+pub struct Rest {
+    /// What follows.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub rest: Vec<std::ffi::OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["conductor"].iter().chain(line))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_command_with_its_own_options() {
+        let args = parse(&["run", "--priority", "9", "--", "sh", "-c", "echo --output json"]).unwrap();
+        let Command::Run(run) = args.command else { panic!("not a run") };
+        assert_eq!(run.work.command, ["sh", "-c", "echo --output json"]);
+        assert_eq!((run.work.prompt, run.options.priority), (None, Some(9)));
+        assert_eq!(args.output, Format::Text);
+    }
+
+    #[test]
+    fn options_that_repeat_take_one_value_each_and_leave_the_prompt_alone() {
+        let args = parse(&["run", "--file", "a", "--file", "b", "--label", "k=v=w", "fix it"]).unwrap();
+        let Command::Run(run) = args.command else { panic!("not a run") };
+        assert_eq!(run.work.prompt.as_deref(), Some("fix it"));
+        assert_eq!(run.options.file.len(), 2);
+        assert_eq!(run.options.label, [("k".to_owned(), "v=w".to_owned())]);
+    }
+
+    #[test]
+    fn the_format_may_stand_anywhere_before_the_command_of_the_task() {
+        for line in [&["--output", "json", "list"][..], &["list", "--output", "json"]] {
+            assert_eq!(parse(line).unwrap().output, Format::Json);
+        }
+    }
+
+    #[test]
+    fn bad_values_are_usage_errors_that_name_what_is_wrong() {
+        for (line, part) in [
+            (&["run", "--timeout", "90", "x"][..], "no unit"),
+            (&["run", "--timeout", "0s", "x"], "more than"),
+            (&["run", "--priority", "11", "x"], "11"),
+            (&["run", "--label", "x", "y"], "K=V"),
+            (&["run", "--at", "soon", "x"], "RFC 3339"),
+            (&["get", "123"], "UUID"),
+            (&["list", "--state", "done"], "succeeded"),
+            (&["run", "x", "y"], "unexpected"),
+            (&["run", "--here", "--dir", "a", "x"], "cannot be used"),
+            (&["up", "--agents", "65"], "65"),
+        ] {
+            let error = parse(line).err().unwrap_or_else(|| panic!("{line:?} was taken"));
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+            assert!(error.to_string().contains(part), "{line:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a task is and how it is to be run, as options of `run`, `submit` and `schedule add`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use conductor_core::TaskId;
+
+use super::parse;
+
+/// What a task is: a prompt or a command.
+#[derive(Debug, Default, Clone, PartialEq, ClapArgs)]
+pub struct Work {
+    /// What to do, in words; - reads it from stdin.
+    #[arg(value_name = "PROMPT")]
+    pub prompt: Option<String>,
+    /// A command and its words.
+    #[arg(last = true, value_name = "CMD", conflicts_with = "prompt")]
+    pub command: Vec<String>,
+}
+
+/// How a task is to be run.
+#[derive(Debug, Default, Clone, PartialEq, ClapArgs)]
+pub struct TaskOptions {
+    /// Who does it: auto, mock or command.
+    #[arg(long, help_heading = "Task")]
+    pub runner: Option<String>,
+    /// What kind of task it is.
+    #[arg(long = "type", value_name = "TYPE", help_heading = "Task")]
+    pub task_type: Option<String>,
+    /// What it is called, for people.
+    #[arg(long, help_heading = "Task")]
+    pub name: Option<String>,
+    /// The model. (With a later release.)
+    #[arg(long, help_heading = "Later releases")]
+    pub model: Option<String>,
+    /// How urgent it is, 10 first.
+    #[arg(long, value_name = "0..10", help_heading = "Task", value_parser = clap::value_parser!(u8).range(0..=10))]
+    pub priority: Option<u8>,
+    /// How long an attempt may run.
+    #[arg(long, value_name = "DURATION", help_heading = "Task", value_parser = parse::duration)]
+    pub timeout: Option<Duration>,
+    /// How long it may wait in the queue.
+    #[arg(long, value_name = "DURATION", help_heading = "Task", value_parser = parse::duration)]
+    pub queue_timeout: Option<Duration>,
+    /// How many more attempts it has after the first failed.
+    #[arg(long, value_name = "N", help_heading = "Task", value_parser = clap::value_parser!(u16).range(0..=99))]
+    pub retries: Option<u16>,
+    /// A file that lies in the work folder when it starts.
+    #[arg(long, value_name = "PATH", help_heading = "Files")]
+    pub file: Vec<PathBuf>,
+    /// A folder whose copy is the work folder; what .gitignore names stays behind.
+    #[arg(long, value_name = "PATH", help_heading = "Files")]
+    pub dir: Option<PathBuf>,
+    /// The same with the current folder.
+    #[arg(long, conflicts_with = "dir", help_heading = "Files")]
+    pub here: bool,
+    /// A git repository. (With a later release.)
+    #[arg(long, value_name = "URL[#REF]", help_heading = "Later releases")]
+    pub git: Option<String>,
+    /// Opens a pull request. (With a later release.)
+    #[arg(long, help_heading = "Later releases")]
+    pub pr: bool,
+    /// A command that must succeed afterwards. (With a later release.)
+    #[arg(long, value_name = "CMD", help_heading = "Later releases")]
+    pub verify: Option<String>,
+    /// A label.
+    #[arg(long, value_name = "K=V", value_parser = parse::pair, help_heading = "Task")]
+    pub label: Vec<(String, String)>,
+    /// A label that the agent must have.
+    #[arg(long, value_name = "LABEL", value_delimiter = ',', help_heading = "Task")]
+    pub requires: Vec<String>,
+    /// A task that must have succeeded first.
+    #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "Task")]
+    pub after: Vec<TaskId>,
+    /// Not before this time: RFC 3339, or a duration from now.
+    #[arg(long, value_name = "TIME", value_parser = parse::future, help_heading = "Task")]
+    pub at: Option<String>,
+    /// A variable of its environment.
+    #[arg(long, value_name = "K=V", value_parser = parse::pair, help_heading = "Task")]
+    pub env: Vec<(String, String)>,
+    /// A secret. (With a later release.)
+    #[arg(long, value_name = "NAME", help_heading = "Later releases")]
+    pub secret: Vec<String>,
+    /// What it may cost. (With a later release.)
+    #[arg(long, value_name = "USD", help_heading = "Later releases")]
+    pub budget: Option<f64>,
+    /// How many turns it may take. (With a later release.)
+    #[arg(long, value_name = "N", help_heading = "Later releases")]
+    pub max_turns: Option<u32>,
+    /// The same key and task give the same task, however often they are sent.
+    #[arg(long, help_heading = "Task")]
+    pub key: Option<String>,
+    /// The group that it belongs to.
+    #[arg(long, help_heading = "Task")]
+    pub group: Option<String>,
+    /// Whom to tell about its end. (With a later release.)
+    #[arg(long, value_name = "URL", help_heading = "Later releases")]
+    pub webhook: Option<String>,
+    /// A task that has ended, from whose work it starts.
+    #[arg(long = "continue", value_name = "ID", help_heading = "Files")]
+    pub continues: Option<TaskId>,
+}

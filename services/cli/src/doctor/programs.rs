@@ -1,0 +1,115 @@
+//! Programs that tasks may want.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::{Check, Health};
+use crate::screen::{clean, first_line};
+
+/// How long a program has to say its version.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The most bytes of a version that are read.
+const MAX_VERSION_BYTES: usize = 200;
+
+/// Coding agents, which a later release runs.
+const CODING: [&str; 3] = ["claude", "codex", "gemini"];
+
+/// Looks for the runners and for programs that tasks may want.
+pub async fn checks() -> Vec<Check> {
+    let mut checks = vec![
+        Check::new("runner mock", Health::Ok, "built in; it simulates, no model is asked"),
+        Check::new("runner command", Health::Warning, "built in; commands run unsandboxed in this release")
+            .advice("run only commands that you would run yourself"),
+    ];
+    for name in CODING {
+        let check = match version(name).await {
+            Some(found) => Check::new(format!("runner {name}"), Health::Note, found)
+                .advice("it is installed; a later release runs it"),
+            None => {
+                Check::new(format!("runner {name}"), Health::Note, "not installed; a later release runs it")
+            }
+        };
+        checks.push(check);
+    }
+    for name in ["git", "docker"] {
+        let found = version(name).await.unwrap_or_else(|| "not installed; nothing here needs it".to_owned());
+        checks.push(Check::new(name, Health::Note, found));
+    }
+    checks
+}
+
+/// Where a program is and what version it says it has.
+async fn version(name: &str) -> Option<String> {
+    let path = find(name, std::env::var_os("PATH").as_deref())?;
+    let asked = path.clone();
+    // Its children may hold its output open after it has ended.
+    let asking = tokio::task::spawn_blocking(move || ask(&asked));
+    let said = tokio::time::timeout(2 * PATIENCE, asking).await.ok().and_then(Result::ok).flatten();
+    Some(match said {
+        Some(said) => format!("{said} ({})", path.display()),
+        None => format!("{} does not say its version", path.display()),
+    })
+}
+
+/// The first program of this name in the folders of a PATH.
+fn find(name: &str, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
+    std::env::split_paths(path?)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok())
+}
+
+/// Asks a program for its version, and ends it when it takes too long.
+fn ask(path: &Path) -> Option<String> {
+    use std::io::Read as _;
+    let mut command = Command::new(path);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let handle = rustix::process::pidfd_open(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::PidfdFlags::empty(),
+    )
+    .ok()?;
+    let mut ready = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+    let patience = rustix::event::Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    if rustix::event::poll(&mut ready, Some(&patience)) != Ok(1) {
+        drop(child.kill());
+    }
+    let ended = child.wait().ok()?;
+    let mut said = vec![0; MAX_VERSION_BYTES];
+    let count = child.stdout.take()?.read(&mut said).ok()?;
+    said.truncate(count);
+    ended.success().then(|| clean(first_line(&String::from_utf8_lossy(&said))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn script(folder: &Path, name: &str, text: &str) {
+        std::fs::write(folder.join(name), text).unwrap();
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_program_is_found_in_the_path_and_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        script(folder.path(), "tool", "#!/bin/sh\nprintf 'tool 1.2\\nmore\\n'\n");
+        let path = find("tool", Some(folder.path().as_os_str())).unwrap();
+        assert_eq!(ask(&path).as_deref(), Some("tool 1.2"));
+        assert_eq!(find("absent", Some(folder.path().as_os_str())), None);
+        assert_eq!(find("tool", None), None);
+    }
+
+    #[test]
+    fn what_cannot_be_run_or_fails_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("plain"), "x").unwrap();
+        assert_eq!(find("plain", Some(folder.path().as_os_str())), None);
+        script(folder.path(), "fails", "#!/bin/sh\necho 1.0\nexit 1\n");
+        assert_eq!(ask(&folder.path().join("fails")), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! Agents as child processes of this one. They end with it: each holds the end of a pipe.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use conductor_agent::Args;
+use conductor_runtime::lifecycle::Shutdown;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::sync::watch;
+
+/// The first pause before an agent that died is started again; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause before an agent that died is started again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long an agent has lived that is no part of a row of deaths.
+const LIVED: Duration = Duration::from_secs(30);
+
+/// Is one of the agent's own processes when the first word asks for one.
+pub fn agent_process(words: &[OsString]) -> Option<ExitCode> {
+    conductor_agent::dispatch(words)
+}
+
+/// `agent`: this process becomes an agent.
+pub fn agent(args: &Args) -> ExitCode {
+    conductor_agent::run_agent(args)
+}
+
+/// Agents of this process.
+#[derive(Debug)]
+pub struct Agents {
+    shutdown: Shutdown,
+    /// How many there are to be, and were not given up.
+    count: watch::Sender<usize>,
+    console_level: &'static str,
+}
+
+/// An agent that runs.
+struct Running {
+    child: Child,
+    handle: OwnedFd,
+    /// Closed, it ends the agent.
+    _pipe: Option<ChildStdin>,
+}
+
+impl Agents {
+    /// Makes a place for agents that tell the console what `console_level` lets through.
+    pub fn none(console_level: &'static str) -> Self {
+        Self { shutdown: Shutdown::new(), count: watch::Sender::new(0), console_level }
+    }
+
+    /// Starts agents until there are so many.
+    ///
+    /// # Errors
+    /// When the program's own file cannot be found or run.
+    pub fn start(&mut self, count: usize) -> io::Result<()> {
+        let program = std::env::current_exe()?;
+        let have = *self.count.borrow();
+        for index in have..count {
+            let args = Args {
+                name: (index > 0).then(|| name(index)),
+                console_level: Some(self.console_level.to_owned()),
+                parent_pipe: true,
+                ..Args::default()
+            };
+            let mut command = vec![program.clone().into_os_string(), conductor_agent::MONITOR.into()];
+            command.extend(args.to_vec());
+            let first = spawn(&command)?;
+            self.count.send_modify(|count| *count += 1);
+            let (shutdown, count) = (self.shutdown.clone(), self.count.clone());
+            self.shutdown.spawn("agent", async move {
+                keep(first, &command, &shutdown).await;
+                count.send_modify(|count| *count -= 1);
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until every agent was given up.
+    pub fn gone(&self) -> impl Future<Output = ()> + use<> {
+        let mut count = self.count.subscribe();
+        // The sender lives as long as an agent is kept running.
+        async move { drop(count.wait_for(|count| *count == 0).await) }
+    }
+
+    /// Lets them end what they run and end; after `deadline` or a kill, at once.
+    pub async fn end(&self, deadline: Duration) {
+        self.shutdown.finish(deadline).await;
+    }
+
+    /// Ends them at once.
+    pub fn kill(&self) {
+        self.shutdown.kill();
+    }
+}
+
+/// What the agents after the first are called.
+fn name(index: usize) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}-{}", index + 1)
+}
+
+fn spawn(command: &[OsString]) -> io::Result<Running> {
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        // A Ctrl-C at the terminal is for this process, which ends its agents in order.
+        .process_group(0)
+        .spawn()?;
+    let pid = Pid::from_child(&child);
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    let pipe = child.stdin.take();
+    Ok(Running { child, handle, _pipe: pipe })
+}
+
+/// Keeps an agent running until the end, or until it says that it cannot work.
+async fn keep(first: Running, command: &[OsString], shutdown: &Shutdown) {
+    let mut next = Some(first);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let running = match next.take().map_or_else(|| spawn(command), Ok) {
+            Ok(running) => running,
+            Err(error) => return tracing::error!(%error, "cannot start an agent"),
+        };
+        let born = Instant::now();
+        let Running { mut child, handle, _pipe } = running;
+        let mut ended = tokio::task::spawn_blocking(move || child.wait());
+        tokio::select! {
+            status = &mut ended => {
+                let Some(status) = status.ok().and_then(Result::ok) else { return };
+                if !may_begin_again(status) {
+                    return;
+                }
+                if born.elapsed() > LIVED {
+                    pause = FIRST_PAUSE;
+                }
+                tracing::warn!(%status, pause_ms = pause.as_millis(), "an agent died; it is started again");
+            }
+            () = shutdown.draining() => {
+                // It may have ended by itself just now.
+                let _ended = pidfd_send_signal(&handle, Signal::TERM);
+                tokio::select! {
+                    _ = &mut ended => return,
+                    () = shutdown.killed() => {}
+                }
+                drop(_pipe);
+                drop(ended.await);
+                return;
+            }
+        }
+        tokio::select! {
+            () = shutdown.draining() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether an agent died, rather than to say that it is done, unfit or unwanted.
+fn may_begin_again(status: ExitStatus) -> bool {
+    const FINAL: [i32; 3] = [0, 1, 4];
+    status.code().is_none_or(|code| !FINAL.contains(&code))
+}

@@ -1,0 +1,162 @@
+//! A server of one command's own: it runs what is submitted through it, and ends when none of that is live.
+
+use std::time::Duration;
+
+use conductor_client::{Link, Patience, Target};
+use conductor_core::{TaskId, Wall};
+use conductor_orchestrator::{Config, Running, StartError};
+use conductor_protocol::control::{Call, Filter, ListRequest, Page, QueueView, StatusView};
+use conductor_protocol::task::State;
+use conductor_protocol::text::rfc3339;
+use conductor_runtime::clock::Clock;
+use conductor_runtime::lifecycle::Shutdown;
+use conductor_runtime::telemetry;
+
+use super::agent::Agents;
+use super::find::options;
+use crate::context::Context;
+use crate::exit::{Failure, chain};
+use crate::screen;
+
+/// How long the parts have to end.
+const END: Duration = Duration::from_secs(10);
+/// The first pause between two looks at what is live; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause between two looks at what is live.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why this command cannot be a server.
+#[derive(Debug)]
+pub enum Error {
+    /// Another one owns the data.
+    Busy(String),
+    /// Something stands in the way.
+    Start(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Busy(text) => Self::NotReachable(text),
+            Error::Start(text) => Self::Failed(text),
+        }
+    }
+}
+
+/// A server of this command's own.
+#[derive(Debug)]
+pub struct Embedded {
+    running: Running,
+    shutdown: Shutdown,
+    agents: Agents,
+    /// Tasks that live and were there before.
+    began: Wall,
+    _telemetry: Option<telemetry::Guard>,
+}
+
+impl Embedded {
+    /// Starts it, with an agent when it is to run tasks.
+    pub async fn start(context: &mut Context<'_>, with_agent: bool) -> Result<Self, Error> {
+        let home = context.loaded.home.clone();
+        let start = |error: &dyn std::error::Error| Error::Start(chain(error));
+        let mut config = Config::new(&context.loaded.config, home.clone()).map_err(|error| start(&error))?;
+        config.embedded = true;
+        home.create().map_err(|error| start(&error))?;
+        let mut logs = telemetry::Options::new("conductor", &context.loaded.config.telemetry, &home.logs);
+        logs.console_level = Some("error");
+        // A second try to start finds the logs set up.
+        let telemetry = telemetry::start(&logs).ok();
+        let shutdown = Shutdown::new();
+        let began = screen::now();
+        let running = match conductor_orchestrator::start(config, Clock::System, &shutdown).await {
+            Ok(running) => running,
+            Err(error @ (StartError::Lock(_) | StartError::Listen(_))) => {
+                return Err(Error::Busy(chain(&error)));
+            }
+            Err(error) => return Err(start(&error)),
+        };
+        let mut embedded =
+            Self { running, shutdown, agents: Agents::none("error"), began, _telemetry: telemetry };
+        if with_agent {
+            embedded
+                .agents
+                .start(1)
+                .map_err(|error| Error::Start(format!("cannot start an agent: {error}")))?;
+            embedded.tell_of_others(context, &home).await;
+        }
+        Ok(embedded)
+    }
+
+    /// Says how many tasks of before wait for another server.
+    async fn tell_of_others(&self, context: &mut Context<'_>, home: &conductor_runtime::paths::Home) {
+        let mut link = Link::new(Target::of_home(home), options(), Patience::None);
+        let queue: Result<QueueView, _> = link.ask(&Call::Queue).await;
+        let waiting: u64 = queue.map_or(0, |queue| {
+            queue.by_state.iter().filter(|(state, _)| !state.is_terminal()).map(|(_, count)| count).sum()
+        });
+        if waiting > 0 {
+            let tasks = if waiting == 1 { "1 task waits" } else { &format!("{waiting} tasks wait") };
+            context.screen.note(format!("note: {tasks} from before, until: conductor up"));
+        }
+    }
+
+    /// Waits until it has no agent any more.
+    pub fn agents_gone(&self) -> impl Future<Output = ()> + use<> {
+        self.agents.gone()
+    }
+
+    /// Ends it when nothing that was submitted through it is live.
+    pub async fn close(
+        mut self,
+        context: &mut Context<'_>,
+        mut link: Link,
+        mine: &[TaskId],
+    ) -> Result<(), Failure> {
+        let mut pause = FIRST_PAUSE;
+        let mut told = false;
+        loop {
+            let live = self.live(&mut link).await?;
+            let Some(first) = live else { break };
+            if !told {
+                told = true;
+                context.screen.note(match mine.contains(&first) {
+                    true => "note: no server runs; this command is one until the task has ended",
+                    false => "note: this command is the server of others' tasks too; it ends with them",
+                });
+                self.agents
+                    .start(1)
+                    .map_err(|error| Failure::Failed(format!("cannot start an agent: {error}")))?;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        drop(link);
+        self.end().await;
+        Ok(())
+    }
+
+    /// A live task that was submitted through this server.
+    async fn live(&self, link: &mut Link) -> Result<Option<TaskId>, Failure> {
+        let status: StatusView = link.ask(&Call::Status).await?;
+        let state = State::ALL.into_iter().filter(|state| !state.is_terminal()).collect();
+        let filter = Filter { state, after: Some(rfc3339(self.began)), ..Filter::default() };
+        let request = ListRequest {
+            filter,
+            limit: Some(1),
+            at_least_seq: Some(status.log.seq),
+            ..ListRequest::default()
+        };
+        let page: Page = link.ask(&Call::List(Box::new(request))).await?;
+        Ok(page.items.first().map(|task| task.id))
+    }
+
+    /// Ends it: the agents first, so that what they report is taken.
+    pub async fn end(self) {
+        let Self { running, shutdown, agents, .. } = self;
+        agents.end(END).await;
+        shutdown.finish(END).await;
+        if let Err(error) = running.finish().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the orchestrator failed");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `up`: everything on this machine, until Ctrl-C.
+
+use std::time::Duration;
+
+use conductor_orchestrator::{Config, Running};
+use conductor_runtime::clock::Clock;
+use conductor_runtime::credentials;
+use conductor_runtime::lifecycle::{Ended, Lifecycle, Shutdown};
+use conductor_runtime::telemetry;
+
+use super::agent::Agents;
+use crate::args;
+use crate::context::Context;
+use crate::exit::{Exit, Failure, chain};
+
+/// How long the orchestrator has to close after the agents have ended.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// `up`
+pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Failure> {
+    let loaded = &context.loaded;
+    let failed = |error: &dyn std::error::Error| Failure::Failed(chain(error));
+    let home = loaded.home.clone();
+    home.create().map_err(|error| failed(&error))?;
+    let mut logs = telemetry::Options::new("conductor", &loaded.config.telemetry, &home.logs);
+    logs.console_level = Some("warn");
+    let _telemetry = telemetry::start(&logs).map_err(|error| failed(&error))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let drain = loaded.config.orchestrator.drain;
+    let lifecycle = Lifecycle::start(drain)?;
+    let signalled = lifecycle.shutdown();
+    credentials::admin_token(&home).map_err(|error| failed(&error))?;
+    let config = Config::new(&loaded.config, home).map_err(|error| failed(&error))?;
+    // Not a part of the life of this process: it ends after the agents, so that it takes what they report.
+    let orchestrator = Shutdown::new();
+    let running = conductor_orchestrator::start(config, Clock::System, &orchestrator)
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut agents = Agents::none("warn");
+    let started = agents.start(args.agents.into());
+    let told = match started {
+        Ok(()) => tell(context, args),
+        Err(error) => Err(Failure::Failed(format!("cannot start an agent: {error}"))),
+    };
+    if told.is_ok() {
+        tokio::select! {
+            () = signalled.draining() => {}
+            () = orchestrator.draining() => {}
+        }
+    }
+    let ended = end(running, &orchestrator, &agents, &signalled, drain).await;
+    told.and(ended)
+}
+
+/// Ends the agents, and then the orchestrator. A second signal does not wait for what runs.
+async fn end(
+    running: Running,
+    orchestrator: &Shutdown,
+    agents: &Agents,
+    told: &Shutdown,
+    drain: Duration,
+) -> Result<Exit, Failure> {
+    // Half a second more than the agents give themselves.
+    let mut ending = Box::pin(agents.end(drain + Duration::from_millis(500)));
+    tokio::select! {
+        () = &mut ending => {}
+        () = told.killed() => {
+            agents.kill();
+            ending.await;
+        }
+    }
+    let ended = orchestrator.finish(CLOSE).await;
+    if let Err(error) = running.finish().await {
+        return Err(Failure::Failed(chain(&error)));
+    }
+    match ended {
+        Ended::Drained if told.is_killed() => Ok(Exit::Cancelled),
+        Ended::Drained => Ok(Exit::Succeeded),
+        Ended::Killed { tasks } => Err(Failure::Failed(format!("ended before {tasks:?} had"))),
+        Ended::Panicked { task } => Err(Failure::Failed(format!("{task} panicked; the logs say more"))),
+    }
+}
+
+fn tell(context: &mut Context<'_>, args: &args::Up) -> Result<(), Failure> {
+    let (home, config) = (&context.loaded.home, &context.loaded.config);
+    let (control, agent) = (home.control_socket(), home.agent_socket());
+    if context.screen.is_json() {
+        return context.screen.json(&serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "control_socket": control,
+            "agent_socket": agent, "workspace": home.workspace, "logs": home.logs, "agents": args.agents,
+        }));
+    }
+    let slots = config.agent.slots();
+    for line in [
+        format!("conductor {} is up", env!("CARGO_PKG_VERSION")),
+        format!("  workspace       {}", home.workspace.display()),
+        format!("  logs            {}", home.logs.display()),
+        format!("  control socket  {}", control.display()),
+        format!("  agent socket    {}", agent.display()),
+        format!("  agents          {}, each with {slots} slots", args.agents),
+        "  not yet         the API and the dashboard come with a later release; commands run unsandboxed"
+            .to_owned(),
+        "try: conductor run \"Say hello\"; Ctrl-C drains, a second one ends at once".to_owned(),
+    ] {
+        context.screen.line(line)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Tasks and the rest, in words.
+
+mod facts;
+mod task;
+
+use clap::CommandFactory as _;
+use conductor_runtime::config::{self, Sources};
+use conductor_runtime::credentials;
+
+use crate::args::{Args, ConfigCommand};
+use crate::context::Context;
+use crate::exit::{Exit, Failure, chain};
+use crate::screen::Screen;
+
+pub use facts::{agents, counts, events_line};
+pub use task::{attempt_end, detail, outcome, rows, standing};
+
+#[cfg(test)]
+pub use task::tests;
+
+/// `completions`
+pub fn completions(screen: &mut Screen, shell: clap_complete::Shell) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "conductor", &mut script);
+    screen.output(&script)?;
+    Ok(Exit::Succeeded)
+}
+
+/// `config check` and `config show`
+pub fn config(screen: &mut Screen, command: ConfigCommand) -> Result<Exit, Failure> {
+    let loaded = config::load(&Sources::from_env()).map_err(|error| Failure::Failed(chain(&error)))?;
+    for warning in &loaded.warnings {
+        screen.note(format!("warning: {warning}"));
+    }
+    let file = loaded.file.as_ref().map(|path| path.display().to_string());
+    match (command, screen.is_json()) {
+        (ConfigCommand::Check, true) => {
+            screen.json(&serde_json::json!({"ok": true, "file": file, "warnings": loaded.warnings}))?;
+        }
+        (ConfigCommand::Check, false) => screen.line(match file {
+            Some(file) => format!("the configuration holds ({file})"),
+            None => format!(
+                "the configuration holds (defaults; there is no {})",
+                loaded.home.config_file().display()
+            ),
+        })?,
+        (ConfigCommand::Show, true) => screen.json(&loaded.shown_json())?,
+        (ConfigCommand::Show, false) => {
+            for shown in loaded.shown() {
+                let line = format!("{}: {}", shown.key, shown.value);
+                let origin = match shown.origin {
+                    config::Origin::Default => String::new(),
+                    origin @ (config::Origin::File(_) | config::Origin::Env(_) | config::Origin::Flag(_)) => {
+                        format!("  # {origin}")
+                    }
+                };
+                screen.line(line + &origin)?;
+            }
+        }
+    }
+    Ok(Exit::Succeeded)
+}
+
+/// `token show`
+pub fn token(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let token =
+        credentials::shown_token(&context.loaded.home).map_err(|error| Failure::Failed(chain(&error)))?;
+    if context.screen.is_json() {
+        context.screen.json(&serde_json::json!({"token": token.secret.reveal()}))?;
+    } else {
+        context.screen.line(token.secret.reveal())?;
+    }
+    Ok(Exit::Succeeded)
+}

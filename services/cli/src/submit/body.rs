@@ -1,0 +1,110 @@
+//! A task from its options.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use conductor_protocol::limits::MAX_PROMPT_BYTES;
+use conductor_protocol::submit::{self, Dependency, Retry, SubmitTask, Workspace};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{files, folder};
+use crate::args::{TaskOptions, Work};
+use crate::exit::Failure;
+
+/// Makes the task and reads the files that it names.
+pub fn task(work: &Work, options: &TaskOptions, notes: &mut Vec<String>) -> Result<SubmitTask, Failure> {
+    let mut task = SubmitTask {
+        prompt: prompt(work)?,
+        command: (!work.command.is_empty()).then(|| work.command.clone()),
+        runner: options.runner.clone(),
+        task_type: options.task_type.clone(),
+        name: options.name.clone(),
+        group: options.group.clone(),
+        workspace: options.continues.map(|id| Workspace::Continue(id.to_string())),
+        priority: options.priority,
+        timeout_seconds: options.timeout.map(seconds),
+        queue_timeout_seconds: options.queue_timeout.map(seconds),
+        retry: options
+            .retries
+            .map(|retries| Retry { max_attempts: Some(retries + 1), backoff_seconds: None }),
+        requires: options.requires.clone(),
+        labels: map(&options.label, "--label")?,
+        depends_on: options.after.iter().copied().map(Dependency::Id).collect(),
+        run_at: options.at.clone(),
+        env: map(&options.env, "--env")?,
+        ..SubmitTask::default()
+    };
+    // What needs no file is checked before any is read.
+    check(&task)?;
+    let dir = if options.here { Some(Path::new(".")) } else { options.dir.as_deref() };
+    if let Some(dir) = dir {
+        task.files = folder::read(dir, notes)?;
+    }
+    for path in &options.file {
+        let file = files::read(path)?;
+        task.files.retain(|known| known.path != file.path);
+        task.files.push(file);
+    }
+    Ok(task)
+}
+
+/// Checks a whole task and writes it as JSON.
+pub fn checked(task: &SubmitTask) -> Result<Box<RawValue>, Failure> {
+    check(task)?;
+    to_raw_value(task).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+fn check(task: &SubmitTask) -> Result<(), Failure> {
+    submit::check(task, "")
+        .map_err(|problem| Failure::Usage(problem.detail.trim_start_matches('/').to_owned()))?;
+    Ok(submit::refuse_unavailable(task)?)
+}
+
+fn prompt(work: &Work) -> Result<Option<String>, Failure> {
+    match work.prompt.as_deref() {
+        Some("-") => read_stdin().map(Some),
+        Some(text) => Ok(Some(text.to_owned())),
+        None if work.command.is_empty() => {
+            let detail = "give a PROMPT (or - to read it from stdin), or -- CMD";
+            Err(Failure::Usage(detail.to_owned()))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Reads a text from stdin.
+///
+/// # Errors
+/// When it is too long or not UTF-8.
+pub fn read_stdin() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let most = MAX_PROMPT_BYTES as u64;
+    io::stdin()
+        .lock()
+        .take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::Usage(format!("cannot read stdin: {error}")))?;
+    if bytes.len() > MAX_PROMPT_BYTES {
+        return Err(Failure::Usage(format!("stdin holds more than the {most} bytes that a prompt may have")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::Usage(format!("stdin is not UTF-8: byte {at} does not fit"))
+    })
+}
+
+fn map(pairs: &[(String, String)], option: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let mut map = BTreeMap::new();
+    for (key, value) in pairs {
+        if map.insert(key.clone(), value.clone()).is_some() {
+            return Err(Failure::Usage(format!("{option} {key} is given twice")));
+        }
+    }
+    Ok(map)
+}
+
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

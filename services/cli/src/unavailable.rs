@@ -1,0 +1,135 @@
+//! What a later release brings, refused by name.
+
+use conductor_protocol::Problem;
+
+use crate::args::{AuditCommand, Command, ScheduleCommand, TaskOptions, TokenCommand};
+use crate::exit::Failure;
+
+/// Refuses a command or an option that a later release brings, so that nothing is taken and then ignored.
+///
+/// # Errors
+/// Names the first.
+pub fn refuse(command: &Command) -> Result<(), Failure> {
+    let what = match command {
+        Command::Run(run) => options(&run.options),
+        Command::Submit(submit) => options(&submit.options),
+        Command::Schedule(ScheduleCommand::Add(add)) => options(&add.options),
+        Command::Up(up) => up.install.then_some("up --install"),
+        Command::Mcp(_) => Some("mcp"),
+        Command::Drill(_) => Some("drill"),
+        Command::Backup(_) => Some("backup"),
+        Command::Restore(_) => Some("restore"),
+        Command::Migrate(_) => Some("migrate"),
+        Command::Upgrade(_) => Some("upgrade"),
+        Command::SupportBundle(_) => Some("support-bundle"),
+        Command::Secret(_) => Some("secret"),
+        Command::Token(TokenCommand::Create(_)) => Some("token create"),
+        Command::Token(TokenCommand::List) => Some("token list"),
+        Command::Token(TokenCommand::Revoke(_)) => Some("token revoke"),
+        Command::Audit(audit) => audit.command.map(|AuditCommand::Verify| "audit verify"),
+        Command::Token(TokenCommand::Show)
+        | Command::Schedule(ScheduleCommand::List | ScheduleCommand::Rm(_))
+        | Command::List(_)
+        | Command::Get(_)
+        | Command::Wait(_)
+        | Command::Logs(_)
+        | Command::Files(_)
+        | Command::Diff(_)
+        | Command::Apply(_)
+        | Command::Compare(_)
+        | Command::Cancel(_)
+        | Command::Retry(_)
+        | Command::Rm(_)
+        | Command::Message(_)
+        | Command::Answer(_)
+        | Command::Agents(_)
+        | Command::Pause
+        | Command::Resume
+        | Command::Stats
+        | Command::Status
+        | Command::Top
+        | Command::Events(_)
+        | Command::Agent(_)
+        | Command::Config(_)
+        | Command::Doctor
+        | Command::Gc(_)
+        | Command::Completions(_)
+        | Command::Healthcheck => None,
+    };
+    match what {
+        Some(what) => Err(Problem::unavailable(what).into()),
+        None => Ok(()),
+    }
+}
+
+fn options(options: &TaskOptions) -> Option<&'static str> {
+    let asked = [
+        (options.git.is_some(), "--git"),
+        (options.pr, "--pr"),
+        (options.verify.is_some(), "--verify"),
+        (!options.secret.is_empty(), "--secret"),
+        (options.budget.is_some(), "--budget"),
+        (options.max_turns.is_some(), "--max-turns"),
+        (options.model.is_some(), "--model"),
+        (options.webhook.is_some(), "--webhook"),
+        (options.task_type.as_deref().is_some_and(|name| name != "generic"), "--type"),
+    ];
+    asked.iter().find(|(asked, _)| *asked).map(|(_, what)| *what)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Args;
+    use crate::exit::Exit;
+
+    fn refused(line: &str) -> Option<String> {
+        let args = Args::try_parse_from(line.split_whitespace()).expect("it parses");
+        let failure = refuse(&args.command).err()?;
+        assert_eq!(failure.exit(), Exit::Refused);
+        Some(failure.to_string())
+    }
+
+    #[test]
+    fn what_a_later_release_brings_is_refused_by_its_name() {
+        for (line, name) in [
+            ("conductor run --git https://example.com/a.git x", "--git"),
+            ("conductor run --pr x", "--pr"),
+            ("conductor run --verify true x", "--verify"),
+            ("conductor submit --secret A x", "--secret"),
+            ("conductor run --budget 1.5 x", "--budget"),
+            ("conductor run --max-turns 3 x", "--max-turns"),
+            ("conductor run --model m x", "--model"),
+            ("conductor run --webhook https://example.com x", "--webhook"),
+            ("conductor run --type refactor x", "--type"),
+            ("conductor up --install", "up --install"),
+            ("conductor mcp", "mcp"),
+            ("conductor drill", "drill"),
+            ("conductor backup /tmp/x", "backup"),
+            ("conductor restore /tmp/x", "restore"),
+            ("conductor migrate", "migrate"),
+            ("conductor upgrade finalize", "upgrade"),
+            ("conductor support-bundle", "support-bundle"),
+            ("conductor token create ci", "token create"),
+            ("conductor token list", "token list"),
+            ("conductor token revoke ci", "token revoke"),
+            ("conductor secret set NAME", "secret"),
+            ("conductor audit verify", "audit verify"),
+            ("conductor schedule add --cron * --budget 1 x", "--budget"),
+        ] {
+            let text = refused(line).unwrap_or_else(|| panic!("{line} was taken"));
+            assert!(text.contains(name) && text.contains("unavailable"), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_not_refused() {
+        for line in
+            ["conductor run x", "conductor run --type generic x", "conductor token show", "conductor up"]
+        {
+            assert_eq!(refused(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Commands about the server: what it does and how it is.
+
+mod top;
+
+use conductor_protocol::control::{
+    AgentName, AuditCall, AuditPage, Call, Done, DrainAgent, Events, Gc, GcView, Pause, StatsView, StatusView,
+};
+use conductor_protocol::text::rfc3339;
+
+use crate::args;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::screen::{Table, ago, bytes, clean, now};
+use crate::server::{Need, Server};
+use crate::show;
+
+pub use top::top;
+
+/// `agents`
+pub async fn agents(
+    context: &mut Context<'_>,
+    command: Option<args::AgentsCommand>,
+) -> Result<Exit, Failure> {
+    let need = if command.is_some() { Need::State } else { Need::Running };
+    let mut server = Server::find(context, need).await?;
+    let call = match command {
+        None => {
+            let agents: Vec<conductor_protocol::control::AgentView> = server.link.ask(&Call::Agents).await?;
+            if context.screen.is_json() {
+                context.screen.json(&agents)?;
+            } else {
+                let columns = context.screen.is_terminal().then(|| context.screen.size().0);
+                let lines = show::agents(&agents).lines(columns);
+                lines.into_iter().try_for_each(|line| context.screen.line(line))?;
+            }
+            return Ok(Exit::Succeeded);
+        }
+        Some(args::AgentsCommand::Drain(agent)) => {
+            Call::DrainAgent(DrainAgent { name: agent.name, draining: true })
+        }
+        Some(args::AgentsCommand::Resume(agent)) => {
+            Call::DrainAgent(DrainAgent { name: agent.name, draining: false })
+        }
+        Some(args::AgentsCommand::Revoke(agent)) => Call::RevokeAgent(AgentName { name: agent.name }),
+    };
+    let _done: Done = server.link.ask(&call).await?;
+    done(context)?;
+    server.close(context, &[]).await?;
+    Ok(Exit::Succeeded)
+}
+
+/// `pause` and `resume`
+pub async fn pause(context: &mut Context<'_>, paused: bool) -> Result<Exit, Failure> {
+    let mut server = Server::find(context, Need::State).await?;
+    let _done: Done = server.link.ask(&Call::Pause(Pause { paused })).await?;
+    done(context)?;
+    server.close(context, &[]).await?;
+    Ok(Exit::Succeeded)
+}
+
+fn done(context: &mut Context<'_>) -> Result<(), Failure> {
+    match context.screen.is_json() {
+        true => context.screen.json(&Done {}),
+        false => Ok(()),
+    }
+}
+
+/// `stats`
+pub async fn stats(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut server = Server::find(context, Need::State).await?;
+    let stats: StatsView = server.link.ask(&Call::Stats).await?;
+    if context.screen.is_json() {
+        context.screen.json(&stats)?;
+    } else {
+        let seconds =
+            |seconds: Option<f64>| seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.2} s"));
+        let mut table = Table::bare();
+        for (name, value) in [
+            ("tasks", show::counts(&stats.by_state)),
+            ("finished in the last hour", stats.finished_last_hour.to_string()),
+            ("finished in the last day", stats.finished_last_day.to_string()),
+            ("failed in the last day", stats.failed_last_day.to_string()),
+            ("mean wait", seconds(stats.mean_wait_seconds)),
+            ("mean run", seconds(stats.mean_run_seconds)),
+            ("tokens in the last day", stats.tokens_last_day.to_string()),
+            ("cost in the last day", format!("${:.2}", stats.cost_usd_last_day)),
+        ] {
+            table.row([name.to_owned(), value]);
+        }
+        table.lines(None).into_iter().try_for_each(|line| context.screen.line(line))?;
+    }
+    server.close(context, &[]).await?;
+    Ok(Exit::Succeeded)
+}
+
+/// `status`
+pub async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut server = Server::find(context, Need::Running).await?;
+    let status: StatusView = server.link.ask(&Call::Status).await?;
+    if context.screen.is_json() {
+        context.screen.json(&status)?;
+    } else {
+        status_lines(&status).into_iter().try_for_each(|line| context.screen.line(line))?;
+    }
+    Ok(Exit::Succeeded)
+}
+
+fn status_lines(status: &StatusView) -> Vec<String> {
+    let mut table = Table::bare();
+    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+    row("version", clean(&status.version));
+    row("process", status.pid.to_string());
+    row("up for", ago(status.started_at, now()));
+    let flags = [
+        (status.paused, "paused"),
+        (status.draining, "stopping"),
+        (status.storage_full, "storage full: submits are refused"),
+        (status.embedded, "serves one command and ends with it"),
+    ];
+    let flags: Vec<&str> = flags.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
+    row("state", if flags.is_empty() { "serving".to_owned() } else { flags.join(", ") });
+    row("workspace", clean(&status.workspace));
+    row("state folder", format!("{} ({} free)", clean(&status.state_dir), bytes(status.state_free_bytes)));
+    row("events", format!("{} (history is {} behind)", status.log.seq, status.history_lag));
+    let counters = &status.counters;
+    row("leases expired", counters.leases_expired.to_string());
+    row("stale reports refused", counters.stale_reports_refused.to_string());
+    table.lines(None)
+}
+
+/// `events`
+pub async fn events(context: &mut Context<'_>, args: &args::Events) -> Result<Exit, Failure> {
+    let need = if args.follow { Need::Running } else { Need::State };
+    let mut server = Server::find(context, need).await?;
+    let mut since = args.since.or((!args.follow).then_some(0));
+    loop {
+        let control = server.link.control().await?;
+        let mut events = control.events(Events { since, follow: args.follow }).await?;
+        let lost = loop {
+            match events.next().await {
+                Ok(Some(event)) => {
+                    since = Some(event.seq);
+                    match context.screen.is_json() {
+                        true => context.screen.json(&event)?,
+                        false => context.screen.line(show::events_line(&event))?,
+                    }
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        match lost {
+            None if !args.follow => break,
+            // The server went away: it goes on after the last event that was seen.
+            None => {}
+            Some(error) if error.is_of_the_connection() || matches!(error, conductor_client::Error::Slow) => {
+            }
+            Some(error) => return Err(error.into()),
+        }
+        if since.is_none() {
+            // New ones only, and none came: what came meanwhile counts as new.
+            since = Some(control.welcome().log.seq);
+        }
+    }
+    server.close(context, &[]).await?;
+    Ok(Exit::Succeeded)
+}
+
+/// `audit`
+pub async fn audit(context: &mut Context<'_>, args: &args::Audit) -> Result<Exit, Failure> {
+    let mut server = Server::find(context, Need::State).await?;
+    let call = AuditCall { before: args.before, limit: Some(args.limit) };
+    let page: AuditPage = server.link.ask(&Call::Audit(call)).await?;
+    if context.screen.is_json() {
+        context.screen.json(&page)?;
+    } else {
+        let mut table = Table::new(&["SEQ", "AT", "BY", "VIA", "ACTION", "SUBJECT"]);
+        for entry in &page.items {
+            let text = [&entry.by, &entry.via, &entry.action, &entry.subject].map(|text| clean(text));
+            table.row([entry.seq.to_string(), rfc3339(entry.at)].into_iter().chain(text));
+        }
+        table.lines(None).into_iter().try_for_each(|line| context.screen.line(line))?;
+    }
+    server.close(context, &[]).await?;
+    Ok(Exit::Succeeded)
+}
+
+/// `gc`
+pub async fn gc(context: &mut Context<'_>, dry_run: bool) -> Result<Exit, Failure> {
+    let mut server = Server::find(context, Need::State).await?;
+    let view: GcView = server.link.ask(&Call::Gc(Gc { dry_run })).await?;
+    if context.screen.is_json() {
+        context.screen.json(&view)?;
+    } else {
+        let verb = if view.dry_run { "would delete" } else { "deleted" };
+        context.screen.line(format!("{verb} {} runs and {} work folders", view.runs, view.work_folders))?;
+    }
+    server.close(context, &[]).await?;
+    Ok(Exit::Succeeded)
+}
+
+/// `healthcheck`
+pub async fn healthcheck(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let mut server = Server::find(context, Need::Running).await?;
+    let status: StatusView = server.link.ask(&Call::Status).await?;
+    if context.screen.is_json() {
+        context
+            .screen
+            .json(&serde_json::json!({"ok": !status.storage_full, "storage_full": status.storage_full}))?;
+    }
+    match status.storage_full {
+        true => Err(Failure::Failed("the storage is full".to_owned())),
+        false => Ok(Exit::Succeeded),
+    }
+}
