@@ -99,6 +99,7 @@ fn policy(config: &config::Config) -> Result<Policy, Error> {
         ageing_ms: millis(config.tasks.ageing).max(1),
         crash_limit: u16::try_from(config.tasks.crash_limit).unwrap_or(u16::MAX),
         max_queued: config.tasks.max_queued,
+        max_queued_bytes: config.tasks.max_queued_bytes,
         idempotency_ms: millis(config.tasks.idempotency),
         waiting_timeout_ms: config.tasks.waiting_timeout.map_or(u64::MAX / 4, millis),
         auto_mock: true,

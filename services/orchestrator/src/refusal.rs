@@ -49,6 +49,10 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
             let detail = format!("the queue of group {group} holds {limit} tasks, which is its limit");
             Problem::new(Code::QueueFull, detail).retry_after(10)
         }
+        Rejection::BodiesFull { limit_bytes } => {
+            let detail = format!("the bodies of live tasks have {limit_bytes} bytes, which is their limit");
+            Problem::new(Code::QueueFull, detail).retry_after(10)
+        }
         Rejection::NotWaiting(task) => {
             Problem::new(Code::Conflict, format!("task {task} does not wait for this answer"))
         }

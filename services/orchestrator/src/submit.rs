@@ -147,6 +147,7 @@ impl Preparing<'_> {
             // Subtasks are tasks of their own; their bodies are not kept twice.
             false => serde_json::to_vec(&task).expect("a task that was read can be written"),
         };
+        self.done.tasks[place].body_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.done.payloads.push(Payload { key: PayloadKey::from(id), bytes });
         self.dependencies(place, &task.depends_on, at);
         for (index, subtask) in subtasks.iter().enumerate() {
@@ -200,6 +201,8 @@ impl Preparing<'_> {
                 .or(defaults.queue_timeout_ms),
             max_attempts: retry.max_attempts.unwrap_or(1),
             backoff_ms: retry.backoff_seconds.map_or(defaults.backoff_ms, |seconds| seconds * 1_000),
+            // Set when the body is at hand.
+            body_bytes: 0,
             requires: requires.into(),
             labels: task
                 .labels

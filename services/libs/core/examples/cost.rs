@@ -148,6 +148,7 @@ fn task(ids: &mut Ids) -> NewTask {
         queue_timeout_ms: None,
         max_attempts: 1,
         backoff_ms: 5_000,
+        body_bytes: 120,
         requires: Box::new([]),
         labels: Box::new([]),
         depends_on: Box::new([]),

@@ -247,6 +247,11 @@ pub enum Rejection {
         /// The group whose limit it is; none for the whole queue.
         group: Option<Name>,
     },
+    /// The payloads of live tasks have as many bytes as they may.
+    BodiesFull {
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// The task does not wait for a person, or asks something else by now.
     NotWaiting(TaskId),
     /// A live task cannot be deleted.
@@ -289,6 +294,9 @@ impl fmt::Display for Rejection {
             }
             Self::KeyConflict(key) => write!(f, "the key {key} came with another body before"),
             Self::TooManyKeys => f.write_str("as many idempotency keys are kept as may be"),
+            Self::BodiesFull { limit_bytes } => {
+                write!(f, "the payloads of live tasks have their limit of {limit_bytes} bytes")
+            }
             Self::QueueFull { limit, group: None } => write!(f, "the queue holds its limit of {limit} tasks"),
             Self::QueueFull { limit, group: Some(group) } => {
                 write!(f, "the queue holds the limit of {limit} tasks of group {group}")

@@ -96,6 +96,8 @@ pub struct TaskImage {
     pub max_attempts: u16,
     /// Pause after the first failed attempt.
     pub backoff_ms: u64,
+    /// Bytes of its payload.
+    pub body_bytes: u32,
     /// Not before this instant.
     pub run_at: Option<Wall>,
     /// What becomes of it when a dependency fails.

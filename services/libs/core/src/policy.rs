@@ -16,6 +16,8 @@ pub struct Policy {
     pub crash_limit: u16,
     /// How many tasks may be live without running.
     pub max_queued: u64,
+    /// How many bytes the payloads of live tasks may have.
+    pub max_queued_bytes: u64,
     /// How many different combinations of runner, required labels, group and priority may be live at once. The time that
     /// an assignment takes grows with them.
     pub max_places: usize,
@@ -73,6 +75,7 @@ impl Default for Policy {
             ageing_ms: 300 * SECOND,
             crash_limit: 3,
             max_queued: 2_000_000,
+            max_queued_bytes: 4 << 30,
             max_places: 10_000,
             max_dependencies: 1_000,
             max_waits: 2_000_000,

@@ -82,6 +82,8 @@ pub struct NewTask {
     pub max_attempts: u16,
     /// Pause after the first failed attempt; doubles with each.
     pub backoff_ms: u64,
+    /// Bytes of its payload, which count against a limit.
+    pub body_bytes: u32,
     /// Labels that an agent must have, sorted.
     pub requires: Box<[Name]>,
     /// Labels for people and for limits.

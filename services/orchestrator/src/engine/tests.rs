@@ -41,6 +41,7 @@ fn submit(number: u128) -> Command {
         queue_timeout_ms: None,
         max_attempts: 1,
         backoff_ms: 0,
+        body_bytes: 0,
         requires: Box::default(),
         labels: Box::default(),
         depends_on: Box::default(),

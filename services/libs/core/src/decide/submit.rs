@@ -121,6 +121,11 @@ fn check_room(view: View<'_>, tasks: &[NewTask]) -> Result<(), Rejection> {
     if view.state.counts().unassigned() + new > limit {
         return Err(Rejection::QueueFull { limit, group: None });
     }
+    let limit_bytes = view.policy.max_queued_bytes;
+    let new_bytes: u64 = tasks.iter().map(|task| u64::from(task.body_bytes)).sum();
+    if view.state.counts().body_bytes + new_bytes > limit_bytes {
+        return Err(Rejection::BodiesFull { limit_bytes });
+    }
     if view.policy.groups.is_empty() {
         return Ok(());
     }

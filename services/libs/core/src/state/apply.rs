@@ -104,6 +104,7 @@ impl State {
             return Err(ApplyError::Task(asked.id));
         }
         let place = self.queues.join_new(asked);
+        self.queues.add_body(asked.body_bytes);
         let mut stage = match standing {
             Standing::Blocked => Stage::Blocked(Box::default()),
             Standing::Scheduled => Stage::Scheduled { until: asked.run_at.unwrap_or(at), cause: None },
@@ -284,6 +285,7 @@ impl State {
         }
         self.queues.leave_stage(&task);
         self.queues.leave(task.place);
+        self.queues.remove_body(task.body_bytes);
         if let Some(blocked) = task.blocked() {
             self.waits.waits_no_more(id, &blocked.waits_for);
         }

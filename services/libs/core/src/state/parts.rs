@@ -134,6 +134,7 @@ impl State {
     ) -> Result<(), RestoreError> {
         let id = image.id;
         let place = self.queues.join(&image.runner, &image.requires, &image.group, image.priority);
+        self.queues.add_body(image.body_bytes);
         let stage = match image.stage {
             StageImage::Blocked { waits_for, failed_dependency, failed_subtask } => {
                 let waits_for = waits_for.into_iter().collect();
@@ -165,6 +166,7 @@ impl State {
             rare: rare.boxed(),
             due: None,
             place,
+            body_bytes: image.body_bytes,
             attempt: image.attempt,
             failed_attempts: image.failed_attempts,
             max_attempts: image.max_attempts,
@@ -224,6 +226,7 @@ impl State {
             queue_timeout_ms: task.queue_timeout_ms,
             max_attempts: task.max_attempts,
             backoff_ms: task.backoff_ms,
+            body_bytes: task.body_bytes,
             run_at: task.run_at(),
             on_dependency_failure: task.on_dependency_failure,
             labels: task.labels().into(),

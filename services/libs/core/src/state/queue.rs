@@ -66,6 +66,8 @@ pub struct Counts {
     pub running: u64,
     /// Waiting for a person.
     pub waiting: u64,
+    /// Bytes of the payloads of all live tasks.
+    pub body_bytes: u64,
 }
 
 impl Counts {
@@ -160,6 +162,16 @@ impl Queues {
                 self.shape_ids.remove(&gone);
             }
         }
+    }
+
+    /// A live task brings a payload.
+    pub(crate) fn add_body(&mut self, bytes: u32) {
+        self.counts.body_bytes += u64::from(bytes);
+    }
+
+    /// A live task's payload counts no more.
+    pub(crate) fn remove_body(&mut self, bytes: u32) {
+        self.counts.body_bytes -= u64::from(bytes);
     }
 
     /// A task begins to stand where its stage says.

@@ -26,6 +26,7 @@ pub(crate) struct Task {
     /// Which deadline is armed for it. Not state: only the machine sets it, and nothing decided depends on replaying it.
     pub(crate) due: Option<Mono>,
     pub(crate) place: PlaceId,
+    pub(crate) body_bytes: u32,
     pub(crate) attempt: u32,
     pub(crate) failed_attempts: u16,
     pub(crate) max_attempts: u16,
@@ -102,6 +103,7 @@ impl Task {
             rare: rare.boxed(),
             due: None,
             place,
+            body_bytes: asked.body_bytes,
             attempt: 0,
             failed_attempts: 0,
             max_attempts: asked.max_attempts.max(1),

@@ -104,7 +104,7 @@ fn counts_tell_where_tasks_stand() {
     world.join(ADA, 1);
     world.start();
     let state = world.machine.state();
-    let counts = Counts { blocked: 1, scheduled: 1, queued: 1, running: 1, waiting: 0 };
+    let counts = Counts { blocked: 1, scheduled: 1, queued: 1, running: 1, waiting: 0, body_bytes: 480 };
     assert_eq!(state.counts(), counts);
     let groups: Vec<_> = state.groups().map(|group| (group.group, group.unassigned, group.running)).collect();
     assert_eq!(groups, [(name("default"), 3, 0), (name("red"), 0, 1)]);

@@ -125,6 +125,27 @@ fn a_full_queue_refuses_and_running_tasks_do_not_count() {
 }
 
 #[test]
+fn payloads_count_until_their_task_is_over() {
+    let mut world = World::with(Policy { max_queued_bytes: 300, ..Policy::default() });
+    let first = world.submit_one(|task| task.body_bytes = 200);
+    let mut second = world.task();
+    second.body_bytes = 101;
+    let refused = world.submit(vec![second.clone()]);
+    assert_eq!(refused, Err(Rejection::BodiesFull { limit_bytes: 300 }));
+    world.join(ADA, 1);
+    world.start();
+    let refused = world.submit(vec![second.clone()]);
+    assert_eq!(
+        refused,
+        Err(Rejection::BodiesFull { limit_bytes: 300 }),
+        "a running task still needs its payload"
+    );
+    let lease = world.run(first).lease;
+    world.finish(ADA, lease, conductor_core::AttemptEnd::Succeeded);
+    world.submit(vec![second]).unwrap();
+}
+
+#[test]
 fn a_full_group_refuses_its_own_tasks_only() {
     let mut policy = Policy::default();
     policy.groups.insert(name("red"), GroupLimits { max_queued: Some(1), max_running: None });

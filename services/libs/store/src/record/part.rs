@@ -56,6 +56,7 @@ mirror_struct!(TaskImage => TaskImageV1 {
     queue_timeout_ms: Option<u64>,
     max_attempts: u16,
     backoff_ms: u64,
+    body_bytes: u32,
     run_at: Option<Wall>,
     on_dependency_failure: OnDependencyFailure,
     labels: Box<[(Name, Name)]>,

@@ -36,6 +36,7 @@ mirror_struct!(NewTask => NewTaskV1 {
     queue_timeout_ms: Option<u64>,
     max_attempts: u16,
     backoff_ms: u64,
+    body_bytes: u32,
     requires: Box<[Name]>,
     labels: Box<[(Name, Name)]>,
     depends_on: Box<[TaskId]>,
