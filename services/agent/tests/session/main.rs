@@ -4,6 +4,7 @@
 
 mod agent;
 mod connecting;
+mod document;
 mod ending;
 mod program;
 mod results;
