@@ -1,5 +1,8 @@
 //! The separate programs together, as people run them: what they refuse, and what survives when they die.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod agent_crash;
+mod all_killed;
 mod bad_input;
 mod damage;
+mod orchestrator_crash;
