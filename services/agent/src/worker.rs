@@ -21,6 +21,7 @@ use std::time::Duration;
 use conductor_core::InstanceId;
 use conductor_runtime::lifecycle::Shutdown;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::outbox::{self, Outbox};
 use crate::output;
@@ -39,6 +40,10 @@ const MAX_REPORTS: usize = 256;
 const MAX_EVENTS: usize = 16;
 /// How long the session may take to send the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a worker that lost its monitor may take to leave.
+const PREDECESSOR: Duration = Duration::from_secs(15);
+const PREDECESSOR_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a worker cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +69,7 @@ pub async fn run(
     shutdown: &Shutdown,
     monitor_gone: impl Future<Output = ()>,
 ) -> Result<Exit, Error> {
-    let mut identity = Identity::open(&settings.agents, &settings.name)?;
+    let mut identity = identify(&settings).await?;
     let (stored_sender, mut stored) = mpsc::channel(MAX_REPORTS);
     let (outbox, found) = Outbox::open(identity.folder(), identity.is_known(), stored_sender)?;
     identity.keep()?;
@@ -137,6 +142,19 @@ pub async fn run(
     }
     close(slots, exit);
     Ok(exit)
+}
+
+/// Opens the agent's folder. A worker of an earlier monitor that was killed is about to leave, and is waited for.
+async fn identify(settings: &Settings) -> Result<Identity, IdentityError> {
+    let until = Instant::now() + PREDECESSOR;
+    loop {
+        match Identity::open(&settings.agents, &settings.name) {
+            Err(IdentityError::Locked { leaving: true, .. }) if Instant::now() < until => {
+                tokio::time::sleep(PREDECESSOR_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Gives the slots' threads a moment to leave. One that hangs is ended with the process, and its run with its keeper.

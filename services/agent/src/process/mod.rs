@@ -19,7 +19,7 @@ pub mod leftover;
 pub mod monitor;
 #[expect(unsafe_code, reason = "posix_spawn and the signal calls beside it have no safe wrapper")]
 pub mod spawn;
-mod table;
+pub(crate) mod table;
 mod tree;
 
 pub use frame::{Exit, Reply};

@@ -9,13 +9,22 @@ use conductor_core::AgentId;
 use conductor_protocol::agent::LogPosition;
 use conductor_protocol::text;
 use rustix::fs::FlockOperation;
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+
+use crate::process::table;
 
 /// Why an agent cannot use its folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("another agent named {name} uses {path}{}", holder(*pid))]
-    Locked { name: String, path: PathBuf, pid: Option<u32> },
+    Locked {
+        name: String,
+        path: PathBuf,
+        pid: Option<u32>,
+        /// Whether its monitor is gone, so that it is about to end.
+        leaving: bool,
+    },
     #[error("use {path}")]
     Use { path: PathBuf, source: io::Error },
     #[error("{path} is damaged; move it away, and the agent comes back as a new one")]
@@ -161,13 +170,24 @@ fn lock(folder: &Path, name: &str) -> Result<File, Error> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-            return Err(Error::Locked { name: name.to_owned(), path: folder.to_owned(), pid });
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let mut pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
+            let (pid, monitor) = (pids.next(), pids.next());
+            let leaving = pid.zip(monitor).is_some_and(|(pid, monitor)| has_lost(pid, monitor));
+            let pid = pid.and_then(|pid| u32::try_from(pid).ok());
+            return Err(Error::Locked { name: name.to_owned(), path: folder.to_owned(), pid, leaving });
         }
         Err(error) => return Err(used(error.into())),
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(used)?;
+    let monitor = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    file.set_len(0).and_then(|()| writeln!(file, "{} {monitor}", std::process::id())).map_err(used)?;
     Ok(file)
+}
+
+/// Whether a worker lives without the monitor that started it.
+fn has_lost(worker: i32, monitor: i32) -> bool {
+    let stat = Pid::from_raw(worker).and_then(table::stat);
+    stat.is_some_and(|stat| stat.parent.is_none_or(|parent| parent.as_raw_nonzero().get() != monitor))
 }
 
 fn write(folder: &Path, path: &Path, kept: &Kept) -> io::Result<()> {
@@ -202,6 +222,19 @@ mod tests {
         let again = Identity::open(folder.path(), "a").unwrap();
         assert!(again.is_known());
         assert_eq!(again.agent_id(), id);
+    }
+
+    #[test]
+    fn a_worker_that_lost_its_monitor_is_told_from_one_that_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = Identity::open(folder.path(), "a").unwrap();
+        let leaving = || match Identity::open(folder.path(), "a").unwrap_err() {
+            Error::Locked { leaving, .. } => leaving,
+            other => panic!("{other}"),
+        };
+        assert!(!leaving());
+        fs::write(folder.path().join("a/lock"), format!("{} {}\n", std::process::id(), i32::MAX)).unwrap();
+        assert!(leaving());
     }
 
     #[test]
