@@ -120,8 +120,8 @@ impl Keeper<'_> {
                     self.reply(Reply::Gone { left: u32::try_from(left).unwrap_or(u32::MAX) });
                     return Ok(());
                 }
-                Phase::Killing(_) if !ready.children => run.sweep()?,
-                Phase::Running | Phase::Ending(_) | Phase::Killing(_) => {}
+                Phase::Killing(_) => run.sweep()?,
+                Phase::Running | Phase::Ending(_) => {}
             }
         }
     }

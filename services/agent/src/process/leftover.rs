@@ -9,22 +9,19 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::table::{self, Process, Stat};
-use super::tree;
+use super::hunt;
+use super::table::{self, Stat};
+use super::tree::{MAX_SWEEP, SWEEP_PAUSE};
 
 /// The variables by which a child is known.
 pub const TASK_VARIABLE: &str = "CONDUCTOR_TASK_ID";
 pub const ATTEMPT_VARIABLE: &str = "CONDUCTOR_ATTEMPT";
 pub const AGENT_VARIABLE: &str = "CONDUCTOR_AGENT_ID";
-
-/// How long the killed may take to be gone.
-const MAX_WAIT: Duration = Duration::from_secs(10);
-const WAIT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Names the first child of an attempt across lives of the agent; its pid is its session's number too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +55,12 @@ pub fn end_task(task_id: &str, record: Option<&Record>, folder: &Path) -> io::Re
     let record = record.filter(|record| record.version == Record::VERSION && record.boot_id == boot_id());
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let mark = mark(TASK_VARIABLE, task_id);
-    end(|stat, processes| {
+    end(|stat| {
         is_marked(stat.process.pid, &mark)
             || record.is_some_and(|record| {
                 is_recorded(stat, record)
                     || (in_session(stat, record)
-                        && (leader_lives(record, processes) || works_below(stat.process.pid, &folder)))
+                        && (leader_lives(record) || works_below(stat.process.pid, &folder)))
             })
     })
 }
@@ -76,33 +73,22 @@ pub fn end_task(task_id: &str, record: Option<&Record>, folder: &Path) -> io::Re
 /// Fails when the processes cannot be listed, or some of them do not end.
 pub fn end_agent(agent_id: &str) -> io::Result<usize> {
     let mark = mark(AGENT_VARIABLE, agent_id);
-    end(|stat, _| is_marked(stat.process.pid, &mark))
+    end(|stat| is_marked(stat.process.pid, &mark))
 }
 
-fn end(is_ours: impl Fn(&Stat, &[Stat]) -> bool) -> io::Result<usize> {
-    let members = || -> io::Result<HashSet<Process>> {
-        let mut processes = table::all()?;
-        processes.retain(|stat| !stat.ended);
-        let spared = ancestry(&processes);
-        let roots: Vec<Process> = processes
-            .iter()
-            .filter(|stat| !spared.contains(&stat.process.pid) && is_ours(stat, &processes))
-            .map(|stat| stat.process)
-            .collect();
-        let mut members: HashSet<Process> = roots.iter().copied().collect();
-        for root in roots {
-            members.extend(table::below(root.pid, &spared, &processes));
-        }
-        Ok(members)
-    };
-    let count = tree::kill_all(members)?;
-    let deadline = Instant::now() + MAX_WAIT;
-    while count > 0 && !members()?.is_empty() {
+fn end(is_ours: impl Fn(&Stat) -> bool) -> io::Result<usize> {
+    let processes = table::all()?;
+    let spared = ancestry(&processes);
+    let lives = |stat: &Stat| !stat.ended && is_ours(stat);
+    let count = hunt::kill(lives, &spared)?;
+    let deadline = Instant::now() + MAX_SWEEP;
+    // The killed are gone when nothing of them but a status is left, which is for whoever adopted them.
+    while count > 0 && table::all()?.iter().any(|stat| !spared.contains(&stat.process.pid) && lives(stat)) {
         if Instant::now() >= deadline {
             return Err(io::Error::other("processes of an earlier attempt do not end"));
         }
-        std::thread::sleep(WAIT_PAUSE);
-        tree::kill_all(members)?;
+        std::thread::sleep(SWEEP_PAUSE);
+        hunt::kill(lives, &spared)?;
     }
     Ok(count)
 }
@@ -129,8 +115,10 @@ fn in_session(stat: &Stat, record: &Record) -> bool {
     stat.session.is_some_and(|session| session.as_raw_nonzero().get() == record.pid)
 }
 
-fn leader_lives(record: &Record, processes: &[Stat]) -> bool {
-    processes.iter().any(|stat| is_recorded(stat, record))
+fn leader_lives(record: &Record) -> bool {
+    Pid::from_raw(record.pid)
+        .and_then(table::stat)
+        .is_some_and(|stat| !stat.ended && is_recorded(&stat, record))
 }
 
 fn works_below(pid: Pid, folder: &Path) -> bool {

@@ -13,6 +13,7 @@
 //! survives the death of all of them at once is found by [`leftover`] at the next start.
 
 mod frame;
+mod hunt;
 pub mod keeper;
 mod keepers;
 pub mod leftover;

@@ -6,11 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
+use super::hunt;
 use super::table::{self, Process};
-
-/// How often a sweep looks for processes that were made while it stopped the others. Each look finds only
-/// what the few that were not stopped yet have made, so a fork bomb needs a handful.
-const MAX_LOOKS: usize = 40;
 
 /// How long the killed may take to be gone, in a system call that cannot be interrupted or as another user.
 pub(crate) const MAX_SWEEP: Duration = Duration::from_secs(10);
@@ -43,30 +40,10 @@ impl Tree {
         Ok(())
     }
 
-    /// Ends all members without asking. They are stopped first, again and again until no new one shows up:
-    /// what forks while it is being killed would be missed otherwise.
+    /// Kills all members that can be found; a caller goes on until no child is left.
     pub fn kill(&self) -> std::io::Result<usize> {
-        kill_all(|| self.members())
+        hunt::kill(|stat| stat.parent == Some(self.root), &self.spared)
     }
-}
-
-/// Stops what `members` finds until it finds nothing new, then kills all of it and says how many it were.
-pub(crate) fn kill_all(members: impl Fn() -> std::io::Result<HashSet<Process>>) -> std::io::Result<usize> {
-    let mut seen = HashSet::new();
-    for _ in 0..MAX_LOOKS {
-        let new: Vec<Process> = members()?.difference(&seen).copied().collect();
-        if new.is_empty() {
-            break;
-        }
-        for process in new {
-            signal(process, Signal::STOP);
-            seen.insert(process);
-        }
-    }
-    for &process in &seen {
-        signal(process, Signal::KILL);
-    }
-    Ok(seen.len())
 }
 
 /// Sends a signal to exactly this process; says whether it is still there to get it.
