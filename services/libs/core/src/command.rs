@@ -374,6 +374,8 @@ pub enum Effect {
     Disconnect {
         /// The agent.
         agent: AgentId,
+        /// Whether it may not come back; otherwise it was silent for too long and may.
+        revoked: bool,
     },
     /// Work out a schedule's next occurrence and call back with [`Command::FireSchedule`].
     ScheduleDue {

@@ -164,6 +164,7 @@ impl Dispatch {
             return;
         }
         let mut by_agent: HashMap<AgentId, Vec<Outgoing>> = HashMap::new();
+        let mut silent = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Assign { agent, task, lease, attempt, runner, timeout_ms, after } => {
@@ -187,7 +188,8 @@ impl Dispatch {
                 Effect::Drain { agent, draining } => {
                     by_agent.entry(agent).or_default().push(Outgoing::Drain(draining));
                 }
-                Effect::Disconnect { agent } => {
+                Effect::Disconnect { agent, revoked: false } => silent.push(agent),
+                Effect::Disconnect { agent, revoked: true } => {
                     by_agent.entry(agent).or_default().push(Outgoing::Revoked);
                 }
                 Effect::ScheduleDue { schedule, due_at } => {
@@ -198,6 +200,10 @@ impl Dispatch {
         }
         for (agent, outgoing) in by_agent {
             self.tell(agent, outgoing);
+        }
+        // Its connection ends with its link; it may come back.
+        for agent in silent {
+            self.links.remove(&agent);
         }
     }
 

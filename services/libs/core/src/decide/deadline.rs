@@ -16,6 +16,9 @@ use crate::time::Wall;
 /// How many deadlines one step takes up at most, leases counted one by one.
 pub const TIMEOUTS_A_STEP: usize = 1_024;
 
+/// The machine was not running when it looks at an agent later than this share of a lease after its deadline.
+const LATE_SHARE: u64 = 4;
+
 /// One deadline that has passed.
 enum Passed {
     Task(TaskId),
@@ -134,6 +137,11 @@ fn agent_due(step: &mut Context<'_>, id: AgentId, limit: usize) -> usize {
         agent::arm(step, id);
         return 0;
     }
+    if step.now().mono > due.after(step.policy().lease_ms / LATE_SHARE) {
+        listen_again(step);
+        agent::arm(step, id);
+        return 0;
+    }
     let Some(known) = step.state().known_agent(id) else { return 0 };
     if known.runs.is_empty() && !step.is_connected(id) {
         step.emit(EventKind::AgentLeft { agent: id });
@@ -149,10 +157,19 @@ fn agent_due(step: &mut Context<'_>, id: AgentId, limit: usize) -> usize {
     step.live().counters.leases_expired += runs.len() as u64;
     if let Some(session) = step.live().sessions.get_mut(&id).filter(|session| session.connected) {
         (session.connected, session.credits) = (false, 0);
-        step.effect(Effect::Disconnect { agent: id });
+        step.effect(Effect::Disconnect { agent: id, revoked: false });
     }
     agent::arm(step, id);
     runs.len()
+}
+
+/// Nobody was heard while the machine itself did not run, as when the computer slept. Like after a restart, all agents get
+/// a full time-to-live to be heard again.
+fn listen_again(step: &mut Context<'_>) {
+    let now = step.now().mono;
+    for session in step.live().sessions.values_mut() {
+        session.heard = now;
+    }
 }
 
 fn seconds(ms: u64) -> String {

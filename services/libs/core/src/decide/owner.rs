@@ -82,7 +82,7 @@ pub(crate) fn revoke(step: &mut Context<'_>, name: &Name, by: Arc<Actor>) -> Res
     if let Some(session) = step.live().sessions.get_mut(&agent) {
         (session.connected, session.credits) = (false, 0);
     }
-    step.effect(Effect::Disconnect { agent });
+    step.effect(Effect::Disconnect { agent, revoked: true });
     agent::arm(step, agent);
     let revoked = step.state().known_agents().filter(|(_, known)| known.image.revoked);
     let mut revoked: Vec<_> = revoked.map(|(id, known)| (known.image.joined_at, id)).collect();

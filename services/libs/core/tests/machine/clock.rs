@@ -159,7 +159,7 @@ fn a_silent_agent_is_given_nothing_more() {
     let mut world = World::new();
     world.join(ADA, 4);
     let steps = world.pass(120_000);
-    assert_eq!(steps[0].effects, [Effect::Disconnect { agent: ADA }]);
+    assert_eq!(steps[0].effects, [Effect::Disconnect { agent: ADA, revoked: false }]);
     world.submit_one(|_| {});
     assert_eq!(world.assign(), []);
 }
@@ -182,4 +182,21 @@ fn deadlines_that_count_no_more_do_not_pile_up() {
     }
     let armed = machine.armed_deadlines();
     assert!(armed < 4_000, "{armed} deadlines are armed for no task at all");
+}
+
+#[test]
+fn agents_are_not_blamed_for_what_the_machine_slept_through() {
+    let mut world = World::new();
+    world.submit_one(|task| task.timeout_ms = 100_000_000);
+    world.join(ADA, 1);
+    let (id, lease) = world.start();
+    // The computer sleeps for a night, and wakes up with the agent's word still to come.
+    world.pass(8 * 3_600_000);
+    assert_eq!(world.run(id).lease, lease);
+    world.pass(20_000);
+    world.say(ADA, AgentSay::Heartbeat);
+    world.pass(119_999);
+    world.run(id);
+    world.pass(1);
+    assert!(world.is_queued(id), "an agent that stays silent still loses its lease");
 }

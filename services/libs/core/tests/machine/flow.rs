@@ -55,7 +55,10 @@ fn an_expired_lease_requeues_the_task() {
     let steps = world.pass(1);
     assert_eq!(
         steps[0].effects,
-        [Effect::EndRun { agent: ADA, lease, revoked: true }, Effect::Disconnect { agent: ADA }]
+        [
+            Effect::EndRun { agent: ADA, lease, revoked: true },
+            Effect::Disconnect { agent: ADA, revoked: false }
+        ]
     );
     assert!(world.is_queued(id));
     assert_eq!(world.machine.counters().leases_expired, 1);

@@ -11,26 +11,50 @@ use crate::world::*;
 /// Something that happens; numbers pick among what there is.
 #[derive(Debug, Clone)]
 enum Action {
-    Submit { tasks: Vec<Asked>, key: Option<u8> },
+    Submit {
+        tasks: Vec<Asked>,
+        key: Option<u8>,
+    },
     Cancel(u8),
     Answer(u8),
     Delete(u8),
     Pause(bool),
-    Hello { agent: u8, new_instance: bool, forget: u8 },
-    Credits { agent: u8, more: u8 },
+    Hello {
+        agent: u8,
+        new_instance: bool,
+        forget: u8,
+    },
+    Credits {
+        agent: u8,
+        more: u8,
+    },
     Heartbeat(u8),
     Started(u8),
     Asked(u8),
-    Finished { lease: u8, end: u8 },
+    Finished {
+        lease: u8,
+        end: u8,
+    },
     StopsAsking(u8),
     Gone(u8),
-    DrainAgent { agent: u8, draining: bool },
+    DrainAgent {
+        agent: u8,
+        draining: bool,
+    },
     RevokeAgent(u8),
     AddSchedule(u8),
     RemoveSchedule(u8),
-    Fire { schedule: u8, missed: bool },
+    Fire {
+        schedule: u8,
+        missed: bool,
+    },
     Assign,
-    Pass { ms: u32, silent: bool },
+    Pass {
+        ms: u32,
+        silent: bool,
+    },
+    /// The computer sleeps; nobody is heard.
+    Sleep(u32),
     WallJumps(i32),
     Restart,
 }
@@ -113,7 +137,8 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (any::<u8>(), any::<bool>()).prop_map(|(schedule, missed)| Action::Fire { schedule, missed }),
         14 => Just(Action::Assign),
         5 => (0..80_000u32, prop::bool::weighted(0.1)).prop_map(|(ms, silent)| Action::Pass { ms, silent }),
-        1 => (0..400_000u32, any::<bool>()).prop_map(|(ms, silent)| Action::Pass { ms, silent }),
+        1 => (0..900_000u32, any::<bool>()).prop_map(|(ms, silent)| Action::Pass { ms, silent }),
+        1 => (0..1_000_000u32).prop_map(Action::Sleep),
         1 => (-4_000_000..4_000_000i32).prop_map(Action::WallJumps),
         1 => Just(Action::Restart),
     ]
@@ -332,6 +357,10 @@ impl Play {
             }
             Action::Assign => self.give(Command::Assign),
             Action::Pass { ms, silent } => self.pass(u64::from(*ms), *silent),
+            Action::Sleep(ms) => {
+                let steps = self.world.pass(u64::from(*ms));
+                self.trace.push(format!("{steps:?}"));
+            }
             Action::WallJumps(ms) => {
                 self.world.now.wall.0 += i64::from(*ms);
                 let steps = self.world.take_up();
@@ -348,7 +377,7 @@ impl Play {
     fn pass(&mut self, ms: u64, silent: bool) {
         let mut left = ms;
         while left > 0 {
-            let slice = if silent { left } else { left.min(50_000) };
+            let slice = left.min(50_000);
             left -= slice;
             let steps = self.world.pass(slice);
             self.trace.push(format!("{steps:?}"));

@@ -62,7 +62,10 @@ fn a_revoked_agent_loses_its_leases_and_its_way_in() {
     let step = world.must(revoke());
     assert_eq!(
         step.effects,
-        [Effect::EndRun { agent: ADA, lease, revoked: true }, Effect::Disconnect { agent: ADA }]
+        [
+            Effect::EndRun { agent: ADA, lease, revoked: true },
+            Effect::Disconnect { agent: ADA, revoked: true }
+        ]
     );
     assert!(world.is_queued(id));
     assert_eq!(world.machine.state().task(id).unwrap().crashed_on.len(), 0);
