@@ -3,4 +3,5 @@
 
 pub mod agent;
 pub mod seed;
+pub mod sim;
 pub mod world;
