@@ -8,8 +8,6 @@ pub mod conformance;
 mod database;
 pub mod history;
 pub mod log;
-mod mark;
-mod readers;
 pub mod record;
 mod reserve;
 pub mod state_dir;

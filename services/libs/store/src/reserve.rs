@@ -13,6 +13,9 @@ const FILE: &str = "reserve";
 /// What stays aside when a running process is out of room, so that a start finds some too.
 pub(crate) const START_SHARE_BYTES: u64 = 4 << 20;
 
+/// What is not halved any more.
+const SMALLEST_SHARE_BYTES: u64 = 128 << 10;
+
 /// A file that holds room.
 #[derive(Debug)]
 pub(crate) struct Reserve {
@@ -45,6 +48,12 @@ impl Reserve {
             Ok(true)
         });
         released.unwrap_or(false)
+    }
+
+    /// Gives half of the room back, for a start that finds none; the other half is for the next. Says whether there was any.
+    pub(crate) fn release_half(&mut self) -> bool {
+        let length = std::fs::metadata(&self.path).map_or(0, |found| found.len());
+        self.release(if length > SMALLEST_SHARE_BYTES { length / 2 } else { 0 })
     }
 
     /// Sets the room aside again when at least `floor` bytes stay free beside it.

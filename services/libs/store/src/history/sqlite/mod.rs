@@ -17,10 +17,8 @@ use conductor_core::{Seq, TaskId, Wall};
 use rusqlite::Connection;
 
 use super::{AuditPage, AuditQuery, Error, History, Page, Query, Stats, StatsQuery, TaskRecord};
-use crate::database::{self, Fault};
+use crate::database::{self, Closed, Database, Fault, Readers};
 use crate::log::{LogId, Payloads, Stretch};
-use crate::mark::{self, Left, Mark, Reading as MarkReading};
-use crate::readers::{Closed, Readers};
 use crate::state_dir::StateDir;
 use row::{Reading, Trouble};
 
@@ -32,18 +30,13 @@ pub const FILE: &str = "history.db";
 /// History in a SQLite file.
 pub struct SqliteHistory {
     path: PathBuf,
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<Database>>,
     readers: Readers,
     log: Mutex<Option<LogId>>,
     applied: AtomicU64,
     durable: AtomicU64,
     // Held for as long as the files are in use.
     _dir: Arc<StateDir>,
-}
-
-struct Writer {
-    connection: Connection,
-    mark: Mark,
 }
 
 impl fmt::Debug for SqliteHistory {
@@ -59,23 +52,24 @@ impl fmt::Debug for SqliteHistory {
 pub fn open(dir: &Arc<StateDir>) -> Result<SqliteHistory, OpenError> {
     let path = dir.path().join(FILE);
     if !path.try_exists().map_err(|source| OpenError::io(&path, source))? {
-        let beside = mark::path_of(&path);
+        let beside = database::mark_path(&path);
         if beside.exists() {
             return Err(OpenError::Missing { path, beside });
         }
         database::create(&path, &schema::KIND, |_| Ok(()))?;
     }
     let error = |source| OpenError::sqlite(&path, source);
-    let database::Opened { connection, mark } = database::open(&path, &schema::KIND)?;
-    schema::set_up(&connection).map_err(error)?;
-    let (log, applied) = connection
+    let checked = database::open(&path, &schema::KIND)?;
+    schema::set_up(&checked.connection).map_err(error)?;
+    let (log, applied) = checked
+        .connection
         .query_row("SELECT log_id, applied FROM progress WHERE id = 0", [], |row| {
             Ok((row.get::<_, Option<[u8; 16]>>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
         })
         .map_err(error)?;
-    let mark = database::begin(&path, mark, applied, applied == 0)?;
+    let database = checked.ends_with(applied, applied == 0)?;
     Ok(SqliteHistory {
-        writer: Mutex::new(Some(Writer { connection, mark })),
+        writer: Mutex::new(Some(database)),
         readers: Readers::new(path.clone(), schema::READER_CACHE_KIB),
         path,
         log: Mutex::new(log.map(|id| LogId(u128::from_be_bytes(id)))),
@@ -87,7 +81,7 @@ pub fn open(dir: &Arc<StateDir>) -> Result<SqliteHistory, OpenError> {
 }
 
 impl SqliteHistory {
-    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+    fn writer(&self) -> MutexGuard<'_, Option<Database>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,8 +137,8 @@ impl History for SqliteHistory {
     }
 
     fn apply(&self, log: LogId, stretch: &Stretch, payloads: &dyn Payloads) -> Result<Seq, Error> {
-        let writer = self.writer();
-        let Writer { connection, .. } = writer.as_ref().ok_or_else(|| self.closed())?;
+        let mut writer = self.writer();
+        let database = writer.as_mut().ok_or_else(|| self.closed())?;
         let applied = self.applied();
         if self.log().is_some_and(|known| known != log) {
             return Err(Error::OtherLog { path: self.path.clone() });
@@ -157,7 +151,7 @@ impl History for SqliteHistory {
         }
         let excerpts = apply::excerpts(stretch, applied, payloads)?;
         let mut trouble = None;
-        let written = database::transact(connection, |connection| {
+        let written = database.transact(|connection| {
             apply::apply(connection, log, stretch, applied, &excerpts).map_err(|found| match found {
                 Trouble::Sqlite(error) => error,
                 found => {
@@ -169,29 +163,31 @@ impl History for SqliteHistory {
         written.map_err(|error| self.error(trouble.unwrap_or(Trouble::Sqlite(error))))?;
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
         self.applied.store(stretch.last().0, Ordering::Release);
+        if let Err(error) = database.checkpoint_from(schema::CHECKPOINT_PAGES) {
+            // It was applied all the same; the write-ahead log is longer until the next time.
+            tracing::warn!(path = %self.path.display(), %error, "failed to move pages into the file");
+        }
         Ok(stretch.last())
     }
 
     fn sync(&self) -> Result<Seq, Error> {
-        let writer = self.writer();
-        let Writer { connection, mark } = writer.as_ref().ok_or_else(|| self.closed())?;
+        let mut writer = self.writer();
+        let database = writer.as_mut().ok_or_else(|| self.closed())?;
         let applied = self.applied();
         if applied == self.durable() {
             return Ok(applied);
         }
         // A commit that waits for the disk takes everything before it along.
-        let synced = connection.pragma_update(None, "synchronous", "full").and_then(|()| {
-            database::transact(connection, |connection| {
+        let synced = database.connection.pragma_update(None, "synchronous", "full").and_then(|()| {
+            database.transact(|connection| {
                 connection
                     .prepare_cached("UPDATE progress SET synced = ?1 WHERE id = 0")?
                     .execute([applied.0.cast_signed()])
             })
         });
-        let relaxed = connection.pragma_update(None, "synchronous", "normal");
+        let relaxed = database.connection.pragma_update(None, "synchronous", "normal");
         synced.and(relaxed).map_err(|error| self.error(error.into()))?;
-        if let Err(error) = mark.write(MarkReading { seq: applied.0, left: Left::Open }) {
-            tracing::warn!(path = %mark.path().display(), %error, "failed to write the mark");
-        }
+        database.note(applied.0);
         self.durable.store(applied.0, Ordering::Release);
         Ok(applied)
     }
@@ -221,8 +217,8 @@ impl History for SqliteHistory {
 
     fn close(&self) {
         self.readers.close();
-        if let Some(Writer { connection, mark }) = self.writer().take() {
-            database::close(&self.path, connection, &mark, self.applied().0);
+        if let Some(database) = self.writer().take() {
+            database.close(self.applied().0, false);
         }
     }
 }

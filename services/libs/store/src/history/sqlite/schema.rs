@@ -86,7 +86,7 @@ const WRITER_CACHE_KIB: i32 = 8_192;
 pub(super) const READER_CACHE_KIB: i32 = 2_048;
 
 /// Pages in the write-ahead log from which on they are moved into the file.
-const CHECKPOINT_PAGES: i32 = 8_000;
+pub(super) const CHECKPOINT_PAGES: u32 = 8_000;
 
 /// Bytes that the write-ahead log shrinks to after it grew beyond.
 const WAL_KEPT_BYTES: u32 = 64 << 20;
@@ -96,7 +96,7 @@ const WAL_KEPT_BYTES: u32 = 64 << 20;
 pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())

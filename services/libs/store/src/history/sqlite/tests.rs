@@ -14,7 +14,7 @@ struct TempPlace {
 
 impl TempPlace {
     fn new() -> Self {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
         Self { dir: Arc::new(StateDir::lock(temp.path()).unwrap()), _temp: temp }
     }
 }

@@ -5,6 +5,7 @@ mod load;
 mod open;
 mod row;
 mod schema;
+mod scrub;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -24,9 +25,9 @@ use super::{
     AppendError, Appended, Batch, Done, EventLog, Fence, PayloadKey, Payloads, Read, ReadError,
     SnapshotError, SnapshotWriter, Space, Status, Stored, Stretch,
 };
-use crate::readers::{self, Readers};
+use crate::database::{self, Closed, Readers};
+use crate::reserve;
 use crate::state_dir::StateDir;
-use crate::{database, reserve};
 use inbox::Inbox;
 use row::Bad;
 use writer::{Shared, Writer};
@@ -83,7 +84,7 @@ pub fn open(dir: &Arc<StateDir>, options: &Options) -> Result<SqliteLog, OpenErr
         reserve: Mutex::new(opened.reserve),
     });
     let inbox = Arc::new(Inbox::default());
-    let writer = Writer::new(opened.connection, Arc::clone(&shared), opened.mark, opened.fence);
+    let writer = Writer::new(opened.database, Arc::clone(&shared), opened.fence);
     let thread = std::thread::Builder::new()
         .name("log-write".to_owned())
         .spawn({
@@ -115,7 +116,7 @@ impl SqliteLog {
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, Bad>>,
     ) -> Result<T, ReadError> {
-        let found = self.readers.read(read).map_err(|readers::Closed| ReadError::Closed)?;
+        let found = self.readers.read(read).map_err(|Closed| ReadError::Closed)?;
         load::checked(&self.shared.path, found)
     }
 }
@@ -203,6 +204,28 @@ impl EventLog for SqliteLog {
 
 impl Drop for SqliteLog {
     fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+impl SqliteLog {
+    /// Moves everything from the write-ahead log into the file, as the writer does now and then.
+    fn move_pages(&self) {
+        snapshot::ask(&self.inbox, |writer| {
+            writer.database.checkpoint_from(1).expect("pages move");
+            Ok(())
+        })
+        .expect("the log is open");
+    }
+
+    /// Ends the writer as a kill would: nothing is tidied up.
+    fn leave(&self) {
+        snapshot::ask(&self.inbox, |writer| {
+            writer.give_up();
+            Ok(())
+        })
+        .expect("the log is open");
         self.close();
     }
 }

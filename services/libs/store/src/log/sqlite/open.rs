@@ -5,16 +5,17 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Options, row, schema, snapshot};
-use crate::database::{self, OpenError};
+use super::{Options, row, schema, scrub, snapshot};
+use crate::database::{self, Database, OpenError};
 use crate::log::{Fence, LogId, Status};
-use crate::mark::{self, Mark};
-use crate::reserve::Reserve;
+use crate::reserve::{self, Reserve};
+
+/// Room that a start makes for itself when it finds less.
+const START_ROOM_BYTES: u64 = 1 << 20;
 
 /// What was opened.
 pub(super) struct Opened {
-    pub(super) connection: Connection,
-    pub(super) mark: Mark,
+    pub(super) database: Database,
     pub(super) fence: Fence,
     pub(super) status: Status,
     pub(super) reserve: Reserve,
@@ -23,38 +24,49 @@ pub(super) struct Opened {
 /// Opens the log in `dir`, or makes it.
 pub(super) fn open(dir: &Path, path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let mut reserve = Reserve::new(dir, options.reserve_bytes);
-    let (connection, mark, fence, status) = match attempt(dir, path) {
-        Err(OpenError::NoSpace { .. }) if reserve.release(0) => {
-            tracing::warn!(path = %path.display(), "the disk is full; the reserve was released to start");
-            attempt(dir, path)?
-        }
-        result => result?,
-    };
+    let mut opened = attempt(dir, path);
+    while matches!(opened, Err(OpenError::NoSpace { .. })) && reserve.release_half() {
+        opened = attempt(dir, path);
+    }
+    let (database, fence, status) = opened?;
+    // Others open files beside this one, and what ran while nobody was here has to be noted.
+    let free = reserve::free_bytes(dir).map_err(|source| OpenError::io(dir, source))?;
+    if free < START_ROOM_BYTES && reserve.release_half() {
+        tracing::warn!(path = %dir.display(), free, "the disk is full; some of the reserve was released to start");
+    }
     if let Err(error) = reserve.take(options.free_floor_bytes) {
         tracing::warn!(path = %dir.display(), %error, "failed to set the reserve aside");
     }
-    Ok(Opened { connection, mark, fence, status, reserve })
+    Ok(Opened { database, fence, status, reserve })
 }
 
-fn attempt(dir: &Path, path: &Path) -> Result<(Connection, Mark, Fence, Status), OpenError> {
+fn attempt(dir: &Path, path: &Path) -> Result<(Database, Fence, Status), OpenError> {
     if !path.try_exists().map_err(|source| OpenError::io(path, source))? {
-        let traces = [mark::path_of(path), dir.join(crate::history::sqlite::FILE)];
+        let traces = [database::mark_path(path), dir.join(crate::history::sqlite::FILE)];
         if let Some(beside) = traces.into_iter().find(|trace| trace.exists()) {
             return Err(OpenError::Missing { path: path.to_owned(), beside });
         }
         create(path)?;
     }
     let error = |source| OpenError::sqlite(path, source);
-    let database::Opened { connection, mark } = database::open(path, &schema::KIND)?;
-    schema::set_up(&connection).map_err(error)?;
-    let meta = schema::read_meta(&connection)
+    let checked = database::open(path, &schema::KIND)?;
+    schema::set_up(&checked.connection).map_err(error)?;
+    let meta = schema::read_meta(&checked.connection)
         .map_err(error)?
         .ok_or_else(|| OpenError::damaged(path, "table meta", "its digest does not match"))?;
-    let status = read_status(path, &connection, LogId(meta.log_id))?;
-    let mark = database::begin(path, mark, status.last.0, meta.fence == 0)?;
+    let status = read_status(path, &checked.connection, LogId(meta.log_id))?;
+    if !checked.is_known {
+        scrub::rows(&checked.connection, status)
+            .map_err(error)?
+            .map_err(|bad| OpenError::damaged(path, bad.place, bad.what))?;
+    }
+    let mut database = checked.ends_with(status.last.0, meta.fence == 0)?;
     let fence = Fence(meta.fence + 1);
-    schema::write_meta(&connection, schema::Meta { fence: fence.0, ..meta }).map_err(error)?;
-    Ok((connection, mark, fence, status))
+    database
+        .transact(|connection| schema::write_meta(connection, schema::Meta { fence: fence.0, ..meta }))
+        .map_err(error)?;
+    database.note(status.last.0);
+    Ok((database, fence, status))
 }
 
 fn create(path: &Path) -> Result<(), OpenError> {

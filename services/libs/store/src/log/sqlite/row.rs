@@ -82,6 +82,23 @@ pub(super) struct Bad {
 
 /// Reads a batch from its row and checks it.
 pub(super) fn read_batch(row: &Row<'_>, decoder: &mut Decoder) -> rusqlite::Result<Result<Stretch, Bad>> {
+    let (head, body) = match checked(row)? {
+        Ok(found) => found,
+        Err(bad) => return Ok(Err(bad)),
+    };
+    let count = usize::try_from(head.count).unwrap_or(usize::MAX);
+    let events: Result<Vec<Event>, _> = decoder.events(body, count);
+    Ok(events
+        .map(|events| Stretch { first: Seq(head.first), events })
+        .map_err(|error| Bad { place: format!("event {}", head.first), what: error.to_string() }))
+}
+
+/// Checks a batch in its row, and answers its first event and its last.
+pub(super) fn check_batch(row: &Row<'_>) -> rusqlite::Result<Result<(Seq, Seq), Bad>> {
+    Ok(checked(row)?.map(|(head, _)| (Seq(head.first), Seq(head.first + head.count - 1))))
+}
+
+fn checked<'a>(row: &'a Row<'_>) -> rusqlite::Result<Result<(Head, &'a [u8]), Bad>> {
     let head = Head {
         first: row.get::<_, i64>(0)?.cast_unsigned(),
         count: row.get::<_, i64>(1)?.cast_unsigned(),
@@ -90,15 +107,11 @@ pub(super) fn read_batch(row: &Row<'_>, decoder: &mut Decoder) -> rusqlite::Resu
     };
     let crc: u32 = row.get(4)?;
     let body = row.get_ref(5)?.as_blob()?;
-    let bad = |what: String| Bad { place: format!("event {}", head.first), what };
-    if head.crc(body) != crc {
-        return Ok(Err(bad("the digest of the batch does not match".to_owned())));
+    if head.crc(body) == crc {
+        return Ok(Ok((head, body)));
     }
-    let count = usize::try_from(head.count).unwrap_or(usize::MAX);
-    let events: Result<Vec<Event>, _> = decoder.events(body, count);
-    Ok(events
-        .map(|events| Stretch { first: Seq(head.first), events })
-        .map_err(|error| bad(error.to_string())))
+    let what = "the digest of the batch does not match".to_owned();
+    Ok(Err(Bad { place: format!("event {}", head.first), what }))
 }
 
 /// The digest that is kept with a payload.
@@ -125,7 +138,12 @@ pub(super) fn read_payload(
         visit(body);
         return Ok(Ok(()));
     }
-    Ok(Err(Bad { place: format!("payload {:032x}", key.0), what: "its digest does not match".to_owned() }))
+    Ok(Err(bad_payload(key.0)))
+}
+
+/// Says which payload is not what was written.
+pub(super) fn bad_payload(key: u128) -> Bad {
+    Bad { place: format!("payload {key:032x}"), what: "its digest does not match".to_owned() }
 }
 
 /// The first event that is kept, and the last.

@@ -206,6 +206,7 @@ fn sweep(inbox: &Inbox) -> Result<(), SnapshotError> {
     loop {
         let removed = ask(inbox, |writer| {
             let found = writer
+                .database
                 .connection
                 .prepare_cached(
                     "SELECT rowid FROM chunks WHERE seq NOT IN (SELECT seq FROM snapshots) LIMIT 1",

@@ -33,7 +33,7 @@ fn slice(writer: &mut super::writer::Writer, upto: Seq) -> Result<(Seq, bool), S
         removed.set(delete.execute((upto.0.cast_signed(), BATCHES_PER_SLICE))?);
         Ok(())
     })?;
-    let first = row::bounds(&writer.connection)
+    let first = row::bounds(&writer.database.connection)
         .map_err(|source| SnapshotError::Write { path: writer.shared.path.clone(), source })?
         .map_or(status.last.next(), |(first, _)| first);
     writer.shared.update(|status| status.first = first);

@@ -8,17 +8,16 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::inbox::{Inbox, Next};
 use super::row;
-use crate::database::{self, Fault};
+use crate::database::{Database, Fault};
 use crate::log::{AppendError, Appended, Batch, Fence, Status};
-use crate::mark::{Left, Mark, Reading};
 use crate::record;
 use crate::reserve::{Reserve, START_SHARE_BYTES};
 
 /// Pages in the write-ahead log from which on they are moved into the file when nothing waits.
-const CHECKPOINT_IDLE_PAGES: i64 = 1_000;
+const CHECKPOINT_IDLE_PAGES: u32 = 1_000;
 
 /// Pages in the write-ahead log from which on they are moved whatever waits.
-const CHECKPOINT_PAGES: i64 = 8_000;
+const CHECKPOINT_PAGES: u32 = 8_000;
 
 /// What the writer shares with the rest of the log.
 #[derive(Debug)]
@@ -61,17 +60,16 @@ enum Mode {
 /// The writer. Chores get it to themselves.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) connection: Connection,
+    pub(super) database: Database,
     pub(super) shared: Arc<Shared>,
-    mark: Mark,
     fence: Fence,
     mode: Mode,
     buffer: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, shared: Arc<Shared>, mark: Mark, fence: Fence) -> Self {
-        Self { connection, shared, mark, fence, mode: Mode::Ready, buffer: Vec::new() }
+    pub(super) fn new(database: Database, shared: Arc<Shared>, fence: Fence) -> Self {
+        Self { database, shared, fence, mode: Mode::Ready, buffer: Vec::new() }
     }
 
     /// Works until the inbox is closed and empty; then closes the file.
@@ -86,6 +84,7 @@ impl Writer {
                 }
                 Next::Chore(chore) => {
                     chore(&mut self);
+                    self.database.note(self.shared.status().last.0);
                     self.checkpoint_from(CHECKPOINT_PAGES);
                 }
                 Next::Idle => {
@@ -136,6 +135,7 @@ impl Writer {
     /// Answers a batch that does not follow on the last event: it may have been written before.
     fn seen_before(&mut self, batch: &Batch, last: Seq) -> Appended {
         let found: rusqlite::Result<Option<[u8; 16]>> = self
+            .database
             .connection
             .prepare_cached("SELECT batch_id FROM batches WHERE first_seq = ?1")
             .and_then(|mut find| {
@@ -168,19 +168,15 @@ impl Writer {
         &mut self,
         write: impl Fn(&Connection) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        match database::transact(&self.connection, &write) {
-            Err(error) if is_full(&error) && self.shared.release_reserve() => {
-                database::transact(&self.connection, &write)
-            }
+        match self.database.transact(&write) {
+            Err(error) if is_full(&error) && self.shared.release_reserve() => self.database.transact(&write),
             result => result,
         }
     }
 
     /// Notes how far the log got, for the next start to compare with.
-    fn note(&self, last: Seq) {
-        if let Err(error) = self.mark.write(Reading { seq: last.0, left: Left::Open }) {
-            tracing::warn!(path = %self.mark.path().display(), %error, "failed to write the mark");
-        }
+    fn note(&mut self, last: Seq) {
+        self.database.note(last.0);
         self.shared.update(|status| status.last = last);
     }
 
@@ -189,17 +185,18 @@ impl Writer {
         self.mode != Mode::Failed
     }
 
+    /// Writes nothing any more, and leaves the files as they are.
+    #[cfg(test)]
+    pub(super) fn give_up(&mut self) {
+        self.mode = Mode::Failed;
+    }
+
     /// Moves pages from the write-ahead log into the file when there are as many as `pages`.
-    fn checkpoint_from(&mut self, pages: i64) {
+    fn checkpoint_from(&mut self, pages: u32) {
         if self.mode == Mode::Failed {
             return;
         }
-        let result = match wal_pages(&self.connection) {
-            Ok(waiting) if waiting < pages => return,
-            Ok(_) => checkpoint(&self.connection),
-            Err(error) => Err(error),
-        };
-        match result {
+        match self.database.checkpoint_from(pages) {
             Ok(()) => {}
             Err(error) if is_full(&error) => {
                 self.shared.release_reserve();
@@ -212,9 +209,10 @@ impl Writer {
     }
 
     fn finish(self) {
-        let Self { connection, shared, mark, mode, .. } = self;
+        let Self { database, shared, mode, .. } = self;
         if mode != Mode::Failed {
-            database::close(&shared.path, connection, &mark, shared.status().last.0);
+            let was_full = !shared.reserve.lock().unwrap_or_else(PoisonError::into_inner).is_held();
+            database.close(shared.status().last.0, was_full);
         }
     }
 }
@@ -233,16 +231,4 @@ impl Drop for Abandon<'_> {
 /// Whether there is no room left; the transaction was not applied then.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     Fault::of(error) == Fault::Full
-}
-
-/// Moves pages from the write-ahead log into the file, as far as no reader is in the way.
-fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
-}
-
-/// How many pages of the write-ahead log are not in the file yet.
-fn wal_pages(connection: &Connection) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
-        .query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))
 }

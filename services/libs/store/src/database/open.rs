@@ -1,11 +1,15 @@
-//! A SQLite file with a mark beside it: made whole or not at all, checked when it is opened, sealed when it is closed.
+//! Making and opening a database.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
-use crate::mark::{self, Left, Mark, Reading};
+use super::mark::{self, Digest, Mark, Reading};
+use super::wal::{self, Wal};
+use super::{Database, Fault};
 
 /// Why a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -76,33 +80,6 @@ impl OpenError {
     }
 }
 
-/// What kind of trouble an error of SQLite's is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// There is no room left; the transaction was not applied.
-    Full,
-    /// The file is not what was written, at such a place.
-    Damaged(&'static str),
-    /// Anything else.
-    Other,
-}
-
-impl Fault {
-    pub(crate) fn of(error: &rusqlite::Error) -> Self {
-        match error {
-            // A value of another type than was written is a bit that flipped in a row's header.
-            rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::InvalidColumnType(..) => Self::Damaged("a row"),
-            error => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => Self::Full,
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged("a page"),
-                _ => Self::Other,
-            },
-        }
-    }
-}
-
 /// What a database is and how it begins.
 #[derive(Debug)]
 pub(crate) struct Kind {
@@ -118,11 +95,38 @@ pub(crate) struct Kind {
     pub(crate) page_bytes: u32,
 }
 
-/// A database that was opened to be written.
-pub(crate) struct Opened {
+/// A database that was opened and checked, but for what is in it.
+pub(crate) struct Checked {
     pub(crate) connection: Connection,
+    /// Whether every byte of the file is what was written. If not, its pages fit together, and that is all that is known.
+    pub(crate) is_known: bool,
+    path: PathBuf,
+    file: File,
     /// Its mark and what it said; none for a file that was made and never used.
-    pub(crate) mark: Option<(Mark, Reading)>,
+    mark: Option<(Mark, Reading)>,
+}
+
+impl Checked {
+    /// Compares where the database ends with its mark. One without a mark must be `unused`: its process died after it
+    /// made the file and before it used it.
+    pub(crate) fn ends_with(self, last: u64, unused: bool) -> Result<Database, OpenError> {
+        let Self { connection, path, file, mark, .. } = self;
+        let (mark, reading) = match mark {
+            Some((mark, reading)) if last >= reading.seq => (mark, reading),
+            Some((_, reading)) => {
+                let what = format!("it ends with event {last}, but event {} was written", reading.seq);
+                return Err(OpenError::damaged(&path, "its end", what));
+            }
+            None if unused => {
+                let error = |source| OpenError::io(&path, source);
+                let digest = Digest::of(&file).map_err(error)?;
+                let reading = Reading { file: Some(digest), ..Reading::default() };
+                (Mark::create(&path, reading).map_err(error)?, reading)
+            }
+            None => return Err(OpenError::Missing { path: mark::path_of(&path), beside: path }),
+        };
+        Ok(Database { connection, path, file, mark, reading, wal: None })
+    }
 }
 
 /// Makes the file under another name first, so that a file of the right name is always whole.
@@ -168,54 +172,23 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     std::fs::File::open(path.parent().expect("the file lies in a directory"))?.sync_all()
 }
 
-/// Opens a file that exists and checks it: against its seal when it was closed, page by page when it was not.
-pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Opened, OpenError> {
+/// Opens a file that exists and checks it: every byte of it where its digest is known, else page by page.
+pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Checked, OpenError> {
     let mark = read_mark(path)?;
-    let sealed = match &mark {
-        Some((_, reading)) => check_seal(path, *reading)?,
-        None => false,
-    };
+    let file = File::open(path).map_err(|source| OpenError::io(path, source))?;
+    let mut is_known = false;
+    if let Some((_, reading)) = &mark {
+        check_wal(path, reading.wal)?;
+        if let Some(digest) = reading.file {
+            check_file(path, &file, digest)?;
+            is_known = true;
+        }
+    }
     let connection = connect(path, kind)?;
-    if !sealed {
+    if !is_known {
         check_pages(path, &connection)?;
     }
-    Ok(Opened { connection, mark })
-}
-
-/// Says in the mark that the file is in use, after `last` was compared with what the mark said before.
-pub(crate) fn begin(
-    path: &Path,
-    mark: Option<(Mark, Reading)>,
-    last: u64,
-    unused: bool,
-) -> Result<Mark, OpenError> {
-    let mark = match mark {
-        Some((mark, reading)) if last >= reading.seq => mark,
-        Some((_, reading)) => {
-            let what = format!("it ends with event {last}, but event {} was written", reading.seq);
-            return Err(OpenError::damaged(path, "its end", what));
-        }
-        // The process died after it made the file and before it used it.
-        None if unused => Mark::create(path).map_err(|source| OpenError::io(path, source))?,
-        None => return Err(OpenError::Missing { path: mark::path_of(path), beside: path.to_owned() }),
-    };
-    mark.open_again(last).map_err(|source| OpenError::io(mark.path(), source))?;
-    Ok(mark)
-}
-
-/// Empties the write-ahead log, closes the last connection and seals the file.
-pub(crate) fn close(path: &Path, connection: Connection, mark: &Mark, last: u64) {
-    let sealed = connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
-        .and_then(|busy| connection.close().map(|()| busy).map_err(|(_, error)| error))
-        .map_err(io::Error::other)
-        .and_then(
-            |busy| if busy == 0 { mark.seal(path, last) } else { Err(io::ErrorKind::ResourceBusy.into()) },
-        );
-    if let Err(error) = sealed {
-        // Nothing is lost: the next start checks the file page by page.
-        tracing::warn!(path = %path.display(), %error, "failed to seal the file");
-    }
+    Ok(Checked { connection, is_known, path: path.to_owned(), file, mark })
 }
 
 fn read_mark(path: &Path) -> Result<Option<(Mark, Reading)>, OpenError> {
@@ -233,24 +206,41 @@ fn read_mark(path: &Path) -> Result<Option<(Mark, Reading)>, OpenError> {
     }
 }
 
-/// Compares a file that was closed with the digest it had then. Says whether it was closed.
-fn check_seal(path: &Path, reading: Reading) -> Result<bool, OpenError> {
-    let Left::Sealed { length, crc } = reading.left else { return Ok(false) };
-    let found = mark::digest(path).map_err(|source| OpenError::io(path, source))?;
-    if found.0 != length {
-        let what = format!("it has {} bytes, but was closed with {length}", found.0);
+/// Compares a file with the digest that it had.
+fn check_file(path: &Path, file: &File, digest: Digest) -> Result<(), OpenError> {
+    let found = Digest::of(file).map_err(|source| OpenError::io(path, source))?;
+    if found.length != digest.length {
+        let what = format!("it has {} bytes, but {} were written", found.length, digest.length);
         return Err(OpenError::damaged(path, "its end", what));
     }
-    if found.1 != crc {
-        return Err(OpenError::damaged(path, "some page", "it changed since it was closed"));
+    if found.crc != digest.crc {
+        return Err(OpenError::damaged(path, "some page", "it is not what was written"));
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Compares the write-ahead log with how far it went. One that was begun anew since then was moved into the file before.
+fn check_wal(path: &Path, end: Option<wal::End>) -> Result<(), OpenError> {
+    let wal_path = wal::path_of(path);
+    let found = wal::read(path).map_err(|source| OpenError::io(&wal_path, source))?;
+    match (found, end) {
+        (Wal::Damaged, _) => Err(OpenError::damaged(&wal_path, "its header", "its digest does not match")),
+        (Wal::Empty, Some(_)) => Err(OpenError::Missing { path: wal_path, beside: path.to_owned() }),
+        (Wal::Valid(found), Some(end)) if found.salt == end.salt && found.frames < end.frames => {
+            let place = format!("frame {}", found.frames + 1);
+            let what = format!("{} frames were written, and those from there on do not check", end.frames);
+            Err(OpenError::damaged(&wal_path, place, what))
+        }
+        (Wal::Valid(_), Some(_)) | (Wal::Empty | Wal::Valid(_), None) => Ok(()),
+    }
 }
 
 fn connect(path: &Path, kind: &Kind) -> Result<Connection, OpenError> {
     let error = |source| OpenError::sqlite(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(error)?;
+    // Whoever closes it says so; a connection that is dropped leaves everything as it is.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(error)?;
     let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(error);
     if read("application_id")? != i64::from(kind.application_id) {
         return Err(OpenError::damaged(path, "its header", format!("it is not {}", kind.what)));
@@ -278,19 +268,4 @@ pub(crate) fn reader(path: &Path, cache_kib: i32) -> rusqlite::Result<Connection
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     Ok(connection)
-}
-
-/// Runs `write` in a transaction, all or nothing.
-pub(crate) fn transact<T>(
-    connection: &Connection,
-    write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let run = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
-    run("BEGIN IMMEDIATE")?;
-    let written = write(connection).and_then(|value| run("COMMIT").map(|()| value));
-    // Some errors end the transaction by themselves; any other leaves it open.
-    if written.is_err() && !connection.is_autocommit() {
-        run("ROLLBACK")?;
-    }
-    written
 }

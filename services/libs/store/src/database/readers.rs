@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use crate::database;
+use super::open;
 
 /// Connections that are kept; more are opened when more read at once.
 const MAX_IDLE: usize = 4;
@@ -45,7 +45,7 @@ impl Readers {
             }
             state.idle.pop()
         };
-        let connection = match idle.map_or_else(|| database::reader(&self.path, self.cache_kib), Ok) {
+        let connection = match idle.map_or_else(|| open::reader(&self.path, self.cache_kib), Ok) {
             Ok(connection) => connection,
             Err(error) => return Ok(Err(error)),
         };

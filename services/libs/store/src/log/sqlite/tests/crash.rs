@@ -1,0 +1,100 @@
+//! Processes that are killed while they write.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
+
+use conductor_core::Seq;
+
+use super::{OPTIONS, append_durably, batch, everything, open_in, payload, write_snapshot};
+use crate::log::{Appended, EventLog, PayloadKey, Payloads};
+
+/// Set for the child: where it writes.
+const DIRECTORY: &str = "CONDUCTOR_TEST_CRASH_DIRECTORY";
+
+/// How often a child is killed.
+const KILLS: usize = 8;
+
+/// What the killed process runs: it appends, two batches at a time, and says what was acknowledged. Not a test by itself.
+#[test]
+fn the_child_that_is_killed() {
+    let Some(dir) = std::env::var_os(DIRECTORY) else { return };
+    let log = open_in(Path::new(&dir), &OPTIONS).unwrap();
+    let (permit, permits) = sync_channel(2);
+    for _ in 0..2 {
+        permit.send(()).unwrap();
+    }
+    let mut next = batch(&log, 0, 0);
+    for round in 1.. {
+        permits.recv().unwrap();
+        let first = next.expected_seq.0 + 1;
+        let count = 1 + round % 5;
+        let seqs = first..first + count;
+        let mut batch = next.clone();
+        batch.id = crate::log::BatchId(first.into());
+        batch.events = seqs
+            .clone()
+            .map(|seq| crate::conformance::samples::submitted(seq.into(), conductor_core::Wall(7)))
+            .collect();
+        batch.payloads = seqs.map(|seq| payload(seq, 300)).collect();
+        next.expected_seq = batch.last_seq();
+        let (last, permit) = (batch.last_seq(), permit.clone());
+        let done = move |appended| {
+            assert!(matches!(appended, Appended::Durable), "{appended:?}");
+            // One write each, so that a line is whole or not there.
+            std::io::stdout().write_all(format!("acknowledged {last}\n").as_bytes()).unwrap();
+            let _ = permit.send(());
+        };
+        log.append(std::sync::Arc::new(batch), Box::new(done));
+        // Now and then a snapshot and a trim are under way when the end comes.
+        if round % 40 == 0 {
+            let seq = log.status().last;
+            write_snapshot(&log, seq, 2_000).unwrap();
+            log.trim(Seq(seq.0 / 2)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_kill() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for kill in 0..KILLS {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "log::sqlite::tests::crash::the_child_that_is_killed", "--nocapture"])
+            .env(DIRECTORY, temp.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut number = |line: std::io::Result<String>| {
+            let line = line.unwrap();
+            let number = line.rsplit_once("acknowledged ")?.1.parse::<u64>().ok()?;
+            acknowledged = acknowledged.max(number);
+            Some(number)
+        };
+        // The moment of the kill differs: at once, in the midst of things, during snapshots.
+        let enough = 1 + kill * 37;
+        assert_eq!(lines.by_ref().filter_map(&mut number).take(enough).count(), enough, "the child writes");
+        child.kill().unwrap();
+        lines.filter_map(&mut number).for_each(drop);
+        child.wait().unwrap();
+
+        let log = open_in(temp.path(), &OPTIONS).unwrap();
+        let last = log.status().last.0;
+        assert!(last >= acknowledged, "{acknowledged} was acknowledged, but the log ends with {last}");
+        everything(&log, 0).unwrap();
+        let keys: Vec<PayloadKey> = (1..=last).map(|seq| PayloadKey(seq.into())).collect();
+        for (seq, found) in (1..).zip(log.payloads(&keys).unwrap()) {
+            assert_eq!(found.as_ref(), Some(&payload(seq, 300).bytes), "payload {seq} of {last}");
+        }
+        append_durably(&log, 1, 300);
+        acknowledged = log.status().last.0;
+        // Half of the times the next child finds what a clean end leaves.
+        if kill % 2 == 0 {
+            log.close();
+        }
+    }
+}
