@@ -44,7 +44,8 @@ fn landlock(system: &str, release: &str, modules: Option<&str>) -> Check {
         (Some(_), Some(false)) => check(Health::Note, "Landlock is switched off in this kernel".to_owned())
             .advice("a later release confines tasks with it; add landlock to the kernel's lsm= list"),
         (Some(abi), _) => {
-            let found = format!("this kernel has Landlock ABI {abi}; nothing uses it in this release");
+            let found =
+                format!("this kernel has Landlock ABI {abi} or newer; nothing uses it in this release");
             check(Health::Note, found)
         }
     }

@@ -49,6 +49,10 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
             () = signalled.draining() => {}
             () = orchestrator.draining() => {}
         }
+        let seconds = drain.as_secs();
+        context
+            .screen
+            .note(format!("stopping: what runs has {seconds} s to end; Ctrl-C again stops it at once"));
     }
     let ended = end(running, &orchestrator, &agents, &signalled, drain).await;
     told.and(ended)
