@@ -133,6 +133,7 @@ fn attempt() -> Attempt {
         files: Vec::new(),
         env: Vec::new(),
         start: Start::Fresh,
+        starts_from: None,
         timeout: Duration::from_secs(60),
         limits: Limits::default(),
     }

@@ -138,8 +138,13 @@ fn attempt(job: Job) -> Attempt {
         number: job.attempt,
         what,
         task_json: "{}\n".into(),
-        files: job.files.into_iter().map(|(path, text)| InputFile { path, content: text.into() }).collect(),
+        files: job
+            .files
+            .into_iter()
+            .map(|(path, text)| InputFile { path, content: text.into(), executable: false })
+            .collect(),
         env: job.env,
+        starts_from: None,
         start: if job.resume { Start::Resume } else { Start::Fresh },
         timeout: Duration::from_millis(job.timeout_ms.unwrap_or(60_000)),
         limits: Limits {

@@ -90,7 +90,7 @@ pub enum Existing {
     Replace,
 }
 
-/// Writes a file below a folder and makes the folders on the way.
+/// Writes a file below a folder and makes the folders on the way. Gives the file back, open.
 ///
 /// # Errors
 ///
@@ -100,7 +100,7 @@ pub fn write_file(
     path: RelativePath<'_>,
     content: &[u8],
     existing: Existing,
-) -> Result<(), Error> {
+) -> Result<File, Error> {
     let named = || path.as_str().to_owned();
     let (folders, name) = path.split();
     let mut parent: Option<OwnedFd> = None;
@@ -124,7 +124,8 @@ pub fn write_file(
         Errno::EXIST => Error::Taken { path: named() },
         errno => Error::Write { path: named(), source: errno.into() },
     })?;
-    file.write_all(content).map_err(|source| Error::Write { path: named(), source })
+    file.write_all(content).map_err(|source| Error::Write { path: named(), source })?;
+    Ok(file)
 }
 
 /// Opens a regular file below a folder for reading; none when it is something else or not there any more.
@@ -173,8 +174,16 @@ pub(crate) fn open_folder(
 
 /// Makes a file that was not there.
 pub(crate) fn create(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<File> {
+    create_raw(folder, name).map(File::from)
+}
+
+/// Makes a file that was not there, under any name that the file system takes.
+pub(crate) fn create_raw(
+    folder: BorrowedFd<'_>,
+    name: impl rustix::path::Arg,
+) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o644))?))
+    rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o644))
 }
 
 fn make_and_open(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
@@ -191,7 +200,7 @@ mod tests {
     use super::*;
 
     fn write(folder: &File, path: &str) -> Result<(), Error> {
-        write_file(folder.as_fd(), RelativePath::new(path)?, b"content", Existing::Refuse)
+        write_file(folder.as_fd(), RelativePath::new(path)?, b"content", Existing::Refuse).map(drop)
     }
 
     #[test]

@@ -1,26 +1,22 @@
-//! `diff.patch`: what a run changed in its work folder, against the files that the task brought, as `git apply`
-//! takes it.
+//! `diff.patch`: what a run changed in its work folder, against what the task found there, as `git apply` takes it.
 //!
-//! The files that the task brought are kept under `private/<task-id>/base/`, text up to a limit. Above the first
+//! The files that were there before the run are kept under `private/<task-id>/base/`, text up to a limit. Above the first
 //! `diff --git` stand lines that `git apply` skips: they name what changed and is not in the patch.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::Mode;
-use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+mod base;
 
 use super::beneath::{self, RelativePath};
-use super::collect::{checksum, hex};
-use super::types::InputFile;
+use super::collect::checksum;
 use super::walk::Listing;
+use base::BaseFile;
+pub(super) use base::{keep_base, keep_work_as_base};
 
-/// The largest file that is compared, and the most bytes that are kept of a task's files.
+/// The largest file that is compared.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
-const MAX_BASE_BYTES: usize = 64 << 20;
 /// The longest patch, the most files that are looked at for it, and the most that are named as not in it.
 const MAX_PATCH_BYTES: usize = 32 << 20;
 const MAX_FILES: usize = 20_000;
@@ -30,58 +26,6 @@ const MAX_NAMED: usize = 200;
 const MAX_COMPARED_LINES: usize = 30_000;
 /// Where git looks for a NUL byte to tell a binary file.
 const BINARY_PREFIX: usize = 8_000;
-const BASE: &str = "base";
-const MANIFEST: &str = "base.json";
-
-/// What is known of a file that the task brought.
-#[derive(Debug, Serialize, Deserialize)]
-struct BaseFile {
-    path: String,
-    bytes: u64,
-    sha256: String,
-    /// The name of the copy under `base/`, if one is kept.
-    copy: Option<String>,
-}
-
-/// Keeps the files that a task brought, as the state to compare with.
-///
-/// # Errors
-///
-/// Fails when the disk says no.
-pub(super) fn keep_base(private: BorrowedFd<'_>, files: &[InputFile]) -> io::Result<()> {
-    if files.is_empty()
-        || rustix::fs::accessat(private, MANIFEST, rustix::fs::Access::EXISTS, rustix::fs::AtFlags::empty())
-            .is_ok()
-    {
-        // A task's files never change.
-        return Ok(());
-    }
-    match rustix::fs::mkdirat(private, BASE, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    let base = beneath::open_folder(private, BASE)?;
-    let mut kept = 0;
-    let mut manifest = Vec::with_capacity(files.len());
-    for (number, InputFile { path, content }) in files.iter().enumerate() {
-        let bytes = content.len() as u64;
-        let mut copy = None;
-        if bytes <= MAX_TEXT_BYTES && kept + content.len() <= MAX_BASE_BYTES && !is_binary(content) {
-            let name = number.to_string();
-            let name_path = RelativePath::new(&name).expect("a number is a file name");
-            beneath::write_file(base.as_fd(), name_path, content, beneath::Existing::Replace)
-                .map_err(io::Error::other)?;
-            kept += content.len();
-            copy = Some(name);
-        }
-        manifest.push(BaseFile { path: path.clone(), bytes, sha256: hex(&Sha256::digest(content)), copy });
-    }
-    // Written last, whole or not at all: without it there is no base.
-    let temporary = RelativePath::new("base.json.new").expect("a plain name");
-    let json = serde_json::to_vec(&manifest)?;
-    beneath::write_file(private, temporary, &json, beneath::Existing::Replace).map_err(io::Error::other)?;
-    Ok(rustix::fs::renameat(private, temporary.as_str(), private, MANIFEST)?)
-}
 
 /// Compares a work folder with what the task brought; empty when nothing changed.
 ///
@@ -89,11 +33,11 @@ pub(super) fn keep_base(private: BorrowedFd<'_>, files: &[InputFile]) -> io::Res
 ///
 /// Fails when a file cannot be read.
 pub fn diff(work: BorrowedFd<'_>, private: BorrowedFd<'_>, listing: &Listing) -> io::Result<Vec<u8>> {
-    let base = read_manifest(private)?;
+    let base = base::read_manifest(private)?;
     if base.is_empty() && listing.files.is_empty() {
         return Ok(Vec::new());
     }
-    let copies = if base.is_empty() { None } else { Some(beneath::open_folder(private, BASE)?) };
+    let copies = if base.is_empty() { None } else { Some(base::open_copies(private)?) };
     let mut patch = Patch::default();
     let mut paths: BTreeMap<&str, Option<&BaseFile>> =
         listing.files.iter().map(|file| (file.path.as_str(), None)).collect();
@@ -113,13 +57,6 @@ pub fn diff(work: BorrowedFd<'_>, private: BorrowedFd<'_>, listing: &Listing) ->
         patch.compare(path, &old, &new);
     }
     Ok(patch.finish())
-}
-
-fn read_manifest(private: BorrowedFd<'_>) -> io::Result<Vec<BaseFile>> {
-    match beneath::open_regular(private, MANIFEST.as_ref())? {
-        Some(file) => Ok(serde_json::from_reader(io::BufReader::new(file))?),
-        None => Ok(Vec::new()),
-    }
 }
 
 /// One side of a comparison.
@@ -148,7 +85,7 @@ impl Side {
         };
         let mut content = Vec::new();
         copy.take(MAX_TEXT_BYTES).read_to_end(&mut content)?;
-        Ok(Self::Text { content, is_executable: false })
+        Ok(Self::Text { content, is_executable: file.executable })
     }
 
     fn of_work(work: BorrowedFd<'_>, path: &str, old: &Self) -> io::Result<Self> {
@@ -208,9 +145,10 @@ impl Patch {
             (Side::Text { content, is_executable }, Side::Absent) => {
                 self.whole(path, content, *is_executable, false)
             }
-            (Side::Text { content: old, .. }, Side::Text { content: new, is_executable }) => {
-                self.change(path, old, new, *is_executable);
-            }
+            (
+                Side::Text { content: old, is_executable: was },
+                Side::Text { content: new, is_executable: is },
+            ) => self.change(path, (old, *was), (new, *is)),
             (Side::Opaque { sha256: old, .. }, Side::Opaque { sha256: new, .. }) if old == new => {}
             (_, Side::Opaque { bytes, .. }) => {
                 self.leave_out(path, &format!("binary or too large, {bytes} bytes"))
@@ -251,11 +189,20 @@ impl Patch {
         self.replacement(old, new);
     }
 
-    fn change(&mut self, path: &str, old: &[u8], new: &[u8], is_executable: bool) {
-        if old == new && !is_executable {
+    fn change(
+        &mut self,
+        path: &str,
+        (old, was_executable): (&[u8], bool),
+        (new, is_executable): (&[u8], bool),
+    ) {
+        if old == new && was_executable == is_executable {
             return;
         }
-        let modes = if is_executable { "old mode 100644\nnew mode 100755\n" } else { "" };
+        let modes = match (was_executable, is_executable) {
+            (false, true) => "old mode 100644\nnew mode 100755\n",
+            (true, false) => "old mode 100755\nnew mode 100644\n",
+            (false, false) | (true, true) => "",
+        };
         self.header(path, modes);
         if old == new {
             return;

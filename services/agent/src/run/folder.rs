@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, Existing, RelativePath};
 use super::diff;
+use super::inherit;
 use super::types::InputFile;
 use crate::process::leftover::Record;
 
@@ -44,6 +45,12 @@ pub enum Error {
     Input(#[from] beneath::Error),
     #[error("keep a copy of the task's files for the diff")]
     Base(#[source] io::Error),
+    #[error(
+        "the work of task {task}, which this one starts from, is not here: it never ran here, or was removed"
+    )]
+    NoSource { task: String },
+    #[error("the work of task {task}, which this one starts from, cannot be copied: {source}")]
+    Source { task: String, source: inherit::Error },
 }
 
 /// The folder under which all run folders of an agent are.
@@ -82,6 +89,32 @@ pub struct Needs<'a> {
     pub resume: bool,
     pub task_json: &'a str,
     pub files: &'a [InputFile],
+    /// The task of whose work this one begins with a copy; its own files are written over it.
+    pub starts_from: Option<Source<'a>>,
+}
+
+/// A task whose work another begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    pub workspace: &'a Workspace,
+    pub task_id: &'a str,
+    /// The most bytes that are copied.
+    pub max_bytes: u64,
+}
+
+impl Source<'_> {
+    fn copy_to(&self, work: BorrowedFd<'_>) -> Result<(), Error> {
+        let task = || self.task_id.to_owned();
+        let found = beneath::open_folder(self.workspace.tasks.as_fd(), self.task_id)
+            .and_then(|task| beneath::open_folder(task.as_fd(), "work"));
+        let found = found.map_err(|_| Error::NoSource { task: task() })?;
+        let left_behind = inherit::copy(found.as_fd(), work, self.max_bytes)
+            .map_err(|source| Error::Source { task: task(), source })?;
+        if left_behind > 0 {
+            tracing::info!(from = self.task_id, left_behind, "not all of the work could be copied");
+        }
+        Ok(())
+    }
 }
 
 impl Workspace {
@@ -177,10 +210,23 @@ impl Entered {
         self.folder(self.private.as_fd(), "tmp", PRIVATE)?;
         let attempt = self.attempt(&attempts, needs.attempt)?;
         if !resume {
-            for InputFile { path, content } in needs.files {
-                beneath::write_file(work.as_fd(), RelativePath::new(path)?, content, Existing::Refuse)?;
+            let mut existing = Existing::Refuse;
+            if let Some(source) = &needs.starts_from {
+                source.copy_to(work.as_fd())?;
+                existing = Existing::Replace;
             }
-            diff::keep_base(self.private.as_fd(), needs.files).map_err(Error::Base)?;
+            for InputFile { path, content, executable } in needs.files {
+                let file = beneath::write_file(work.as_fd(), RelativePath::new(path)?, content, existing)?;
+                if *executable {
+                    rustix::fs::fchmod(&file, PUBLIC)
+                        .map_err(|errno| Error::Write { path: path.into(), source: errno.into() })?;
+                }
+            }
+            match needs.starts_from {
+                Some(_) => diff::keep_work_as_base(self.private.as_fd(), work.as_fd()),
+                None => diff::keep_base(self.private.as_fd(), needs.files),
+            }
+            .map_err(Error::Base)?;
             if !self.is_new {
                 self.forget_ready()?;
             }

@@ -5,6 +5,7 @@ pub mod collect;
 pub mod diff;
 pub mod events;
 pub mod folder;
+pub mod inherit;
 pub mod output;
 mod types;
 pub mod walk;

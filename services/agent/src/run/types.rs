@@ -6,6 +6,8 @@ pub struct InputFile {
     /// Relative to `work/`, parted by `/`.
     pub path: String,
     pub content: Vec<u8>,
+    /// Whether it may be executed.
+    pub executable: bool,
 }
 
 /// The files that a run left in `work/`, bounded, in the order of their paths.

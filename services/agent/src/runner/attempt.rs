@@ -23,6 +23,8 @@ pub struct Attempt {
     pub env: Vec<(String, String)>,
     /// What this attempt finds in `work/`.
     pub start: Start,
+    /// The task of whose work a fresh start begins with a copy; the task's own files are written over it.
+    pub starts_from: Option<Uuid>,
     /// How long it may run; the time to prepare the folder and to collect the results is not in it.
     pub timeout: Duration,
     /// How much it may produce.

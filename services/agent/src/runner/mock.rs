@@ -172,7 +172,7 @@ impl Play<'_> {
         let written = RelativePath::new(path)
             .and_then(|path| beneath::write_file(self.folder.work.as_fd(), path, text.as_bytes(), existing));
         match written {
-            Ok(()) => {
+            Ok(_) => {
                 self.wrote += 1;
                 Ok(())
             }

@@ -17,7 +17,7 @@ use super::slots::{Ended, Settings};
 use super::{mock, result};
 use crate::process::{Keeper, KeeperStarter, leftover};
 use crate::run::events::{Event, EventFile};
-use crate::run::folder::{self, Needs};
+use crate::run::folder::{self, Needs, Source};
 use crate::run::output::Output;
 use crate::run::walk::Listing;
 use crate::run::{FileList, Folder, Workspace, collect, diff};
@@ -125,11 +125,17 @@ impl Slot {
                 }
             }
         }
+        let source = attempt.starts_from.map(|task| task.to_string());
         let needs = Needs {
             attempt: attempt.number,
             resume: attempt.start == Start::Resume,
             task_json: &attempt.task_json,
             files: &attempt.files,
+            starts_from: source.as_deref().map(|task_id| Source {
+                workspace: &self.workspace,
+                task_id,
+                max_bytes: attempt.limits.max_workspace_bytes,
+            }),
         };
         entered.prepare(&needs).map_err(|error| unusable(&error))
     }
@@ -241,11 +247,17 @@ fn unusable(error: &folder::Error) -> Failure {
         folder::Error::Input(_) => {
             (FailureReason::InvalidWorkspace, "the files of a task stay below its work folder")
         }
+        folder::Error::NoSource { .. } => {
+            (FailureReason::InvalidWorkspace, "submit the task anew, with its files")
+        }
         folder::Error::Make { .. }
         | folder::Error::Open { .. }
         | folder::Error::Move { .. }
         | folder::Error::Write { .. }
-        | folder::Error::Base(_) => (FailureReason::InvalidWorkspace, "look at the folder and who owns it"),
+        | folder::Error::Base(_)
+        | folder::Error::Source { .. } => {
+            (FailureReason::InvalidWorkspace, "look at the folder and who owns it")
+        }
     };
     Failure { reason, message, hint: hint.to_owned() }
 }

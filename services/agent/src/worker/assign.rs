@@ -35,6 +35,7 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> 
             None | Some(After::Failure) => Start::Fresh,
             Some(After::Crash | After::Stop | After::Limit) => Start::Resume,
         },
+        starts_from: assign.starts_from.map(|task| Uuid::from_u128(task.0)),
         timeout: Duration::from_millis(assign.timeout_ms),
         limits: limits.clone(),
     })
@@ -67,7 +68,7 @@ fn input_file(file: conductor_protocol::submit::InputFile) -> Result<InputFile, 
             return Err(invalid(format!("the input file {} has no content of its own", file.path)));
         }
     };
-    Ok(InputFile { path: file.path, content })
+    Ok(InputFile { path: file.path, content, executable: file.executable })
 }
 
 /// The end of an attempt that failed before it ran.
@@ -153,12 +154,15 @@ mod tests {
 
     #[test]
     fn a_task_becomes_an_attempt_with_its_files_and_variables() {
-        let body = r#"{"command":["sh","-c","x"],"files":[{"path":"a","content":"A"},{"path":"b","base64":"AAE="}],
+        let body = r#"{"command":["sh","-c","x"],"files":[{"path":"a","content":"A","executable":true},{"path":"b","base64":"AAE="}],
             "env":{"K":"secret"}}"#;
         let attempt = read("command", body).unwrap();
         assert_eq!(attempt.what, What::Command { argv: vec!["sh".into(), "-c".into(), "x".into()] });
         assert_eq!((attempt.number, attempt.timeout), (2, Duration::from_secs(5)));
-        assert_eq!(attempt.files[0], InputFile { path: "a".into(), content: b"A".to_vec() });
+        assert_eq!(
+            attempt.files[0],
+            InputFile { path: "a".into(), content: b"A".to_vec(), executable: true }
+        );
         assert_eq!(attempt.files[1].content, [0, 1]);
         assert_eq!(attempt.env, [("K".to_owned(), "secret".to_owned())]);
         let json: serde_json::Value = serde_json::from_str(&attempt.task_json).unwrap();

@@ -1,10 +1,11 @@
 //! What the orchestrator can do to runs, and what they keep.
 
+use conductor_core::{FailureReason, TaskId};
 use conductor_protocol::agent::{After, Answer, Answered, Assign, End, ToAgent};
 use conductor_protocol::control::AnswerBody;
 
 use crate::agent::{Agent, home, output_log};
-use crate::support::{Orchestrator, lease, mock, welcome};
+use crate::support::{Orchestrator, lease, mock, task, welcome};
 
 #[tokio::test]
 async fn a_run_is_kept_while_there_is_no_orchestrator_and_its_word_is_said_again() {
@@ -110,5 +111,30 @@ async fn the_same_task_under_a_new_lease_waits_until_the_old_run_has_left_its_fo
         "of the old run nothing is reported"
     );
     connection.acknowledge(lease(2)).await;
+    agent.drained().await;
+}
+
+#[tokio::test]
+async fn a_task_that_starts_from_another_finds_a_copy_of_its_work() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "write notes.txt first")).await;
+    assert_eq!(connection.finished().await.end, End::Succeeded);
+    connection.acknowledge(lease(1)).await;
+    let body = serde_json::json!({"prompt": "write more.txt second", "workspace": {"continue": TaskId(1).to_string()}});
+    let next = Assign { starts_from: Some(TaskId(1)), ..task(2, "mock", &body) };
+    connection.assign(next).await;
+    let finished = connection.finished().await;
+    let files: Vec<_> = finished.result.unwrap().files.into_iter().map(|file| file.path).collect();
+    assert_eq!(files, ["more.txt", "notes.txt"]);
+    connection.acknowledge(lease(2)).await;
+    connection.assign(Assign { starts_from: Some(TaskId(77)), ..mock(3, "print never") }).await;
+    let End::Failed(failure) = connection.finished().await.end else {
+        panic!("there is no work to start from")
+    };
+    assert_eq!(failure.reason, FailureReason::InvalidWorkspace);
+    connection.acknowledge(lease(3)).await;
     agent.drained().await;
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
+use crate::run::InputFile;
 
 /// A task with these files, changed by `change`; returns the patch, checked by `git apply` against the files.
 fn patch(files: &[(&str, &[u8])], change: impl FnOnce(&Path)) -> String {
@@ -15,11 +16,15 @@ fn patch(files: &[(&str, &[u8])], change: impl FnOnce(&Path)) -> String {
     }
     let files: Vec<InputFile> = files
         .iter()
-        .map(|(path, content)| InputFile { path: (*path).into(), content: content.to_vec() })
+        .map(|(path, content)| InputFile {
+            path: (*path).into(),
+            content: content.to_vec(),
+            executable: false,
+        })
         .collect();
     for root in [&work, &applied] {
         let root = File::open(root).unwrap();
-        for InputFile { path, content } in &files {
+        for InputFile { path, content, .. } in &files {
             let path = RelativePath::new(path).unwrap();
             beneath::write_file(root.as_fd(), path, content, beneath::Existing::Refuse).unwrap();
         }

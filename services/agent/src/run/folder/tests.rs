@@ -17,8 +17,8 @@ impl Home {
     }
 
     fn attempt(&self, attempt: u32, resume: bool) -> Folder {
-        let files = [InputFile { path: "src/a.txt".into(), content: b"asked\n".to_vec() }];
-        let needs = Needs { attempt, resume, task_json: "{}", files: &files };
+        let files = [InputFile { path: "src/a.txt".into(), content: b"asked\n".to_vec(), executable: false }];
+        let needs = Needs { attempt, resume, task_json: "{}", files: &files, starts_from: None };
         self.workspace.enter(TASK).unwrap().prepare(&needs).unwrap()
     }
 
@@ -131,4 +131,57 @@ fn large_files_are_written_whole() {
     folder.write_whole("result.json", &large).unwrap();
     assert_eq!(std::fs::read(home.path("attempts/1/result.json")).unwrap(), large);
     assert_eq!(std::fs::read_dir(home.path("attempts/1")).unwrap().count(), 1);
+}
+
+/// A task that starts from the work of [`TASK`].
+fn continued(home: &Home, task: &str, files: &[InputFile]) -> Result<Folder, Error> {
+    let starts_from = Some(Source { workspace: &home.workspace, task_id: TASK, max_bytes: 1_000 });
+    let needs = Needs { attempt: 1, resume: false, task_json: "{}", files, starts_from };
+    home.workspace.enter(task)?.prepare(&needs)
+}
+
+#[test]
+fn a_task_starts_from_a_copy_of_anothers_work_with_its_own_files_over_it_and_differs_from_that() {
+    let home = Home::new();
+    home.attempt(1, false);
+    std::fs::write(home.path("work/made.txt"), "made\n").unwrap();
+    std::fs::write(home.path("work/run.sh"), "old\n").unwrap();
+    let own = InputFile { path: "run.sh".into(), content: b"new\n".to_vec(), executable: true };
+    let folder = continued(&home, "next", &[own]).unwrap();
+    let work = folder.work_path();
+    let read = |name: &str| std::fs::read_to_string(work.join(name)).unwrap();
+    assert_eq!(
+        (read("made.txt"), read("run.sh"), read("src/a.txt")),
+        ("made\n".into(), "new\n".into(), "asked\n".into())
+    );
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(work.join("run.sh")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o755);
+    assert_eq!(home.read("work/run.sh").as_deref(), Some("old\n"), "the old work stays as it was");
+    let patch = || {
+        let listing = crate::run::walk::Listing::read(folder.work.as_fd()).unwrap();
+        String::from_utf8(diff::diff(folder.work.as_fd(), folder.private.as_fd(), &listing).unwrap()).unwrap()
+    };
+    assert_eq!(patch(), "", "what was there before the run is no change");
+    std::fs::write(work.join("made.txt"), "changed\n").unwrap();
+    let patch = patch();
+    assert!(patch.contains("-made\n+changed\n") && !patch.contains("run.sh"), "{patch}");
+}
+
+#[test]
+fn work_that_is_gone_or_too_large_to_copy_is_said_by_its_task() {
+    let home = Home::new();
+    let text = continued(&home, "next", &[]).unwrap_err().to_string();
+    assert!(text.contains(TASK) && text.contains("not here"), "{text}");
+    home.attempt(1, false);
+    std::fs::File::create(home.path("work/sparse")).unwrap().set_len(1 << 40).unwrap();
+    let text = continued(&home, "other", &[]).unwrap_err().to_string();
+    assert!(text.contains(TASK) && text.contains("1000 bytes"), "{text}");
+    std::fs::remove_file(home.path("work/sparse")).unwrap();
+    std::fs::remove_dir_all(home.path("work/src")).unwrap();
+    std::os::unix::fs::symlink("/etc", home.path("work/src")).unwrap();
+    let file = InputFile { path: "src/passwd".into(), content: Vec::new(), executable: false };
+    let text = continued(&home, "third", &[file]).unwrap_err().to_string();
+    assert!(text.contains("no folder"), "a link in the copy is not followed either: {text}");
 }
