@@ -1,72 +1,96 @@
 //! Events of the log as people follow them.
 
-use conductor_core::{AttemptEnd, Event, EventKind, Outcome, Requeue, Seq, Standing};
+use conductor_core::{
+    AgentId, AttemptEnd, Event, EventKind, Outcome, Requeue, ScheduleId, Seq, Standing, TaskId,
+};
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::State;
 
 use super::{cancel_text, cancel_view, failure_view};
-
-/// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Topic {
-    Tasks,
-    Agents,
-    Queue,
-    Schedules,
-    /// Of no use to people.
-    Internal,
-}
-
-/// The topic of an event.
-pub(crate) fn topic_of(kind: &EventKind) -> Topic {
-    match kind {
-        EventKind::TaskSubmitted { .. }
-        | EventKind::TaskFreed { .. }
-        | EventKind::TaskAssigned { .. }
-        | EventKind::TaskStarted { .. }
-        | EventKind::TaskAsked { .. }
-        | EventKind::TaskAnswered { .. }
-        | EventKind::CancelRequested { .. }
-        | EventKind::AttemptEnded { .. }
-        | EventKind::TaskRequeued { .. }
-        | EventKind::TaskFinished { .. }
-        | EventKind::TasksDeleted { .. } => Topic::Tasks,
-        EventKind::AgentJoined { .. }
-        | EventKind::AgentLeft { .. }
-        | EventKind::AgentDrained { .. }
-        | EventKind::AgentRevoked { .. } => Topic::Agents,
-        EventKind::QueuePaused { .. } => Topic::Queue,
-        EventKind::ScheduleAdded { .. }
-        | EventKind::ScheduleRemoved { .. }
-        | EventKind::ScheduleFired { .. } => Topic::Schedules,
-        EventKind::Began { .. }
-        | EventKind::KeyBound { .. }
-        | EventKind::KeyExpired { .. }
-        | EventKind::LaneChanged { .. }
-        | EventKind::BudgetChanged { .. }
-        | EventKind::WebhookTried { .. } => Topic::Internal,
-    }
-}
 
 /// The events that people follow, from the number `first` on.
 pub(crate) fn event_views(first: Seq, events: &[Event]) -> Vec<EventView> {
     (first.0..).zip(events).filter_map(|(seq, event)| event_view(Seq(seq), event)).collect()
 }
 
+/// One event; none when it is of no use to people.
 fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
-    let topic = match topic_of(&event.kind) {
-        Topic::Tasks => "tasks",
-        Topic::Agents => "agents",
-        Topic::Queue => "queue",
-        Topic::Schedules => "schedules",
-        Topic::Internal => return None,
+    let task = |kind: &str, task: TaskId, state: Option<State>| {
+        let id = Some(task.to_string());
+        EventView { state, ..blank(seq, event, "tasks", kind, id) }
     };
-    let mut view = EventView {
+    let agent = |kind: &str, agent: AgentId| blank(seq, event, "agents", kind, Some(agent.to_string()));
+    let schedule =
+        |kind: &str, schedule: ScheduleId| blank(seq, event, "schedules", kind, Some(schedule.to_string()));
+    Some(match &event.kind {
+        EventKind::TaskSubmitted { task: new, standing: at, .. } => EventView {
+            group: Some(new.group.to_string()),
+            name: new.name.as_deref().map(ToOwned::to_owned),
+            ..task("task_submitted", new.id, Some(standing(*at)))
+        },
+        EventKind::TaskFreed { task: id, standing: at } => task("task_freed", *id, Some(standing(*at))),
+        EventKind::TaskAssigned { task: id, agent, attempt, runner, .. } => EventView {
+            agent: Some(agent.to_string()),
+            attempt: Some(*attempt),
+            detail: Some(runner.to_string()),
+            ..task("task_assigned", *id, Some(State::Running))
+        },
+        EventKind::TaskStarted { task: id, .. } => task("task_started", *id, Some(State::Running)),
+        EventKind::TaskAsked { task: id, .. } => task("task_asked", *id, Some(State::Waiting)),
+        EventKind::TaskAnswered { task: id, .. } => task("task_answered", *id, Some(State::Running)),
+        EventKind::CancelRequested { task: id, reason, .. } => {
+            EventView { detail: Some(cancel_text(reason)), ..task("cancel_requested", *id, None) }
+        }
+        EventKind::AttemptEnded { task: id, end, .. } => ended(task("attempt_ended", *id, None), end),
+        EventKind::TaskRequeued { task: id, cause, ready_at, .. } => {
+            let state = if ready_at.is_some() { State::Scheduled } else { State::Queued };
+            EventView {
+                detail: Some(requeue_text(*cause).to_owned()),
+                ..task("task_requeued", *id, Some(state))
+            }
+        }
+        EventKind::TaskFinished { task: id, outcome, .. } => {
+            finished(task("task_finished", *id, None), outcome)
+        }
+        EventKind::TasksDeleted { tasks, .. } => {
+            let ids: Vec<_> = tasks.iter().map(ToString::to_string).collect();
+            EventView { detail: Some(ids.join(" ")), ..blank(seq, event, "tasks", "tasks_deleted", None) }
+        }
+        EventKind::AgentJoined { profile } => {
+            EventView { agent: Some(profile.name.to_string()), ..agent("agent_joined", profile.agent_id) }
+        }
+        EventKind::AgentLeft { agent: id } => agent("agent_left", *id),
+        EventKind::AgentDrained { agent: id, draining, .. } => {
+            agent(if *draining { "agent_drained" } else { "agent_resumed" }, *id)
+        }
+        EventKind::AgentRevoked { agent: id, .. } => agent("agent_revoked", *id),
+        EventKind::QueuePaused { paused, .. } => {
+            blank(seq, event, "queue", if *paused { "queue_paused" } else { "queue_resumed" }, None)
+        }
+        EventKind::ScheduleAdded { schedule: new, .. } => EventView {
+            name: new.name.as_deref().map(ToOwned::to_owned),
+            ..schedule("schedule_added", new.id)
+        },
+        EventKind::ScheduleRemoved { schedule: id, .. } => schedule("schedule_removed", *id),
+        EventKind::ScheduleFired { schedule: id, task, .. } => {
+            EventView { detail: task.map(|task| task.to_string()), ..schedule("schedule_fired", *id) }
+        }
+        EventKind::Began { .. }
+        | EventKind::KeyBound { .. }
+        | EventKind::KeyExpired { .. }
+        | EventKind::LaneChanged { .. }
+        | EventKind::BudgetChanged { .. }
+        | EventKind::WebhookTried { .. } => return None,
+    })
+}
+
+fn blank(seq: Seq, event: &Event, topic: &str, kind: &str, id: Option<String>) -> EventView {
+    EventView {
         seq: seq.0,
         at: event.at,
         topic: topic.to_owned(),
-        kind: String::new(),
-        id: None,
+        kind: kind.to_owned(),
+        id,
         state: None,
         attempt: None,
         agent: None,
@@ -74,14 +98,7 @@ fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         name: None,
         failure: None,
         detail: None,
-    };
-    match topic_of(&event.kind) {
-        Topic::Tasks => tell_task(&mut view, &event.kind),
-        Topic::Agents | Topic::Queue | Topic::Schedules | Topic::Internal => {
-            tell_other(&mut view, &event.kind)
-        }
     }
-    Some(view)
 }
 
 fn standing(standing: Standing) -> State {
@@ -92,77 +109,33 @@ fn standing(standing: Standing) -> State {
     }
 }
 
-fn tell_task(view: &mut EventView, kind: &EventKind) {
-    let mut say = |kind: &str, task: Option<conductor_core::TaskId>, state: Option<State>| {
-        view.kind = kind.to_owned();
-        view.id = task.map(|task| task.to_string());
-        view.state = state;
+fn ended(mut view: EventView, end: &AttemptEnd) -> EventView {
+    let detail = match end {
+        AttemptEnd::Succeeded => "succeeded".to_owned(),
+        AttemptEnd::Failed(failure) => {
+            view.failure = Some(failure_view(failure));
+            "failed".to_owned()
+        }
+        AttemptEnd::Crashed(message) => format!("crashed: {message}"),
+        AttemptEnd::Stopped => "stopped".to_owned(),
+        AttemptEnd::Cancelled => "cancelled".to_owned(),
+        AttemptEnd::Limited { message, .. } => format!("limited: {message}"),
     };
-    match kind {
-        EventKind::TaskSubmitted { task, standing: at, .. } => {
-            say("task_submitted", Some(task.id), Some(standing(*at)));
-            view.group = Some(task.group.to_string());
-            view.name = task.name.as_deref().map(ToOwned::to_owned);
-        }
-        EventKind::TaskFreed { task, standing: at } => say("task_freed", Some(*task), Some(standing(*at))),
-        EventKind::TaskAssigned { task, agent, attempt, runner, .. } => {
-            say("task_assigned", Some(*task), Some(State::Running));
-            view.agent = Some(agent.to_string());
-            view.attempt = Some(*attempt);
-            view.detail = Some(runner.to_string());
-        }
-        EventKind::TaskStarted { task, .. } => say("task_started", Some(*task), Some(State::Running)),
-        EventKind::TaskAsked { task, .. } => say("task_asked", Some(*task), Some(State::Waiting)),
-        EventKind::TaskAnswered { task, .. } => say("task_answered", Some(*task), Some(State::Running)),
-        EventKind::CancelRequested { task, reason, .. } => {
-            say("cancel_requested", Some(*task), None);
-            view.detail = Some(cancel_text(reason));
-        }
-        EventKind::AttemptEnded { task, end, .. } => {
-            say("attempt_ended", Some(*task), None);
-            tell_end(view, end);
-        }
-        EventKind::TaskRequeued { task, cause, ready_at, .. } => {
-            let state = if ready_at.is_some() { State::Scheduled } else { State::Queued };
-            say("task_requeued", Some(*task), Some(state));
-            view.detail = Some(requeue_text(*cause).to_owned());
-        }
-        EventKind::TaskFinished { task, outcome, .. } => {
-            let state = match outcome {
-                Outcome::Succeeded => State::Succeeded,
-                Outcome::Failed(_) => State::Failed,
-                Outcome::Cancelled(_) => State::Cancelled,
-            };
-            say("task_finished", Some(*task), Some(state));
-            match outcome {
-                Outcome::Succeeded => {}
-                Outcome::Failed(failure) => view.failure = Some(failure_view(failure)),
-                Outcome::Cancelled(reason) => {
-                    view.failure = cancel_view(reason);
-                    view.detail = Some(cancel_text(reason));
-                }
-            }
-        }
-        EventKind::TasksDeleted { tasks, .. } => {
-            say("tasks_deleted", None, None);
-            let ids: Vec<_> = tasks.iter().map(ToString::to_string).collect();
-            view.detail = Some(ids.join(" "));
-        }
-        other => tell_other(view, other),
-    }
+    EventView { detail: Some(detail), ..view }
 }
 
-fn tell_end(view: &mut EventView, end: &AttemptEnd) {
-    match end {
-        AttemptEnd::Succeeded => view.detail = Some("succeeded".into()),
-        AttemptEnd::Failed(failure) => {
-            view.detail = Some("failed".into());
-            view.failure = Some(failure_view(failure));
+fn finished(view: EventView, outcome: &Outcome) -> EventView {
+    match outcome {
+        Outcome::Succeeded => EventView { state: Some(State::Succeeded), ..view },
+        Outcome::Failed(failure) => {
+            EventView { state: Some(State::Failed), failure: Some(failure_view(failure)), ..view }
         }
-        AttemptEnd::Crashed(message) => view.detail = Some(format!("crashed: {message}")),
-        AttemptEnd::Stopped => view.detail = Some("stopped".into()),
-        AttemptEnd::Cancelled => view.detail = Some("cancelled".into()),
-        AttemptEnd::Limited { message, .. } => view.detail = Some(format!("limited: {message}")),
+        Outcome::Cancelled(reason) => EventView {
+            state: Some(State::Cancelled),
+            failure: cancel_view(reason),
+            detail: Some(cancel_text(reason)),
+            ..view
+        },
     }
 }
 
@@ -172,52 +145,5 @@ fn requeue_text(cause: Requeue) -> &'static str {
         Requeue::Crash => "crash",
         Requeue::Stop => "stop",
         Requeue::Limit => "limit",
-    }
-}
-
-fn tell_other(view: &mut EventView, kind: &EventKind) {
-    let mut say = |kind: &str, id: Option<String>| {
-        view.kind = kind.to_owned();
-        view.id = id;
-    };
-    match kind {
-        EventKind::AgentJoined { profile } => {
-            say("agent_joined", Some(profile.agent_id.to_string()));
-            view.agent = Some(profile.name.to_string());
-        }
-        EventKind::AgentLeft { agent } => say("agent_left", Some(agent.to_string())),
-        EventKind::AgentDrained { agent, draining, .. } => {
-            say(if *draining { "agent_drained" } else { "agent_resumed" }, Some(agent.to_string()));
-        }
-        EventKind::AgentRevoked { agent, .. } => say("agent_revoked", Some(agent.to_string())),
-        EventKind::QueuePaused { paused, .. } => {
-            say(if *paused { "queue_paused" } else { "queue_resumed" }, None)
-        }
-        EventKind::ScheduleAdded { schedule, .. } => {
-            say("schedule_added", Some(schedule.id.to_string()));
-            view.name = schedule.name.as_deref().map(ToOwned::to_owned);
-        }
-        EventKind::ScheduleRemoved { schedule, .. } => say("schedule_removed", Some(schedule.to_string())),
-        EventKind::ScheduleFired { schedule, task, .. } => {
-            say("schedule_fired", Some(schedule.to_string()));
-            view.detail = task.map(|task| task.to_string());
-        }
-        EventKind::Began { .. }
-        | EventKind::KeyBound { .. }
-        | EventKind::KeyExpired { .. }
-        | EventKind::LaneChanged { .. }
-        | EventKind::BudgetChanged { .. }
-        | EventKind::WebhookTried { .. }
-        | EventKind::TaskSubmitted { .. }
-        | EventKind::TaskFreed { .. }
-        | EventKind::TaskAssigned { .. }
-        | EventKind::TaskStarted { .. }
-        | EventKind::TaskAsked { .. }
-        | EventKind::TaskAnswered { .. }
-        | EventKind::CancelRequested { .. }
-        | EventKind::AttemptEnded { .. }
-        | EventKind::TaskRequeued { .. }
-        | EventKind::TaskFinished { .. }
-        | EventKind::TasksDeleted { .. } => {}
     }
 }
