@@ -127,6 +127,7 @@ async fn a_task_that_starts_from_another_finds_a_copy_of_its_work() {
     let next = Assign { starts_from: Some(TaskId(1)), ..task(2, "mock", &body) };
     connection.assign(next).await;
     let finished = connection.finished().await;
+    assert_eq!(finished.end, End::Succeeded);
     let files: Vec<_> = finished.result.unwrap().files.into_iter().map(|file| file.path).collect();
     assert_eq!(files, ["more.txt", "notes.txt"]);
     connection.acknowledge(lease(2)).await;

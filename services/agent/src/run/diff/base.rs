@@ -58,6 +58,9 @@ pub(in crate::run) fn keep_work_as_base(private: BorrowedFd<'_>, work: BorrowedF
     if is_kept(private) {
         return Ok(());
     }
+    // A descriptor of its own: one that was read through is at its end, and the run's is listed later.
+    let work = beneath::open_folder(work, ".")?;
+    let work = work.as_fd();
     let listing = Listing::read(work)?;
     let mut keeper = Keeper::open(private, listing.files.len())?;
     for file in &listing.files {

@@ -160,7 +160,9 @@ fn a_task_starts_from_a_copy_of_anothers_work_with_its_own_files_over_it_and_dif
     assert_eq!(mode & 0o777, 0o755);
     assert_eq!(home.read("work/run.sh").as_deref(), Some("old\n"), "the old work stays as it was");
     let patch = || {
-        let listing = crate::run::walk::Listing::read(folder.work.as_fd()).unwrap();
+        let work = beneath::open_folder(folder.work.as_fd(), ".").unwrap();
+        let listing = crate::run::walk::Listing::read(work.as_fd()).unwrap();
+        assert_eq!(listing.files.len(), 3);
         String::from_utf8(diff::diff(folder.work.as_fd(), folder.private.as_fd(), &listing).unwrap()).unwrap()
     };
     assert_eq!(patch(), "", "what was there before the run is no change");
