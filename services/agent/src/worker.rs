@@ -41,8 +41,10 @@ const MAX_EVENTS: usize = 16;
 /// How long the session may take to send the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long a worker that lost its monitor may take to leave.
+/// How long a worker that is about to leave may take.
 const PREDECESSOR: Duration = Duration::from_secs(15);
+/// How long one may take to notice that it has to.
+const UNAWARE: Duration = Duration::from_secs(2);
 const PREDECESSOR_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a worker cannot work.
@@ -144,12 +146,14 @@ pub async fn run(
     Ok(exit)
 }
 
-/// Opens the agent's folder. A worker of an earlier monitor that was killed is about to leave, and is waited for.
+/// Opens the agent's folder. The worker of an agent that was killed is about to leave, and is waited for.
 async fn identify(settings: &Settings) -> Result<Identity, IdentityError> {
-    let until = Instant::now() + PREDECESSOR;
+    let since = Instant::now();
     loop {
         match Identity::open(&settings.agents, &settings.name) {
-            Err(IdentityError::Locked { leaving: true, .. }) if Instant::now() < until => {
+            Err(IdentityError::Locked { leaving, .. })
+                if since.elapsed() < if leaving { PREDECESSOR } else { UNAWARE } =>
+            {
                 tokio::time::sleep(PREDECESSOR_PAUSE).await;
             }
             opened => return opened,

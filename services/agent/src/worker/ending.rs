@@ -69,6 +69,7 @@ impl Worker {
         self.ending.stop_at = None;
         self.ending.leave_at = Some(Instant::now() + AT_ONCE);
         self.messages.draining();
+        self.identity.leave();
         for slot in self.runs.held() {
             let message = "the agent was ended while it worked on this".to_owned();
             self.end(slot, runner::End::Abandon, End::Crashed { message });

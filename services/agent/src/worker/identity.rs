@@ -1,7 +1,7 @@
 //! What an agent keeps of itself over its restarts, in a folder that one worker at a time may use.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub enum Error {
         name: String,
         path: PathBuf,
         pid: Option<u32>,
-        /// Whether its monitor is gone, so that it is about to end.
+        /// Whether it says so itself or has lost its monitor, and is about to end.
         leaving: bool,
     },
     #[error("use {path}")]
@@ -42,7 +42,7 @@ pub struct Identity {
     kept: Kept,
     /// Whether the agent was here before.
     known: bool,
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ impl Identity {
         let known = kept.is_some();
         let fresh =
             || Kept { version: VERSION, agent_id: AgentId(uuid::Uuid::now_v7().as_u128()), seen: None };
-        Ok(Self { folder, kept: kept.unwrap_or_else(fresh), known, _lock: lock })
+        Ok(Self { folder, kept: kept.unwrap_or_else(fresh), known, lock })
     }
 
     /// The folder.
@@ -110,6 +110,12 @@ impl Identity {
     #[must_use]
     pub fn seen(&self) -> Option<&LogPosition> {
         self.kept.seen.as_ref()
+    }
+
+    /// Tells who wants the folder that it is soon to be had.
+    pub fn leave(&mut self) {
+        // Without the note the successor waits less long.
+        let _ = note(&mut self.lock, 0);
     }
 
     /// Whether the agent was here in an earlier life.
@@ -180,8 +186,15 @@ fn lock(folder: &Path, name: &str) -> Result<File, Error> {
         Err(error) => return Err(used(error.into())),
     }
     let monitor = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-    file.set_len(0).and_then(|()| writeln!(file, "{} {monitor}", std::process::id())).map_err(used)?;
+    note(&mut file, monitor).map_err(used)?;
     Ok(file)
+}
+
+/// Writes down who holds the lock, and below which monitor.
+fn note(file: &mut File, monitor: i32) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{} {monitor}", std::process::id())
 }
 
 /// Whether a worker lives without the monitor that started it.
@@ -227,13 +240,17 @@ mod tests {
     #[test]
     fn a_worker_that_lost_its_monitor_is_told_from_one_that_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = Identity::open(folder.path(), "a").unwrap();
+        let mut first = Identity::open(folder.path(), "a").unwrap();
         let leaving = || match Identity::open(folder.path(), "a").unwrap_err() {
             Error::Locked { leaving, .. } => leaving,
             other => panic!("{other}"),
         };
         assert!(!leaving());
         fs::write(folder.path().join("a/lock"), format!("{} {}\n", std::process::id(), i32::MAX)).unwrap();
+        assert!(leaving());
+        fs::write(folder.path().join("a/lock"), "").unwrap();
+        assert!(!leaving());
+        first.leave();
         assert!(leaving());
     }
 
