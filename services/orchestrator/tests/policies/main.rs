@@ -1,0 +1,8 @@
+//! An orchestrator on a real log and a real history under a clock that the test moves, with a fake agent at its socket: what
+//! takes minutes and days elsewhere is tried here at once.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod leases;
+mod queue;
+mod server;
+mod time;
