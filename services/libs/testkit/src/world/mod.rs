@@ -100,12 +100,37 @@ impl World {
         marked(MARK, &self.mark)
     }
 
+    /// Conductor's own processes in it.
+    #[must_use]
+    pub fn programs(&self) -> Vec<Found> {
+        self.processes().into_iter().filter(Found::is_program).collect()
+    }
+
+    /// The processes that tasks started.
+    #[must_use]
+    pub fn commands(&self) -> Vec<Found> {
+        self.processes().into_iter().filter(|found| !found.is_program()).collect()
+    }
+
+    /// Starts `conductor up` and waits until it answers.
+    ///
+    /// # Panics
+    /// When it ends, or does not answer in time.
+    pub async fn up(&self) -> Spawned {
+        let up = self.spawn("conductor", &["up".to_owned()]);
+        self.answers(up).await
+    }
+
     /// Starts the orchestrator and waits until it answers.
     ///
     /// # Panics
     /// When it ends, or does not answer in time.
     pub async fn orchestrator(&self) -> Spawned {
-        let mut orchestrator = self.spawn("conductor-orchestrator", &[]);
+        let orchestrator = self.spawn("conductor-orchestrator", &[]);
+        self.answers(orchestrator).await
+    }
+
+    async fn answers(&self, mut orchestrator: Spawned) -> Spawned {
         let target = Target::of_home(&self.home);
         let ready = eventually(READY, "the orchestrator answers", async || {
             if let Some(status) = orchestrator.ended() {

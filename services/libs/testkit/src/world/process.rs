@@ -105,6 +105,13 @@ impl Found {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.ended)
     }
 
+    /// Whether it is one of Conductor's programs, and not what a task started.
+    #[must_use]
+    pub fn is_program(&self) -> bool {
+        let name = self.command.split(' ').next().and_then(|program| program.rsplit('/').next());
+        name.is_some_and(|name| name.starts_with("conductor"))
+    }
+
     /// Kills it, as `kill -9` does.
     pub fn kill(&self) {
         if self.is_alive() {

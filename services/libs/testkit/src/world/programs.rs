@@ -10,8 +10,11 @@ use std::time::SystemTime;
 /// Names a folder whose programs are used as they are.
 const PROGRAMS: &str = "CONDUCTOR_TEST_PROGRAMS";
 /// The programs, each with its package.
-const ALL: [(&str, &str); 2] =
-    [("conductor-orchestrator", "conductor-orchestrator"), ("conductor-agent", "conductor-agent")];
+const ALL: [(&str, &str); 3] = [
+    ("conductor-orchestrator", "conductor-orchestrator"),
+    ("conductor-agent", "conductor-agent"),
+    ("conductor", "conductor-cli"),
+];
 
 /// Where a program is.
 pub(super) fn path(program: &str) -> PathBuf {

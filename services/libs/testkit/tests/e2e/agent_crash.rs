@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use conductor_core::TaskId;
 use conductor_protocol::task::State;
 use conductor_testkit::seed::{Seed, scale};
-use conductor_testkit::world::{self, Found, Ledger, MARK, Workload, World, eventually, submit_one};
+use conductor_testkit::world::{self, Ledger, Workload, World, eventually, submit_one};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -51,14 +51,8 @@ async fn mixed_tasks_survive_kills_of_workers_and_monitors() {
 
 /// Waits until no command of a task is left: only the programs themselves carry the mark.
 async fn nothing_runs(world: &World) {
-    eventually(LIMIT, "no process of a task is left", async || commands(world).is_empty().then_some(()))
+    eventually(LIMIT, "no process of a task is left", async || world.commands().is_empty().then_some(()))
         .await;
-}
-
-/// The processes that tasks started.
-fn commands(world: &World) -> Vec<Found> {
-    let program = |found: &Found| found.command.contains("conductor-");
-    world::marked(MARK, world.mark()).into_iter().filter(|found| !program(found)).collect()
 }
 
 /// A command that forks, leaves its session, and holds its output open from a grandchild.
@@ -76,7 +70,8 @@ async fn running(world: &World, count: usize) -> Vec<TaskId> {
         ids.push(submit_one(&control, &stubborn(&format!("stubborn-{number}")), world.mark()).await);
     }
     // sh, sleep, sh under setsid, its sleep.
-    eventually(LIMIT, "all processes run", async || (commands(world).len() == 4 * count).then_some(())).await;
+    eventually(LIMIT, "all processes run", async || (world.commands().len() == 4 * count).then_some(()))
+        .await;
     ids
 }
 
@@ -92,7 +87,7 @@ async fn run_again(world: &World, ids: &[TaskId], attempt: u32, ledger: &Ledger)
     again.await;
     let took = since.elapsed();
     eventually(AT_ONCE, "all processes run again, and only once", async || {
-        (commands(world).len() == 4 * ids.len()).then_some(())
+        (world.commands().len() == 4 * ids.len()).then_some(())
     })
     .await;
     took
@@ -106,7 +101,7 @@ async fn a_killed_worker_takes_its_trees_along_and_its_tasks_run_again_at_once()
     let agent = world.agent("one");
     let ids = running(&world, 3).await;
     for attempt in 2..4 {
-        let before = commands(&world);
+        let before = world.commands();
         agent.worker().await.kill();
         let took = run_again(&world, &ids, attempt, &ledger).await;
         println!("the tasks of a killed worker ran again after {took:?}");
@@ -124,11 +119,11 @@ async fn a_killed_monitor_takes_everything_along_and_its_tasks_run_again_at_once
     let ledger = Ledger::follow(&world);
     let mut agent = world.agent("one");
     let ids = running(&world, 3).await;
-    let before = commands(&world);
+    let before = world.commands();
     let worker = agent.worker().await;
     agent.kill();
     worker.gone().await;
-    eventually(AT_ONCE, "all that it ran is gone", async || commands(&world).is_empty().then_some(())).await;
+    eventually(AT_ONCE, "all that it ran is gone", async || world.commands().is_empty().then_some(())).await;
     agent = world.agent("one");
     let took = run_again(&world, &ids, 2, &ledger).await;
     println!("the tasks of a killed monitor ran again after {took:?}");

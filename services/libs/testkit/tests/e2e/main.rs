@@ -5,4 +5,5 @@ mod agent_crash;
 mod all_killed;
 mod bad_input;
 mod damage;
+mod full_volume;
 mod orchestrator_crash;

@@ -1,0 +1,132 @@
+//! A state volume that is full: submits are refused, what runs is completed, a start while full serves, and room that comes
+//! back is taken.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use conductor_client::{Control, Error};
+use conductor_protocol::Code;
+use conductor_protocol::control::Submit;
+use conductor_protocol::task::State;
+use conductor_testkit::world::{World, body, eventually, submit_one};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// The orchestrator sets 32 MiB of it aside.
+const VOLUME_MIB: u32 = 64;
+
+/// A small volume, mounted for a test.
+struct Volume(PathBuf);
+
+impl Volume {
+    /// Mounts one; none where that is not allowed.
+    fn mount(path: &Path) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let size = format!("size={VOLUME_MIB}m,mode=0700");
+        let done =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).output().ok()?;
+        done.status.success().then(|| Self(path.to_owned()))
+    }
+
+    /// Writes until there is no room at all.
+    fn fill(&self, name: &str) {
+        let mut file = File::create(self.0.join(name)).unwrap();
+        for size in [1 << 20, 64 << 10, 4 << 10, 512, 1] {
+            while file.write_all(&vec![0x5a; size]).is_ok() {}
+        }
+    }
+
+    fn empty(&self, name: &str) {
+        fs::remove_file(self.0.join(name)).unwrap();
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        // Lazily: programs that still hold files there are ended with their world.
+        let done = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(
+            done.is_ok_and(|status| status.success()) || std::thread::panicking(),
+            "the volume stays mounted"
+        );
+    }
+}
+
+async fn submit_code(control: &Control, mark: &str) -> Option<Code> {
+    let submit = Submit { tasks: vec![body(&json!({"prompt": "one more"}), mark)], key: None };
+    match control.submit(submit).await {
+        Ok(_) => None,
+        Err(Error::Refused(problem)) => Some(problem.code),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_full_state_volume_refuses_submits_completes_what_runs_starts_again_and_recovers() {
+    let world = World::new().with("agent.slots", 2).with("retention.free_floor_bytes", 1 << 20);
+    world.home().create().unwrap();
+    let Some(volume) = Volume::mount(&world.home().state) else {
+        println!("skipped: a_full_state_volume needs the right to mount a tmpfs (root)");
+        return;
+    };
+    let mut orchestrator = world.orchestrator().await;
+    let _agent = world.agent("one");
+    let control = world.connect().await;
+    let go = world.folder().join("go");
+    let script = format!("until test -e {}; do sleep 0.02; done; echo went on", go.display());
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        ids.push(submit_one(&control, &json!({"command": ["sh", "-c", script]}), world.mark()).await);
+    }
+    for _ in 0..20 {
+        ids.push(submit_one(&control, &json!({"prompt": "print 20KB"}), world.mark()).await);
+    }
+    let later = json!({"prompt": "later", "run_at": "2100-01-01T00:00:00Z"});
+    let later =
+        [submit_one(&control, &later, world.mark()).await, submit_one(&control, &later, world.mark()).await];
+    eventually(LIMIT, "both commands run", async || {
+        let running = control.get(ids[0]).await.ok()?.state == State::Running;
+        (running && control.get(ids[1]).await.ok()?.state == State::Running).then_some(())
+    })
+    .await;
+
+    volume.fill("filler");
+    eventually(LIMIT, "submits are refused", async || {
+        (submit_code(&control, world.mark()).await == Some(Code::StorageFull)).then_some(())
+    })
+    .await;
+    assert!(control.status().await.unwrap().storage_full);
+    fs::write(&go, "").unwrap();
+    let mut link = world.link();
+    for id in &ids {
+        let task = link.wait(*id).await.unwrap();
+        assert_eq!((task.state, task.attempt), (State::Succeeded, 1), "{task:?}");
+    }
+    control.cancel(later[0], None).await.unwrap();
+    assert_eq!(link.wait(later[0]).await.unwrap().state, State::Cancelled);
+
+    orchestrator.kill();
+    volume.fill("second filler");
+    orchestrator = world.orchestrator().await;
+    let control = world.connect().await;
+    assert!(control.status().await.unwrap().storage_full);
+    assert_eq!(submit_code(&control, world.mark()).await, Some(Code::StorageFull));
+    for id in &ids {
+        assert_eq!(control.get(*id).await.unwrap().state, State::Succeeded, "kept over the start");
+    }
+    assert_eq!(control.get(later[1]).await.unwrap().state, State::Scheduled);
+    control.cancel(later[1], None).await.unwrap();
+
+    volume.empty("filler");
+    volume.empty("second filler");
+    eventually(LIMIT, "submits are taken again", async || {
+        submit_code(&control, world.mark()).await.is_none().then_some(())
+    })
+    .await;
+    let after = submit_one(&control, &json!({"prompt": "Say hello"}), world.mark()).await;
+    assert_eq!(link.wait(after).await.unwrap().state, State::Succeeded);
+    assert!(orchestrator.ended().is_none());
+}
