@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use conductor_runtime::config::{self, Loaded, Sources};
+use conductor_runtime::lifecycle::{Lifecycle, Shutdown};
 
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure, chain};
@@ -18,6 +20,22 @@ pub struct Context<'a> {
     pub screen: &'a mut Screen,
     /// The configuration, and where things are.
     pub loaded: Loaded,
+    lifecycle: Option<Lifecycle>,
+}
+
+impl Context<'_> {
+    /// Takes over signals, once: the first drains what is given back, the second kills it.
+    ///
+    /// # Errors
+    /// The system's, when signals cannot be caught.
+    pub fn signals(&mut self) -> Result<Shutdown, Failure> {
+        let lifecycle = match self.lifecycle.take() {
+            Some(lifecycle) => lifecycle,
+            // A second signal ends a command at once, so there is no deadline.
+            None => Lifecycle::start(Duration::MAX)?,
+        };
+        Ok(self.lifecycle.insert(lifecycle).shutdown())
+    }
 }
 
 /// Runs what the command line asks for.
@@ -67,7 +85,7 @@ fn dispatch(command: Command, screen: &mut Screen) -> Result<Exit, Failure> {
         _ => {}
     }
     let loaded = config::load(&Sources::from_env()).map_err(|error| Failure::Usage(chain(&error)))?;
-    let mut context = Context { screen, loaded };
+    let mut context = Context { screen, loaded, lifecycle: None };
     block_on(serve(command, &mut context))
 }
 

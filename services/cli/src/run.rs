@@ -7,7 +7,7 @@ use conductor_client::Link;
 use conductor_core::TaskId;
 use conductor_protocol::control::{AgentView, Call, Cancel, FilesView, Id, Submit, Submitted, Wait};
 use conductor_protocol::task::{State, TaskView};
-use conductor_runtime::lifecycle::{Lifecycle, Shutdown};
+use conductor_runtime::lifecycle::Shutdown;
 
 use crate::args;
 use crate::context::Context;
@@ -23,8 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// `run`
 pub async fn run(context: &mut Context<'_>, args: &args::Run) -> Result<Exit, Failure> {
     let prepared = submit::prepare(&args.work, &args.options)?;
-    // A second Ctrl-C ends it at once, so there is no deadline.
-    let lifecycle = Lifecycle::start(Duration::MAX)?;
+    let shutdown = context.signals()?;
     for note in &prepared.notes {
         context.screen.note(note);
     }
@@ -32,7 +31,6 @@ pub async fn run(context: &mut Context<'_>, args: &args::Run) -> Result<Exit, Fa
         context.screen.note("note: commands run unsandboxed in this release");
     }
     let submit = Submit { tasks: vec![prepared.body], key: args.options.key.clone() };
-    let shutdown = lifecycle.shutdown();
     let begun = tokio::select! {
         begun = begin(context, submit) => begun?,
         // Nothing was submitted, or nobody knows; a key of the caller's would tell.
@@ -49,16 +47,16 @@ pub async fn run(context: &mut Context<'_>, args: &args::Run) -> Result<Exit, Fa
     let exit = match watched {
         Ok(Some(task)) => report(context, &mut server, &task).await?,
         // Told twice to stop.
-        Ok(None) => Exit::Cancelled,
+        Ok(None) => {
+            server.close_at_once().await;
+            return Ok(Exit::Cancelled);
+        }
         Err(failure) => {
             server.close_at_once().await;
             return Err(failure);
         }
     };
-    match exit {
-        Exit::Cancelled => server.close_at_once().await,
-        _ => server.close(context, &[]).await?,
-    }
+    server.close(context, &[]).await?;
     Ok(exit)
 }
 

@@ -9,6 +9,7 @@ use conductor_protocol::control::{Call, Filter, ListRequest, Page, QueueView, St
 use conductor_protocol::task::State;
 use conductor_protocol::text::rfc3339;
 use conductor_runtime::clock::Clock;
+use conductor_runtime::credentials;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_runtime::telemetry;
 
@@ -66,6 +67,7 @@ impl Embedded {
         logs.console_level = Some("error");
         // A second try to start finds the logs set up.
         let telemetry = telemetry::start(&logs).ok();
+        credentials::admin_token(&home).map_err(|error| start(&error))?;
         let shutdown = Shutdown::new();
         let began = screen::now();
         let running = match conductor_orchestrator::start(config, Clock::System, &shutdown).await {
@@ -112,26 +114,41 @@ impl Embedded {
         mut link: Link,
         mine: &[TaskId],
     ) -> Result<(), Failure> {
+        let waited = self.wait(context, &mut link, mine).await;
+        drop(link);
+        self.end(END).await;
+        waited
+    }
+
+    /// Waits until nothing that was submitted through it is live, or a signal comes.
+    async fn wait(
+        &mut self,
+        context: &mut Context<'_>,
+        link: &mut Link,
+        mine: &[TaskId],
+    ) -> Result<(), Failure> {
+        let Some(first) = self.live(link).await? else { return Ok(()) };
+        let shutdown = context.signals()?;
+        if shutdown.is_draining() {
+            return Ok(());
+        }
+        context.screen.note(match mine.contains(&first) {
+            true => "note: no server runs; this command is one until its tasks have ended",
+            false => "note: this command is the server of others' tasks too; it ends with them",
+        });
+        self.agents.start(1).map_err(|error| Failure::Failed(format!("cannot start an agent: {error}")))?;
         let mut pause = FIRST_PAUSE;
-        let mut told = false;
-        loop {
-            let live = self.live(&mut link).await?;
-            let Some(first) = live else { break };
-            if !told {
-                told = true;
-                context.screen.note(match mine.contains(&first) {
-                    true => "note: no server runs; this command is one until the task has ended",
-                    false => "note: this command is the server of others' tasks too; it ends with them",
-                });
-                self.agents
-                    .start(1)
-                    .map_err(|error| Failure::Failed(format!("cannot start an agent: {error}")))?;
+        while self.live(link).await?.is_some() {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.draining() => {
+                    context.screen.note("leaving; what has not ended waits for: conductor up");
+                    self.agents.kill();
+                    return Ok(());
+                }
             }
-            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        drop(link);
-        self.end().await;
         Ok(())
     }
 
@@ -150,10 +167,16 @@ impl Embedded {
         Ok(page.items.first().map(|task| task.id))
     }
 
+    /// Ends it at once.
+    pub async fn kill(self) {
+        self.agents.kill();
+        self.end(END).await;
+    }
+
     /// Ends it: the agents first, so that what they report is taken.
-    pub async fn end(self) {
+    async fn end(self, deadline: Duration) {
         let Self { running, shutdown, agents, .. } = self;
-        agents.end(END).await;
+        agents.end(deadline).await;
         shutdown.finish(END).await;
         if let Err(error) = running.finish().await {
             tracing::error!(error = &error as &dyn std::error::Error, "the orchestrator failed");

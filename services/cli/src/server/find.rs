@@ -118,7 +118,7 @@ impl Server {
     pub async fn close_at_once(self) {
         if let Some(embedded) = self.embedded {
             drop(self.link);
-            embedded.end().await;
+            embedded.kill().await;
         }
     }
 }

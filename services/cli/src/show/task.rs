@@ -2,7 +2,7 @@
 
 use conductor_core::Wall;
 use conductor_protocol::control::FilesView;
-use conductor_protocol::task::{AttemptView, FailureView, TaskView, reason_text};
+use conductor_protocol::task::{AttemptView, FailureView, State, TaskView, reason_text};
 use conductor_protocol::text::rfc3339;
 
 use crate::screen::{Table, ago, bytes, clean, elapsed_between, first_line};
@@ -70,8 +70,9 @@ pub fn outcome(task: &TaskView, files: Option<&FilesView>) -> Vec<String> {
     if let Some(hint) = task.failure.as_ref().and_then(|failure| failure.hint.as_deref()) {
         lines.push(format!("hint: {}", clean(hint)));
     }
-    // A command's summary is the end of its output, which was shown.
-    let result = task.result.as_ref().filter(|_| task.runner != "command");
+    // A command's summary is the end of its output, which was shown; a failure's is its message.
+    let tells_more = task.runner != "command" && task.state == State::Succeeded;
+    let result = task.result.as_ref().filter(|_| tells_more);
     let summary = result.and_then(|result| result.summary.as_deref()).unwrap_or_default();
     lines.extend(summary.trim().lines().take(SUMMARY_LINES).map(|line| format!("  {}", clean(line))));
     if let Some(view) = files {
@@ -202,7 +203,6 @@ fn attempts(task: &TaskView) -> Vec<String> {
 #[cfg(test)]
 pub mod tests {
     use conductor_core::FailureReason;
-    use conductor_protocol::task::State;
 
     use super::*;
 

@@ -1,0 +1,108 @@
+//! Files into a task and out of it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use crate::place::Place;
+
+/// A project with a file that is ignored, a program and a link.
+fn project(place: &Place) {
+    let root = place.path("project");
+    fs::create_dir_all(root.join("src")).unwrap();
+    fs::write(root.join(".gitignore"), "*.log\n").unwrap();
+    fs::write(root.join("noise.log"), "noise").unwrap();
+    fs::write(root.join("src/a.txt"), "one\ntwo\nthree\n").unwrap();
+    fs::write(root.join("run.sh"), "#!/bin/sh\necho ran\n").unwrap();
+    fs::set_permissions(root.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("/etc/passwd", root.join("link")).unwrap();
+}
+
+const CHANGE: &str = "sed -i s/two/TWO/ src/a.txt; rm run.sh; mkdir -p new; echo made > new/file";
+
+#[test]
+fn a_folder_goes_in_and_its_changes_come_back() {
+    let place = Place::new();
+    project(&place);
+    let mut command = place.command(&["run", "--output", "json", "--here", "--", "sh", "-c", CHANGE]);
+    command.current_dir(place.path("project"));
+    let ended = place.begin(command).end().with(0);
+    assert!(ended.err.contains("link"), "the link is said to stay behind: {ended:?}");
+    let task = ended.json();
+    let id = task["id"].as_str().unwrap();
+    assert_eq!(task["input_files"], serde_json::json!([".gitignore", "run.sh", "src/a.txt"]));
+
+    let before = fs::read_to_string(place.path("project/src/a.txt")).unwrap();
+    assert_eq!(before, "one\ntwo\nthree\n", "the run worked on a copy");
+    let dry = place.run(&["apply", id, "--to", "project", "--dry-run"]).with(0).text();
+    assert!(dry.contains("would be changed  src/a.txt"), "{dry}");
+    assert!(place.path("project/run.sh").exists());
+
+    place.run(&["apply", id, "--to", "project"]).with(0);
+    assert_eq!(fs::read_to_string(place.path("project/src/a.txt")).unwrap(), "one\nTWO\nthree\n");
+    assert_eq!(fs::read_to_string(place.path("project/new/file")).unwrap(), "made\n");
+    assert!(!place.path("project/run.sh").exists());
+    assert!(place.path("project/noise.log").exists());
+}
+
+#[test]
+fn a_conflict_is_refused_and_nothing_is_touched() {
+    let place = Place::new();
+    project(&place);
+    let ended = place.run(&["run", "--output", "json", "--dir", "project", "--", "sh", "-c", CHANGE]).with(0);
+    let id = ended.json()["id"].as_str().unwrap().to_owned();
+    fs::write(place.path("project/src/a.txt"), "something else\n").unwrap();
+    let ended = place.run(&["apply", &id, "--to", "project"]).with(4);
+    assert!(ended.err.contains("src/a.txt") && ended.err.contains("nothing was changed"), "{ended:?}");
+    assert!(place.path("project/run.sh").exists() && !place.path("project/new").exists());
+}
+
+#[test]
+fn single_files_go_in_with_their_mode() {
+    let place = Place::new();
+    project(&place);
+    fs::write(place.path("bytes.bin"), [0xff, 0, 1]).unwrap();
+    let args = [
+        "run",
+        "--file",
+        "project/run.sh",
+        "--file",
+        "bytes.bin",
+        "--",
+        "sh",
+        "-c",
+        "./project/run.sh; od -An -tx1 bytes.bin",
+    ];
+    let ended = place.run(&args).with(0);
+    assert_eq!(ended.text().split_whitespace().collect::<Vec<_>>(), ["ran", "ff", "00", "01"], "{ended:?}");
+}
+
+#[test]
+fn a_folder_that_is_too_large_is_refused_with_its_sum() {
+    let place = Place::new();
+    fs::create_dir(place.path("large")).unwrap();
+    fs::File::create(place.path("large/big")).unwrap().set_len(40 << 20).unwrap();
+    let ended = place.run(&["run", "--dir", "large", "x"]).with(2);
+    assert!(ended.err.contains("40.0 MiB") && ended.err.contains("16.0 MiB"), "{ended:?}");
+}
+
+#[test]
+fn a_task_goes_on_from_anothers_work() {
+    let place = Place::new();
+    let ended = place.run(&["run", "--output", "json", "--", "sh", "-c", "echo kept > kept.txt"]).with(0);
+    let id = ended.json()["id"].as_str().unwrap().to_owned();
+    let ended = place.run(&["run", "--continue", &id, "--", "cat", "kept.txt"]).with(0);
+    assert_eq!(ended.text(), "kept\n");
+}
+
+#[test]
+fn a_file_of_a_run_is_read_and_never_one_outside() {
+    let place = Place::new();
+    let script = "ln -s /etc/passwd link; ln -s / root; printf 'a\\377' > file";
+    let ended = place.run(&["run", "--output", "json", "--", "sh", "-c", script]).with(0);
+    let id = ended.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(place.run(&["files", &id, "file"]).with(0).out, b"a\xff");
+    for path in ["link", "root/etc/passwd", "../task.json", "/etc/passwd", "absent"] {
+        let ended = place.run(&["files", &id, path]).with(4);
+        assert!(ended.out.is_empty(), "{path}: {ended:?}");
+    }
+}

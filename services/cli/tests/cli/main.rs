@@ -1,0 +1,12 @@
+//! The command as people use it, each test in a home of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod embedded;
+mod files;
+mod json;
+mod outcome;
+mod place;
+mod server;
+mod tasks;
+mod terminal;

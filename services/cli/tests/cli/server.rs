@@ -1,0 +1,154 @@
+//! `up`, `agent`, and clients over their ends and beginnings.
+
+use rustix::process::Signal;
+
+use crate::place::Place;
+
+#[test]
+fn up_serves_until_it_is_told_to_end_and_drains() {
+    let place = Place::new();
+    let up = place.up(&[]);
+    let said = up.out();
+    for part in ["control socket", "workspace", "later release", "Ctrl-C"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let agents = place.run(&["agents", "--output", "json"]).with(0).json();
+    assert_eq!(agents.as_array().unwrap().len(), 1, "{agents}");
+    let id = place.submit(&["print a; sleep 1s; print b"]);
+    let running = || place.run(&["get", &id, "--output", "json"]).json()["state"] == "running";
+    place.until("it runs", running);
+    up.signal(Signal::INT);
+    up.end().with(0);
+    place.is_left_clean();
+    let task = place.run(&["get", &id, "--output", "json"]).with(0).json();
+    assert_eq!(task["state"], "succeeded", "a drain lets what runs come to its end: {task}");
+}
+
+#[test]
+fn a_second_signal_ends_up_at_once() {
+    let place = Place::new();
+    let up = place.up(&[]);
+    let id = place.submit(&["hang"]);
+    place.until("it runs", || place.run(&["get", &id, "--output", "json"]).json()["state"] == "running");
+    up.signal(Signal::INT);
+    place.until("it drains", || {
+        let log = place.world.home().logs.join("conductor.log");
+        std::fs::read_to_string(log).unwrap_or_default().contains("draining")
+    });
+    up.signal(Signal::INT);
+    up.end().with(130);
+    place.until("nothing is left", || place.world.processes().is_empty());
+}
+
+#[test]
+fn a_second_up_refuses_with_one_clear_line() {
+    let place = Place::new();
+    let up = place.up(&[]);
+    let ended = place.run(&["up"]).with(1);
+    assert!(ended.out.is_empty(), "{ended:?}");
+    assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+    assert!(ended.err.contains(&up.pid().as_raw_nonzero().to_string()), "it names the holder: {ended:?}");
+    assert!(place.is_served());
+}
+
+#[test]
+fn several_agents_have_names_of_their_own() {
+    let place = Place::new();
+    let _up = place.up(&["--agents", "3"]);
+    place.until("all are there", || {
+        let agents = place.run(&["agents", "--output", "json"]).with(0).json();
+        agents.as_array().unwrap().iter().filter(|agent| agent["state"] == "connected").count() == 3
+    });
+}
+
+#[test]
+fn an_agent_that_dies_is_started_again_and_its_task_runs_on() {
+    let place = Place::new();
+    let _up = place.up(&[]);
+    let id = place.submit(&[
+        "--",
+        "sh",
+        "-c",
+        "echo begun; test -e ../second || { touch ../second; sleep 1000; }",
+    ]);
+    place.until("it runs", || place.run(&["logs", &id]).text().contains("begun"));
+    let monitor =
+        place.world.processes().into_iter().find(|one| one.command.contains("__agent-monitor")).unwrap();
+    monitor.kill();
+    place.run(&["wait", &id]).with(0);
+    let task = place.run(&["get", &id, "--output", "json"]).with(0).json();
+    let attempts = task["attempts"].as_array().unwrap();
+    assert_eq!(attempts[0]["state"], "crashed", "{task}");
+    assert_eq!(attempts.last().unwrap()["state"], "succeeded", "{task}");
+}
+
+#[test]
+fn a_follower_loses_no_byte_when_the_server_is_killed() {
+    let place = Place::new();
+    let up = place.up(&["--agents", "0"]);
+    let _agent = place.start(&["agent", "--name", "one"]);
+    let script = "for i in $(seq 1 400); do echo line $i; sleep 0.01; done";
+    let run = place.start(&["run", "--", "sh", "-c", script]);
+    place.until("lines come", || run.out().contains("line 60\n"));
+    up.signal(Signal::KILL);
+    drop(up.end());
+    let _again = place.up(&["--agents", "0"]);
+    let ended = run.end().with(0);
+    let expected: String = (1..=400).map(|number| format!("line {number}\n")).collect();
+    assert!(ended.text() == expected, "the output was torn: {ended:?}");
+    let list = place.run(&["list", "--output", "json"]).with(0).json();
+    assert_eq!(list["items"][0]["attempt"], 1, "the task ran on while the server was away");
+}
+
+#[test]
+fn events_are_followed_over_a_restart() {
+    let place = Place::new();
+    let up = place.up(&[]);
+    let events = place.start(&["events", "-f", "--since", "0"]);
+    place.submit(&["print a"]);
+    place.until("events come", || events.out().contains("task_finished"));
+    up.signal(Signal::TERM);
+    up.end().with(0);
+    let _up = place.up(&[]);
+    place.submit(&["print b"]);
+    place.until("events come again", || events.out().matches("task_finished").count() == 2);
+    let said = events.out();
+    let seqs: Vec<u64> =
+        said.lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
+    assert!(seqs.is_sorted_by(|a, b| a < b), "one came twice: {said}");
+}
+
+#[test]
+fn a_paused_queue_starts_nothing() {
+    let place = Place::new();
+    let _up = place.up(&[]);
+    place.run(&["pause"]).with(0);
+    let id = place.submit(&["print x"]);
+    assert!(place.run(&["status"]).with(0).text().contains("paused"));
+    let ended = place.run(&["wait", "--timeout", "500ms", &id]).with(124);
+    assert!(ended.err.contains("not all tasks have ended"), "{ended:?}");
+    place.run(&["resume"]).with(0);
+    place.run(&["wait", &id]).with(0);
+}
+
+#[test]
+fn an_agent_drains_and_comes_back() {
+    let place = Place::new();
+    let _up = place.up(&[]);
+    let first = |field: &str| place.run(&["agents", "--output", "json"]).with(0).json()[0][field].clone();
+    place.until("it is there", || first("state") == "connected");
+    let name = first("name").as_str().unwrap().to_owned();
+    place.run(&["agents", "drain", &name]).with(0);
+    place.until("it drains", || first("state") == "draining");
+    place.run(&["agents", "resume", &name]).with(0);
+    place.until("it is back", || first("state") == "connected");
+    place.run(&["agents", "drain", "nobody"]).with(4);
+}
+
+#[test]
+fn an_agent_refuses_what_a_later_release_brings() {
+    let place = Place::new();
+    let ended = place.run(&["agent", "--connect", "https://example.com"]);
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.err.contains("not available"), "{ended:?}");
+}
