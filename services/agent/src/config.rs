@@ -74,6 +74,7 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
         name,
         host,
         slots: u32::try_from(config.agent.slots()).unwrap_or(u32::MAX),
+        max_waiting: u32::try_from(config.agent.max_waiting).unwrap_or(u32::MAX),
         labels,
         runners: Settings::built_in_runners(),
         workspace: home.workspace.clone(),

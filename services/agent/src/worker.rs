@@ -87,7 +87,7 @@ pub async fn run(
             keeper: settings.keeper.clone(),
             environment: settings.environment.clone(),
         },
-        usize::try_from(settings.slots).expect("a slot count is small"),
+        settings.places(),
         &report_sender,
     )?;
     let (event_sender, mut events) = mpsc::channel(MAX_EVENTS);

@@ -140,7 +140,10 @@ impl Worker {
         if self.ending.is_draining() || self.held_back || full {
             return 0;
         }
-        u32::try_from(self.runs.free()).unwrap_or(u32::MAX)
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let waiting = number(self.runs.waiting()).min(self.settings.max_waiting);
+        let at_work = number(self.runs.count()) - waiting;
+        self.settings.slots.saturating_sub(at_work).min(number(self.runs.free()))
     }
 
     fn credits(&self) -> u32 {

@@ -62,6 +62,15 @@ impl Runs {
         self.slots.iter().filter(|slot| slot.is_none()).count()
     }
 
+    pub fn count(&self) -> usize {
+        self.slots.len() - self.free()
+    }
+
+    /// How many runs wait for a person.
+    pub fn waiting(&self) -> usize {
+        self.slots.iter().flatten().filter(|run| run.question.is_some()).count()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.slots.iter().all(Option::is_none)
     }

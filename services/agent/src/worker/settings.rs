@@ -19,6 +19,8 @@ pub struct Settings {
     pub host: String,
     /// How many tasks it runs at once.
     pub slots: u32,
+    /// How many tasks may wait for a person without taking up one of these slots.
+    pub max_waiting: u32,
     /// Labels that tasks may require.
     pub labels: Vec<String>,
     /// What it can run.
@@ -42,6 +44,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How many runs there can be at once, with those that wait.
+    pub(super) fn places(&self) -> usize {
+        usize::try_from(self.slots.saturating_add(self.max_waiting)).expect("a slot count is small")
+    }
+
     /// The runners of this release: both are in the agent itself.
     #[must_use]
     pub fn built_in_runners() -> Vec<RunnerView> {

@@ -55,7 +55,7 @@ pub(super) struct Parts {
 impl Worker {
     pub fn new(settings: Settings, parts: Parts, found: Vec<Entry>) -> Self {
         let Parts { identity, instance, slots, outbox, output } = parts;
-        let runs = Runs::new(usize::try_from(settings.slots).expect("a slot count is small"));
+        let runs = Runs::new(settings.places());
         Self {
             instance,
             slots,

@@ -45,6 +45,7 @@ pub fn settings(home: &Path) -> Settings {
         name: "one".into(),
         host: "here".into(),
         slots: 2,
+        max_waiting: 0,
         labels: vec!["gpu".into()],
         runners: Settings::built_in_runners(),
         workspace: home.join("workspace"),

@@ -1,10 +1,11 @@
 //! What the orchestrator can do to runs, and what they keep.
 
+use conductor_agent::worker::Settings;
 use conductor_core::{FailureReason, TaskId};
 use conductor_protocol::agent::{After, Answer, Answered, Assign, End, ToAgent};
 use conductor_protocol::control::AnswerBody;
 
-use crate::agent::{Agent, home, output_log};
+use crate::agent::{Agent, home, output_log, settings};
 use crate::support::{Orchestrator, lease, mock, task, welcome};
 
 #[tokio::test]
@@ -137,5 +138,28 @@ async fn a_task_that_starts_from_another_finds_a_copy_of_its_work() {
     };
     assert_eq!(failure.reason, FailureReason::InvalidWorkspace);
     connection.acknowledge(lease(3)).await;
+    agent.drained().await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_person_makes_room_for_another() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::with(Settings { slots: 1, max_waiting: 1, ..settings(home.path()) });
+    let (mut connection, hello) = orchestrator.welcome(home.path()).await;
+    assert_eq!((hello.slots, hello.credits), (1, 1));
+    connection.assign(mock(1, "ask One?")).await;
+    let first = connection.asked().await;
+    connection.assign(mock(2, "ask Two?")).await;
+    let second = connection.asked().await;
+    assert_eq!(connection.credits(), 1, "one was granted for the first question, and none for the second");
+    for (number, asked) in [(2, second), (1, first)] {
+        let request_id = asked.request_id;
+        let answer = Answered { lease: lease(number), request_id, answer: AnswerBody::Allow };
+        connection.say(ToAgent { answers: vec![answer], ..ToAgent::default() }).await;
+        assert_eq!(connection.finished().await.lease, lease(number));
+        connection.acknowledge(lease(number)).await;
+    }
+    assert_eq!(connection.credits(), 2, "there is one slot, whatever waited");
     agent.drained().await;
 }

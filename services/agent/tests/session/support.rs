@@ -108,6 +108,7 @@ impl Connection {
                 return found;
             }
             let message = self.hear().await.expect("the agent hung up");
+            self.heard.credits += message.credits;
             self.heard.started.extend(message.started);
             self.heard.asked.extend(message.asked);
             self.heard.finished.extend(message.finished);
@@ -154,6 +155,11 @@ impl Connection {
     /// Hears until a run asks something.
     pub async fn asked(&mut self) -> Asked {
         self.until(|heard| heard.asked.pop()).await
+    }
+
+    /// How many tasks were asked for since the hello, as far as it was heard.
+    pub fn credits(&self) -> u32 {
+        self.heard.credits
     }
 
     /// Reads an output from its beginning to the mark of its end, or until there are so many bytes.
