@@ -10,4 +10,5 @@ pub mod history;
 pub mod log;
 pub mod record;
 mod reserve;
+pub mod runs;
 pub mod state_dir;
