@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use conductor_core::{Effect, Event, EventKind, Step};
+use conductor_core::{Event, EventKind, Step};
 use conductor_store::log::{Batch, Payload, PayloadKey};
 
+use super::dispatch::Due;
 use super::is_quiet;
 use super::request::Release;
 
@@ -12,7 +13,7 @@ use super::request::Release;
 #[derive(Default)]
 pub(super) struct Building {
     pub(super) events: Vec<Event>,
-    pub(super) effects: Vec<Effect>,
+    pub(super) effects: Vec<Due>,
     pub(super) releases: Vec<Release>,
     pub(super) payloads: Vec<Payload>,
     pub(super) deleted: Vec<PayloadKey>,
@@ -30,14 +31,14 @@ impl Building {
     pub(super) fn add(&mut self, step: Step) {
         self.urgent |= !is_quiet(&step);
         self.events.extend(step.events);
-        self.effects.extend(step.effects);
+        self.effects.extend(step.effects.into_iter().map(Due::Effect));
     }
 
     /// Takes in a step that nobody waits for, unless it has effects.
     pub(super) fn add_lazily(&mut self, step: Step) {
         self.urgent |= !step.effects.is_empty();
         self.events.extend(step.events);
-        self.effects.extend(step.effects);
+        self.effects.extend(step.effects.into_iter().map(Due::Effect));
     }
 
     /// Whether somebody waits for it.
@@ -54,7 +55,7 @@ impl Building {
 /// A batch under way to the disk, with what waits for it.
 pub(super) struct Inflight {
     pub(super) batch: Arc<Batch>,
-    pub(super) effects: Vec<Effect>,
+    pub(super) effects: Vec<Due>,
     pub(super) releases: Vec<Release>,
 }
 

@@ -2,6 +2,7 @@
 
 use conductor_core::{AgentId, AgentSay, Command, Now, Rejection, Reply, Seq};
 
+use super::dispatch::Due;
 use super::request::{Applied, Change, Hello, Request, Watched};
 use super::{Engine, MAX_BATCH_BYTES};
 use crate::refusal;
@@ -82,7 +83,7 @@ impl Engine {
         match self.machine.handle(now, Command::Agent { agent, session, say }) {
             Ok(step) => {
                 let answer = step.reply.clone();
-                self.dispatch.attach(agent, session, link);
+                self.building.effects.push(Due::Attach { agent, session, link });
                 self.building.add(step);
                 self.agent(now, agent, session, vec![AgentSay::Credits(credits)]);
                 let seq = self.decided_seq();

@@ -56,6 +56,16 @@ pub(crate) enum Outgoing {
     Revoked,
 }
 
+/// What is due once a batch is durable, in this order.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// An effect of the machine.
+    Effect(Effect),
+    /// An agent is told things on this connection from here on. What was decided before is not for it: the machine has
+    /// taken it back when the agent said hello without it.
+    Attach { agent: AgentId, session: u64, link: mpsc::Sender<Vec<Outgoing>> },
+}
+
 /// Work outside the machine that no agent does.
 #[derive(Debug)]
 pub(crate) enum Chore {
@@ -99,11 +109,6 @@ impl Dispatch {
         receiver
     }
 
-    /// Makes a connection the one that an agent is told things on; an older one ends.
-    pub(super) fn attach(&mut self, agent: AgentId, session: u64, link: mpsc::Sender<Vec<Outgoing>>) {
-        self.links.insert(agent, (session, link));
-    }
-
     /// Lets go of a connection, unless a newer one took its place.
     pub(super) fn detach(&mut self, agent: AgentId, session: u64) {
         if self.links.get(&agent).is_some_and(|(current, _)| *current == session) {
@@ -119,12 +124,7 @@ impl Dispatch {
     }
 
     /// Lets go what waited for a batch.
-    pub(super) fn release(
-        &mut self,
-        effects: Vec<Effect>,
-        releases: Vec<Release>,
-        batch: Option<&Arc<Batch>>,
-    ) {
+    pub(super) fn release(&mut self, effects: Vec<Due>, releases: Vec<Release>, batch: Option<&Arc<Batch>>) {
         if let Some(batch) = batch {
             self.remember(batch);
             self.durable.send_replace(batch.last_seq());
@@ -159,13 +159,23 @@ impl Dispatch {
         }
     }
 
-    fn effects(&mut self, effects: Vec<Effect>) {
+    fn effects(&mut self, effects: Vec<Due>) {
         if effects.is_empty() {
             return;
         }
         let mut by_agent: HashMap<AgentId, Vec<Outgoing>> = HashMap::new();
         let mut silent = Vec::new();
-        for effect in effects {
+        for due in effects {
+            let effect = match due {
+                Due::Effect(effect) => effect,
+                Due::Attach { agent, session, link } => {
+                    if let Some(outgoing) = by_agent.remove(&agent) {
+                        self.tell(agent, outgoing);
+                    }
+                    self.links.insert(agent, (session, link));
+                    continue;
+                }
+            };
             match effect {
                 Effect::Assign { agent, task, lease, attempt, runner, timeout_ms, after } => {
                     let body = self

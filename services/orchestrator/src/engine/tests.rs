@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::{
-    Actor, Command, EventKind, Machine, Name, NewTask, Now, OnDependencyFailure, Policy, Priority, Role,
-    State, Submit, TaskId, Work,
+    Actor, AgentId, Command, EventKind, InstanceId, Machine, Name, NewTask, Now, OnDependencyFailure, Policy,
+    Priority, Profile, Role, RunnerOffer, State, Submit, TaskId, Work,
 };
 use conductor_protocol::{Code, Problem};
 use conductor_runtime::clock::Clock;
@@ -11,6 +11,8 @@ use conductor_runtime::lifecycle::Shutdown;
 use conductor_store::log::Appended;
 use tokio::task::JoinHandle;
 
+use super::dispatch::Outgoing;
+use super::handle::Joined;
 use super::request::Applied;
 use super::scripted_log::ScriptedLog;
 use super::{Engine, Error, Handle, MAX_AHEAD, now};
@@ -88,6 +90,22 @@ impl Bench {
     fn ask(&self, command: Command) -> JoinHandle<Result<Applied, Problem>> {
         let handle = self.handle.clone();
         tokio::spawn(async move { handle.command(command).await })
+    }
+
+    fn join(&self, session: u64) -> JoinHandle<Result<Joined, Problem>> {
+        let (handle, slots) = (self.handle.clone(), 1);
+        let offer = RunnerOffer { runner: name("mock"), version: None, ready: true, missing: None };
+        let profile = Profile {
+            agent_id: AgentId(7),
+            instance: InstanceId(1),
+            name: name("ada"),
+            host: "here".into(),
+            version: "1".into(),
+            slots,
+            labels: Box::default(),
+            runners: Box::new([offer]),
+        };
+        tokio::spawn(async move { handle.join(session, profile, Vec::new(), slots).await })
     }
 
     fn look(&self) -> JoinHandle<Result<usize, Problem>> {
@@ -199,4 +217,29 @@ async fn an_engine_without_callers_writes_what_it_accepted_and_ends() {
     log.answer(Appended::Durable).await;
     assert!(answered(asked).await.is_ok());
     assert!(answered(running).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_new_connection_is_not_told_what_was_decided_for_the_old_one() {
+    let bench = Bench::begun().await;
+    let old = bench.join(1);
+    bench.log.answer(Appended::Durable).await;
+    let mut old = answered(old).await.expect("welcome");
+    let asked = bench.ask(submit(1));
+    bench.log.until_waiting(1).await;
+    // The task is given to the old connection in a batch that is not yet durable, when the agent comes back without it.
+    let new = bench.join(2);
+    bench.log.until_waiting(2).await;
+    bench.log.answer(Appended::Durable).await;
+    bench.log.answer(Appended::Durable).await;
+    let mut new = answered(new).await.expect("welcome");
+    assert!(answered(asked).await.is_ok());
+    let first = |told: Vec<Outgoing>| match told.into_iter().next() {
+        Some(Outgoing::Assign { lease, .. }) => lease.number,
+        told => panic!("expected an assignment, not {told:?}"),
+    };
+    let stale = first(old.outgoing.recv().await.expect("told"));
+    let live = first(new.outgoing.recv().await.expect("told"));
+    assert!(live > stale, "the lease that was taken back went to the new connection");
+    assert!(new.outgoing.try_recv().is_err());
 }
