@@ -81,12 +81,15 @@ fn generated_lives_reach_every_end() {
     assert!(acknowledged > 100 && reached.iter().all(|count| *count > 5), "{acknowledged} {reached:?}");
 }
 
+/// How many lives of a flawed world are lived until it counts as sound.
+const FLAWED_LIVES: usize = 400;
+
 /// Says whether generated lives of a world with this flaw go wrong some time.
 fn is_found(flaw: Flaw) -> bool {
     let mut runner = TestRunner::deterministic();
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let found = (0..60).any(|_| {
+    let found = (0..FLAWED_LIVES).any(|_| {
         let actions = actions(200).new_tree(&mut runner).expect("a sequence").current();
         let life = move || {
             let mut world = World::flawed(flaw);
@@ -107,4 +110,9 @@ fn telling_before_writing_is_found() {
 #[test]
 fn writing_without_sync_is_found() {
     assert!(is_found(Flaw::WritesWithoutSync));
+}
+
+#[test]
+fn telling_a_new_connection_what_was_for_the_old_one_is_found() {
+    assert!(is_found(Flaw::AttachesAtOnce));
 }

@@ -23,6 +23,8 @@ const ROUNDS: usize = 400;
 pub enum Flaw {
     /// Replies and effects go out before their batch is durable.
     TellsBeforeItWrites,
+    /// A new connection is told what was decided for the one before it.
+    AttachesAtOnce,
     /// A crash loses the last batch that was called durable.
     WritesWithoutSync,
 }
@@ -315,6 +317,11 @@ impl World {
         let messages = messages.min(link.said.len());
         let said = link.said.drain(..messages);
         let commands: Vec<_> = said.map(|say| Leader::heard(id, link.session, say)).collect();
+        if self.flaw == Some(Flaw::AttachesAtOnce)
+            && commands.iter().any(|(_, caller)| matches!(caller, Caller::Agent(..)))
+        {
+            leader.attached.insert(id, link.session);
+        }
         if !commands.is_empty() {
             leader.decide(self.now, commands);
         }
