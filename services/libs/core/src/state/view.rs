@@ -212,8 +212,9 @@ impl State {
         self.queue_clock
     }
 
+    /// The number of the next lease, from 1: a group that was never served counts as served at 0.
     pub(crate) fn next_lease(&self) -> u64 {
-        self.next_lease
+        self.next_lease.max(1)
     }
 
     /// The run of a task that an agent holds this lease on.

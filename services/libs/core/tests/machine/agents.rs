@@ -182,8 +182,10 @@ fn an_agent_that_drains_by_itself_is_given_nothing_more_until_it_comes_back() {
     world.join(ADA, 2);
     world.say(ADA, AgentSay::Draining);
     world.say(ADA, AgentSay::Credits(2));
-    world.submit_one(|_| {});
+    let id = world.submit_one(|_| {});
     assert_eq!(world.assign(), []);
+    let why = world.machine.pending_reason(id);
+    assert_eq!(why, Some("all agents that could run it are draining".into()));
     world.hello(1, ada(1), Vec::new()).unwrap();
     world.say(ADA, AgentSay::Credits(1));
     assert_eq!(world.assign().len(), 1);

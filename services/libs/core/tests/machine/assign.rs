@@ -67,9 +67,8 @@ fn groups_share_within_a_priority() {
 #[test]
 fn between_idle_groups_the_one_served_longest_ago_is_next() {
     let mut world = World::new();
-    for _ in 0..3 {
-        world.submit_one(|task| task.group = name("red"));
-        world.submit_one(|task| task.group = name("blue"));
+    for group in ["red", "red", "red", "blue", "blue", "blue"] {
+        world.submit_one(|task| task.group = name(group));
     }
     world.join(ADA, 0);
     let mut served = Vec::new();
@@ -81,6 +80,21 @@ fn between_idle_groups_the_one_served_longest_ago_is_next() {
     }
     let (red, blue) = (name("red"), name("blue"));
     assert_eq!(served, [&red, &blue, &red, &blue, &red, &blue].map(Clone::clone));
+}
+
+#[test]
+fn a_group_is_not_served_twice_for_asking_in_two_ways() {
+    let mut world = World::new();
+    let red = |task: &mut NewTask| task.group = name("red");
+    let first = world.submit_one(red);
+    let second = world.submit_one(|task| {
+        red(task);
+        task.runner = name("command");
+    });
+    let other = world.submit_one(|task| task.group = name("blue"));
+    world.hello(1, profile(ADA, "agent-ada", 1, &["mock", "command"]), Vec::new()).unwrap();
+    world.say(ADA, AgentSay::Credits(3));
+    assert_eq!(order(&mut world), [first, other, second]);
 }
 
 #[test]

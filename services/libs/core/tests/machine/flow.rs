@@ -11,7 +11,7 @@ fn a_task_goes_from_submit_to_success() {
     assert!(world.is_queued(id));
     world.join(ADA, 1);
     let step = world.must(Command::Assign);
-    let lease = Lease { incarnation: Incarnation(1), number: 0 };
+    let lease = Lease { incarnation: Incarnation(1), number: 1 };
     assert_eq!(
         step.effects,
         [Effect::Assign {
