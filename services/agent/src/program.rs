@@ -84,10 +84,22 @@ fn supervise(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(BROKEN)))
 }
 
+/// A thread that panicked would leave a run that never ends, or an agent that hears nothing. The whole worker ends
+/// instead: its keepers end its runs, which count as crashed, and the monitor starts another worker.
+fn end_with_any_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        tracing::error!(%panic, "the worker panicked and ends");
+        std::process::exit(BROKEN.into());
+    }));
+}
+
 fn work(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = config::load(args)?;
     let settings = config::settings(args, &loaded, vec![OsStr::new(KEEPER).to_owned()])?;
     loaded.home.create()?;
+    end_with_any_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (end, telemetry) = runtime.block_on(async {
         let options = telemetry::Options {
@@ -109,7 +121,6 @@ fn work(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(Exit::Drained) => DONE,
         Ok(Exit::Revoked) => REVOKED,
         Ok(Exit::Killed | Exit::MonitorGone) => HURRIED,
-        Err(worker::Error::SlotsGone) => BROKEN,
         Err(error) => {
             drop(telemetry);
             return Err(error.into());

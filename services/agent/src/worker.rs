@@ -13,6 +13,7 @@ mod report;
 mod runs;
 mod settings;
 mod state;
+mod unacknowledged;
 mod work;
 
 use std::sync::mpsc as std_mpsc;
@@ -58,8 +59,6 @@ pub enum Error {
     Slots(#[from] runner::Error),
     #[error("end what an earlier life of this agent left running")]
     Leftover(#[source] std::io::Error),
-    #[error("the threads of the slots are gone")]
-    SlotsGone,
 }
 
 /// Works until it is told to end, and says how it ended. `monitor_gone` is ready when the monitor is gone.
@@ -108,8 +107,8 @@ pub async fn run(
         }
         let deadline = worker.next_deadline();
         tokio::select! {
-            report = reports.recv() => {
-                worker.hear_slot(report.ok_or(Error::SlotsGone)?);
+            Some(report) = reports.recv() => {
+                worker.hear_slot(report);
                 while let Ok(report) = reports.try_recv() {
                     worker.hear_slot(report);
                 }

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 
 use super::runs::Runs;
 use super::state::Worker;
+use super::unacknowledged::weight;
 
-/// How many results may wait for their acknowledgement before no further tasks are asked for.
-const MAX_UNACKNOWLEDGED: usize = 1_000;
 /// How many results go in one message, and about how many bytes of them.
 const MAX_FINISHED: usize = 1_000;
 const MAX_FINISHED_BYTES: usize = 1 << 20;
@@ -136,8 +135,7 @@ impl Messages {
 impl Worker {
     /// How many tasks the agent can take now.
     pub(super) fn room(&self) -> u32 {
-        let full = self.unacknowledged.len() >= MAX_UNACKNOWLEDGED;
-        if self.ending.is_draining() || self.held_back || full {
+        if self.ending.is_draining() || self.held_back || self.unacknowledged.is_full() {
             return 0;
         }
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -205,7 +203,7 @@ impl Worker {
             && let Some(lease) = self.messages.finished.pop_front()
         {
             // One that was acknowledged meanwhile needs no word.
-            if let Some(entry) = self.unacknowledged.get(&lease) {
+            if let Some(entry) = self.unacknowledged.get(lease) {
                 bytes += weight(entry);
                 list.push(Finished::clone(entry));
             }
@@ -226,12 +224,4 @@ impl Worker {
             self.messages.output(grown);
         }
     }
-}
-
-/// About how long a result is as JSON.
-fn weight(finished: &Finished) -> usize {
-    let result = finished.result.as_ref();
-    let summary = result.and_then(|result| result.summary.as_ref()).map_or(0, String::len);
-    let files = result.map_or(0, |result| result.files.iter().map(|file| file.path.len() + 128).sum());
-    512 + summary + files
 }

@@ -51,7 +51,7 @@ impl Worker {
 
     /// All of an output was taken; now its result may be reported.
     pub fn output_taken(&mut self, lease: Lease) {
-        if self.sending.remove(&lease) && self.unacknowledged.contains_key(&lease) {
+        if self.sending.remove(&lease) && self.unacknowledged.contains(lease) {
             self.messages.finished(lease);
         }
     }

@@ -1,6 +1,6 @@
 //! What the worker knows, and what it does when something happens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use conductor_core::{InstanceId, Lease};
 use conductor_protocol::Problem;
@@ -14,6 +14,7 @@ use super::identity::{Identity, Seen};
 use super::messages::{Link, Messages};
 use super::runs::Runs;
 use super::settings::Settings;
+use super::unacknowledged::Unacknowledged;
 use crate::outbox::{Entry, Outbox};
 use crate::output::Order;
 use crate::runner::Slots;
@@ -30,7 +31,7 @@ pub(super) struct Worker {
     pub(super) outbox: Outbox,
     pub(super) output: mpsc::UnboundedSender<Order>,
     /// What is in the outbox, durable and not acknowledged.
-    pub(super) unacknowledged: BTreeMap<Lease, Entry>,
+    pub(super) unacknowledged: Unacknowledged,
     pub(super) link: Link,
     pub(super) messages: Messages,
     /// Whether the orchestrator's workspace is this agent's own, as far as is known.
@@ -55,6 +56,8 @@ pub(super) struct Parts {
 impl Worker {
     pub fn new(settings: Settings, parts: Parts, found: Vec<Entry>) -> Self {
         let Parts { identity, instance, slots, outbox, output } = parts;
+        let mut unacknowledged = Unacknowledged::default();
+        found.into_iter().for_each(|entry| unacknowledged.insert(entry));
         let runs = Runs::new(settings.places());
         Self {
             instance,
@@ -63,7 +66,7 @@ impl Worker {
             outbox,
             output,
             sending: BTreeSet::new(),
-            unacknowledged: found.into_iter().map(|entry| (entry.lease, entry)).collect(),
+            unacknowledged,
             link: Link::new(Instant::now()),
             messages: Messages::default(),
             shares_workspace: true,
@@ -111,7 +114,7 @@ impl Worker {
             slots: self.settings.slots,
             labels: self.settings.labels.clone(),
             runners: self.settings.runners.clone(),
-            held: self.runs.leases().chain(self.unacknowledged.keys().copied()).collect(),
+            held: self.runs.leases().chain(self.unacknowledged.leases()).collect(),
             credits: self.room(),
             shares_workspace: self.shares_workspace,
             seen: self.identity.seen().cloned(),
@@ -142,7 +145,7 @@ impl Worker {
         self.acknowledged(&welcome.stale);
         self.held_back = welcome.draining;
         self.runs.tell_output_again();
-        let reportable = self.unacknowledged.keys().copied().filter(|lease| !self.sending.contains(lease));
+        let reportable = self.unacknowledged.leases().filter(|lease| !self.sending.contains(lease));
         self.messages.begin(&self.runs, reportable, self.ending.is_draining());
         self.check_workspace(&welcome.workspace);
     }
@@ -192,8 +195,7 @@ impl Worker {
     }
 
     pub(super) fn acknowledged(&mut self, leases: &[Lease]) {
-        let known =
-            leases.iter().copied().filter(|lease| self.unacknowledged.remove(lease).is_some()).collect();
+        let known = leases.iter().copied().filter(|lease| self.unacknowledged.remove(*lease)).collect();
         self.outbox.forget(known);
     }
 }

@@ -13,7 +13,7 @@ use crate::runner::{self, Answer, Outcome, Report, ReportBody, What};
 
 impl Worker {
     pub(super) fn assign(&mut self, assign: &Assign) {
-        if self.runs.slot_of(assign.lease).is_some() || self.unacknowledged.contains_key(&assign.lease) {
+        if self.runs.slot_of(assign.lease).is_some() || self.unacknowledged.contains(assign.lease) {
             tracing::warn!(lease = %assign.lease, "an assignment came twice");
             return;
         }
@@ -123,7 +123,7 @@ impl Worker {
                 None => true,
             };
             if wanted {
-                self.unacknowledged.insert(lease, entry);
+                self.unacknowledged.insert(entry);
                 if !self.sending.contains(&lease) {
                     self.messages.finished(lease);
                 }
