@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use conductor_runtime::config::{self, Loaded, Sources};
 use conductor_runtime::lifecycle::{Lifecycle, Shutdown};
+use conductor_runtime::telemetry;
 
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure, chain};
@@ -21,9 +22,24 @@ pub struct Context<'a> {
     /// The configuration, and where things are.
     pub loaded: Loaded,
     lifecycle: Option<Lifecycle>,
+    logs: Option<telemetry::Guard>,
 }
 
 impl Context<'_> {
+    /// Begins to log, once: to files as configured, and to the console what `console_level` lets through.
+    ///
+    /// # Errors
+    /// When the log files cannot be written.
+    pub fn start_logs(&mut self, console_level: &str) -> Result<(), telemetry::Error> {
+        if self.logs.is_none() {
+            let (config, home) = (&self.loaded.config, &self.loaded.home);
+            let mut options = telemetry::Options::new("conductor", &config.telemetry, &home.logs);
+            options.console_level = Some(console_level);
+            self.logs = Some(telemetry::start(&options)?);
+        }
+        Ok(())
+    }
+
     /// Takes over signals, once: the first drains what is given back, the second kills it.
     ///
     /// # Errors
@@ -85,7 +101,7 @@ fn dispatch(command: Command, screen: &mut Screen) -> Result<Exit, Failure> {
         _ => {}
     }
     let loaded = config::load(&Sources::from_env()).map_err(|error| Failure::Usage(chain(&error)))?;
-    let mut context = Context { screen, loaded, lifecycle: None };
+    let mut context = Context { screen, loaded, lifecycle: None, logs: None };
     block_on(serve(command, &mut context))
 }
 

@@ -53,11 +53,22 @@ pub async fn run(context: &mut Context<'_>, args: &args::Run) -> Result<Exit, Fa
         }
         Err(failure) => {
             server.close_at_once().await;
-            return Err(failure);
+            return Err(waiting(failure, id));
         }
     };
     server.close(context, &[]).await?;
     Ok(exit)
+}
+
+/// A failure to reach the server, with what becomes of the task.
+fn waiting(failure: Failure, id: TaskId) -> Failure {
+    match failure {
+        Failure::NotReachable(text) => {
+            let what = format!("task {id} is kept: see conductor get {id} when a server runs (conductor up)");
+            Failure::NotReachable(format!("{text}; {what}"))
+        }
+        other => other,
+    }
 }
 
 /// Finds a server, or becomes one, and submits the task.
@@ -86,8 +97,8 @@ async fn watch(
     let followed = follow::task(&mut output_link, id, &mut live);
     let questions = questions(&screen, &mut question_link, id);
     let cancelled = cancel(&screen, link, id, shutdown);
-    let stranded = stranded(server);
-    tokio::pin!(followed, questions, cancelled, stranded);
+    let (stranded, absences) = (stranded(server), absences(&screen, link));
+    tokio::pin!(followed, questions, cancelled, stranded, absences);
     let mut asked = false;
     loop {
         tokio::select! {
@@ -99,6 +110,7 @@ async fn watch(
             }
             failure = &mut questions => return Err(failure),
             failure = &mut stranded => return Err(failure),
+            failure = &mut absences => return Err(failure),
             cancelled = &mut cancelled, if !asked => {
                 asked = true;
                 cancelled?;
@@ -165,6 +177,22 @@ async fn questions(screen: &RefCell<&mut Screen>, link: &mut Link, id: TaskId) -
         }
         if task.state.is_terminal() {
             std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Tells when the server goes away and when it is back. Ends when it stays away.
+async fn absences(screen: &RefCell<&mut Screen>, link: &Link) -> Failure {
+    let mut link = link.another(link.options().clone());
+    loop {
+        match link.control().await {
+            Ok(control) => drop(control.lost().await),
+            Err(error) => return error.into(),
+        }
+        screen.borrow_mut().note("the server is away; the task is kept, and this goes on when it is back");
+        match link.control().await {
+            Ok(_) => screen.borrow_mut().note("the server is back"),
+            Err(error) => return error.into(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod top;
 
+use std::time::Duration;
+
 use conductor_protocol::control::{
     AgentName, AuditCall, AuditPage, Call, Done, DrainAgent, Events, Gc, GcView, Pause, StatsView, StatusView,
 };
@@ -199,10 +201,17 @@ pub async fn gc(context: &mut Context<'_>, dry_run: bool) -> Result<Exit, Failur
     Ok(Exit::Succeeded)
 }
 
+/// How long a healthy orchestrator takes to answer at most.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
+
 /// `healthcheck`
 pub async fn healthcheck(context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let mut server = Server::find(context, Need::Running).await?;
-    let status: StatusView = server.link.ask(&Call::Status).await?;
+    let look = async {
+        let mut server = Server::find(context, Need::Running).await?;
+        Ok(server.link.ask::<StatusView>(&Call::Status).await?)
+    };
+    let late = |_| Err(Failure::NotReachable("the orchestrator does not answer".to_owned()));
+    let status = tokio::time::timeout(HEALTH_PATIENCE, look).await.unwrap_or_else(late)?;
     if context.screen.is_json() {
         context
             .screen

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use conductor_agent::Args;
+use conductor_runtime::config::Loaded;
 use conductor_runtime::lifecycle::Shutdown;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::watch;
@@ -36,6 +37,8 @@ pub struct Agents {
     /// How many there are to be, and were not given up.
     count: watch::Sender<usize>,
     console_level: &'static str,
+    /// What the first is called; the others have a number behind it.
+    name: String,
 }
 
 /// An agent that runs.
@@ -48,8 +51,10 @@ struct Running {
 
 impl Agents {
     /// Makes a place for agents that tell the console what `console_level` lets through.
-    pub fn none(console_level: &'static str) -> Self {
-        Self { shutdown: Shutdown::new(), count: watch::Sender::new(0), console_level }
+    pub fn none(console_level: &'static str, loaded: &Loaded) -> Self {
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = loaded.config.agent.name.clone().unwrap_or_else(host);
+        Self { shutdown: Shutdown::new(), count: watch::Sender::new(0), console_level, name }
     }
 
     /// Starts agents until there are so many.
@@ -61,7 +66,7 @@ impl Agents {
         let have = *self.count.borrow();
         for index in have..count {
             let args = Args {
-                name: (index > 0).then(|| name(index)),
+                name: (index > 0).then(|| format!("{}-{}", self.name, index + 1)),
                 console_level: Some(self.console_level.to_owned()),
                 parent_pipe: true,
                 ..Args::default()
@@ -95,12 +100,6 @@ impl Agents {
     pub fn kill(&self) {
         self.shutdown.kill();
     }
-}
-
-/// What the agents after the first are called.
-fn name(index: usize) -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{host}-{}", index + 1)
 }
 
 fn spawn(command: &[OsString]) -> io::Result<Running> {

@@ -11,7 +11,8 @@ use conductor_protocol::text::rfc3339;
 use conductor_runtime::clock::Clock;
 use conductor_runtime::credentials;
 use conductor_runtime::lifecycle::Shutdown;
-use conductor_runtime::telemetry;
+use conductor_runtime::listen;
+use conductor_store::state_dir::LockError;
 
 use super::agent::Agents;
 use super::find::options;
@@ -44,15 +45,22 @@ impl From<Error> for Failure {
     }
 }
 
+/// Whether another one owns the data or listens.
+fn is_busy(error: &StartError) -> bool {
+    matches!(
+        error,
+        StartError::Lock(LockError::Held { .. }) | StartError::Listen(listen::Error::SocketBusy { .. })
+    )
+}
+
 /// A server of this command's own.
 #[derive(Debug)]
 pub struct Embedded {
     running: Running,
     shutdown: Shutdown,
     agents: Agents,
-    /// Tasks that live and were there before.
+    /// What was submitted from then on came through it.
     began: Wall,
-    _telemetry: Option<telemetry::Guard>,
 }
 
 impl Embedded {
@@ -63,27 +71,21 @@ impl Embedded {
         let mut config = Config::new(&context.loaded.config, home.clone()).map_err(|error| start(&error))?;
         config.embedded = true;
         home.create().map_err(|error| start(&error))?;
-        let mut logs = telemetry::Options::new("conductor", &context.loaded.config.telemetry, &home.logs);
-        logs.console_level = Some("error");
-        // A second try to start finds the logs set up.
-        let telemetry = telemetry::start(&logs).ok();
+        context.start_logs("error").map_err(|error| start(&error))?;
         credentials::admin_token(&home).map_err(|error| start(&error))?;
         let shutdown = Shutdown::new();
         let began = screen::now();
         let running = match conductor_orchestrator::start(config, Clock::System, &shutdown).await {
             Ok(running) => running,
-            Err(error @ (StartError::Lock(_) | StartError::Listen(_))) => {
-                return Err(Error::Busy(chain(&error)));
-            }
+            Err(error) if is_busy(&error) => return Err(Error::Busy(chain(&error))),
             Err(error) => return Err(start(&error)),
         };
-        let mut embedded =
-            Self { running, shutdown, agents: Agents::none("error"), began, _telemetry: telemetry };
+        let mut embedded = Self { running, shutdown, agents: Agents::none("error", &context.loaded), began };
         if with_agent {
-            embedded
-                .agents
-                .start(1)
-                .map_err(|error| Error::Start(format!("cannot start an agent: {error}")))?;
+            if let Err(error) = embedded.agents.start(1) {
+                embedded.kill().await;
+                return Err(Error::Start(format!("cannot start an agent: {error}")));
+            }
             embedded.tell_of_others(context, &home).await;
         }
         Ok(embedded)
@@ -130,7 +132,7 @@ impl Embedded {
         let Some(first) = self.live(link).await? else { return Ok(()) };
         let shutdown = context.signals()?;
         if shutdown.is_draining() {
-            return Ok(());
+            return self.leave(context);
         }
         context.screen.note(match mine.contains(&first) {
             true => "note: no server runs; this command is one until its tasks have ended",
@@ -141,14 +143,17 @@ impl Embedded {
         while self.live(link).await?.is_some() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = shutdown.draining() => {
-                    context.screen.note("leaving; what has not ended waits for: conductor up");
-                    self.agents.kill();
-                    return Ok(());
-                }
+                () = shutdown.draining() => return self.leave(context),
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        Ok(())
+    }
+
+    /// Leaves tasks behind that have not ended.
+    fn leave(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        context.screen.note("leaving; what has not ended waits for: conductor up");
+        self.agents.kill();
         Ok(())
     }
 

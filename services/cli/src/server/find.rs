@@ -14,6 +14,8 @@ use crate::exit::Failure;
 
 /// How long a command bears with a server that is away.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it bears with another command's server that is away.
+const BRIEF_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a command looks for a server, or tries to become one, while another begins or ends.
 const SEARCH: Duration = Duration::from_secs(30);
 /// The pause between two looks.
@@ -51,7 +53,9 @@ impl Server {
             match target.connect(options()).await {
                 Ok(control) if control.welcome().draining => ending(&control, until).await?,
                 Ok(control) => {
-                    let link = Link::over(target, options(), Patience::For(PATIENCE), control);
+                    // Another command's server does not come back.
+                    let patience = if control.welcome().embedded { BRIEF_PATIENCE } else { PATIENCE };
+                    let link = Link::over(target, options(), Patience::For(patience), control);
                     return Ok(Self { link, embedded: None });
                 }
                 Err(Error::Unreachable { .. }) if need != Need::Running => {}

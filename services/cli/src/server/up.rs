@@ -6,7 +6,6 @@ use conductor_orchestrator::{Config, Running};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::credentials;
 use conductor_runtime::lifecycle::{Ended, Lifecycle, Shutdown};
-use conductor_runtime::telemetry;
 
 use super::agent::Agents;
 use crate::args;
@@ -18,13 +17,11 @@ const CLOSE: Duration = Duration::from_secs(10);
 
 /// `up`
 pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Failure> {
-    let loaded = &context.loaded;
     let failed = |error: &dyn std::error::Error| Failure::Failed(chain(error));
-    let home = loaded.home.clone();
+    let home = context.loaded.home.clone();
     home.create().map_err(|error| failed(&error))?;
-    let mut logs = telemetry::Options::new("conductor", &loaded.config.telemetry, &home.logs);
-    logs.console_level = Some("warn");
-    let _telemetry = telemetry::start(&logs).map_err(|error| failed(&error))?;
+    context.start_logs("warn").map_err(|error| failed(&error))?;
+    let loaded = &context.loaded;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -38,10 +35,14 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
     let running = conductor_orchestrator::start(config, Clock::System, &orchestrator)
         .await
         .map_err(|error| failed(&error))?;
-    let mut agents = Agents::none("warn");
+    let mut agents = Agents::none("warn", loaded);
     let started = agents.start(args.agents.into());
     let told = match started {
-        Ok(()) => tell(context, args),
+        Ok(()) => match tell(context, args) {
+            // It serves whoever asks, not who reads this.
+            Err(Failure::NobodyReads) => Ok(()),
+            told => told,
+        },
         Err(error) => Err(Failure::Failed(format!("cannot start an agent: {error}"))),
     };
     if told.is_ok() {

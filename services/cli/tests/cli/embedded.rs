@@ -99,3 +99,18 @@ fn killed_with_its_agent_running_nothing_is_left() {
     going.signal(Signal::KILL);
     place.until("everything ends with it", || place.world.processes().is_empty());
 }
+
+#[test]
+fn a_command_whose_server_was_anothers_says_where_its_task_is() {
+    let place = Place::new();
+    let first = place.start(&["run", "hang"]);
+    place.until("the first serves", || place.is_served());
+    let second = place.start(&["run", "hang"]);
+    place.until("the second is in", || {
+        let list = place.run(&["list", "--output", "json"]).with(0).json();
+        list["items"].as_array().unwrap().len() == 2
+    });
+    first.signal(Signal::KILL);
+    let ended = second.end().with(3);
+    assert!(ended.err.contains("is kept") && ended.err.contains("conductor get"), "{ended:?}");
+}

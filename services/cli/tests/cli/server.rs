@@ -96,6 +96,7 @@ fn a_follower_loses_no_byte_when_the_server_is_killed() {
     let ended = run.end().with(0);
     let expected: String = (1..=400).map(|number| format!("line {number}\n")).collect();
     assert!(ended.text() == expected, "the output was torn: {ended:?}");
+    assert!(ended.err.contains("server is away") && ended.err.contains("server is back"), "{ended:?}");
     let list = place.run(&["list", "--output", "json"]).with(0).json();
     assert_eq!(list["items"][0]["attempt"], 1, "the task ran on while the server was away");
 }
@@ -151,4 +152,37 @@ fn an_agent_refuses_what_a_later_release_brings() {
     let ended = place.run(&["agent", "--connect", "https://example.com"]);
     assert_ne!(ended.code, Some(0));
     assert!(ended.err.contains("not available"), "{ended:?}");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_healthy() {
+    let place = Place::new();
+    let home = place.world.home();
+    std::fs::create_dir_all(&home.run).unwrap();
+    let _silent = std::os::unix::net::UnixListener::bind(home.control_socket()).unwrap();
+    std::fs::write(home.control_key(), "0".repeat(64)).unwrap();
+    let ended = place.run(&["healthcheck"]).with(3);
+    assert!(ended.err.contains("does not answer"), "{ended:?}");
+}
+
+#[test]
+fn a_home_whose_sockets_cannot_be_is_refused_at_once() {
+    let place = Place::new();
+    let mut command = place.command(&["run", "x"]);
+    command.env("CONDUCTOR_HOME", place.path(&"long".repeat(30)));
+    let ended = place.begin(command).end().with(1);
+    assert!(ended.err.contains("107") && ended.err.contains("CONDUCTOR_HOME"), "{ended:?}");
+}
+
+#[test]
+fn up_serves_on_when_nobody_reads_what_it_says() {
+    let place = Place::new();
+    let mut command = place.command(&["up"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.stdout(writer).stderr(std::process::Stdio::null());
+    drop(reader);
+    let mut up = command.spawn().unwrap();
+    place.until("the server serves", || place.is_served());
+    up.kill().unwrap();
+    up.wait().unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use conductor_runtime::credentials::StartKey;
 use conductor_runtime::paths::Home;
@@ -9,6 +10,9 @@ use tokio::net::UnixStream;
 
 use crate::control::{Control, Options};
 use crate::error::Error;
+
+/// How long an orchestrator has to let a client in.
+const OPENING_TIME: Duration = Duration::from_secs(10);
 
 /// A control socket and the file of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,9 @@ impl Target {
         // Read after connecting: who listens has written its key before.
         let key = StartKey::read(&self.key_file)
             .map_err(|source| Error::Key { address, source: Arc::new(source) })?;
-        Control::over(stream, key.reveal(), options).await
+        match tokio::time::timeout(OPENING_TIME, Control::over(stream, key.reveal(), options)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(Error::lost(format!("no answer within {} s", OPENING_TIME.as_secs()))),
+        }
     }
 }

@@ -1,0 +1,152 @@
+//! Options of the commands about the server.
+
+use clap::{Args as ClapArgs, Subcommand};
+use conductor_core::ScheduleId;
+use conductor_protocol::control::{CatchUp, Overlap};
+
+use super::{TaskOptions, Work, parse};
+
+/// `agents`
+#[derive(Debug, ClapArgs)]
+pub struct Agents {
+    /// What to do with one.
+    #[command(subcommand)]
+    pub command: Option<AgentsCommand>,
+}
+
+/// What to do with an agent.
+#[derive(Debug, Subcommand)]
+pub enum AgentsCommand {
+    /// Lets it end what it runs and take nothing new.
+    Drain(Name),
+    /// Lets it take tasks again.
+    Resume(Name),
+    /// Takes its tasks and its way in.
+    Revoke(Name),
+}
+
+/// A name.
+#[derive(Debug, ClapArgs)]
+pub struct Name {
+    /// Its name.
+    pub name: String,
+}
+
+/// `schedule`
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// Adds a schedule.
+    Add(Box<AddSchedule>),
+    /// Lists the schedules.
+    List,
+    /// Removes schedules.
+    Rm(ScheduleIds),
+}
+
+/// `schedule add`
+#[derive(Debug, ClapArgs)]
+pub struct AddSchedule {
+    /// When: minute, hour, day of month, month, day of week.
+    #[arg(long)]
+    pub cron: String,
+    /// In which time zone, such as Asia/Tokyo; UTC when none is given.
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// When the last task still lives: skip, queue or cancel.
+    #[arg(long, default_value = "skip", value_parser = parse::overlap)]
+    pub overlap: Overlap,
+    /// For what was missed: none or one.
+    #[arg(long, default_value = "none", value_parser = parse::catch_up)]
+    pub catch_up: CatchUp,
+    /// What the task is.
+    #[command(flatten)]
+    pub work: Work,
+    /// How it is to be run.
+    #[command(flatten)]
+    pub options: TaskOptions,
+}
+
+/// Some schedules.
+#[derive(Debug, ClapArgs)]
+pub struct ScheduleIds {
+    /// The schedules.
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<ScheduleId>,
+}
+
+/// `events`
+#[derive(Debug, ClapArgs)]
+pub struct Events {
+    /// Goes on when all known are shown.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The last event seen; without it all that are kept are shown, with -f only new ones.
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+}
+
+/// `audit`
+#[derive(Debug, ClapArgs)]
+pub struct Audit {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: Option<AuditCommand>,
+    /// Entries before this one.
+    #[arg(long, value_name = "SEQ")]
+    pub before: Option<u64>,
+    /// How many at most.
+    #[arg(long, short = 'n', default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// What to do with the audit.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum AuditCommand {
+    /// Checks that nothing was changed. (With a later release.)
+    Verify,
+}
+
+/// `config`
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Says what is wrong with the configuration.
+    Check,
+    /// Shows every value that holds and where it is written, secrets redacted.
+    Show,
+}
+
+/// `token`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Makes a token. (With a later release.)
+    Create(Rest),
+    /// Lists the tokens. (With a later release.)
+    List,
+    /// Takes a token away. (With a later release.)
+    Revoke(Rest),
+    /// Prints the admin token.
+    Show,
+}
+
+/// `gc`
+#[derive(Debug, ClapArgs)]
+pub struct Gc {
+    /// Only says what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `completions`
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Whatever follows.
+#[derive(Debug, ClapArgs)]
+pub struct Rest {
+    /// What follows.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub rest: Vec<std::ffi::OsString>,
+}
