@@ -135,18 +135,11 @@ impl Database {
     /// Moves all pages into the file, closes it and notes its digest. The write-ahead log gives its room back unless
     /// `keep_room`: on a full disk the next start needs it.
     pub(crate) fn close(mut self, last: u64, keep_room: bool) {
-        let how = if keep_room { "PASSIVE" } else { "TRUNCATE" };
-        let sql = format!("PRAGMA wal_checkpoint({how})");
-        let moved = self.forget_file().map_err(to_sqlite).and_then(|()| {
-            let is_busy: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
-            let frames = self.frames()?;
-            Ok(is_busy == 0 && frames.all == frames.moved)
-        });
+        let moved = self.move_all(last, keep_room);
         let wal = self.end_of_wal();
         let Self { connection, path, file, mark, .. } = self;
-        let closed = connection.close().map_err(|(_, error)| error);
-        let noted = moved.map_err(io::Error::other).and_then(|all| {
-            closed.map_err(io::Error::other)?;
+        let closed = connection.close().map_err(|(_, error)| io::Error::other(error));
+        let noted = closed.and(moved).and_then(|all| {
             let digest = if all { Some(Digest::of(&file)?) } else { None };
             mark.write_through(Reading { seq: last, wal: wal?, file: digest })
         });
@@ -154,6 +147,24 @@ impl Database {
             // Nothing is lost: the next start checks the file page by page.
             tracing::warn!(path = %path.display(), %error, "failed to note the file's digest");
         }
+    }
+
+    /// Moves all pages into the file, and empties the write-ahead log unless it is to `keep_room`. Answers whether a reader
+    /// was in the way. A process that is killed in here leaves a mark that is true: it says that nothing is in the
+    /// write-ahead log any more after all is in the file, and before the log is emptied.
+    fn move_all(&mut self, last: u64, keep_room: bool) -> io::Result<bool> {
+        self.forget_file()?;
+        let run = |sql: &str| self.connection.query_row(sql, [], |_| Ok(())).map_err(io::Error::other);
+        run("PRAGMA wal_checkpoint(PASSIVE)")?;
+        let frames = self.frames().map_err(io::Error::other)?;
+        if frames.all != frames.moved {
+            return Ok(false);
+        }
+        if !keep_room {
+            self.mark.write_through(Reading { seq: last, wal: None, file: None })?;
+            run("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        }
+        Ok(true)
     }
 }
 

@@ -20,7 +20,7 @@ const KILLS: usize = 8;
 #[test]
 fn the_child_that_is_killed() {
     let Some(dir) = std::env::var_os(DIRECTORY) else { return };
-    let log = open_in(Path::new(&dir), &OPTIONS).unwrap();
+    let mut log = open_in(Path::new(&dir), &OPTIONS).unwrap();
     let (permit, permits) = sync_channel(2);
     for _ in 0..2 {
         permit.send(()).unwrap();
@@ -52,6 +52,13 @@ fn the_child_that_is_killed() {
             let seq = log.status().last;
             write_snapshot(&log, seq, 2_000).unwrap();
             log.trim(Seq(seq.0 / 2)).unwrap();
+        }
+        // Or it is being closed, or opened.
+        if round % 7 == 0 {
+            log.close();
+            drop(log);
+            log = open_in(Path::new(&dir), &OPTIONS).unwrap();
+            next.fence = log.fence();
         }
     }
 }

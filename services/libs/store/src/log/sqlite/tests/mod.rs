@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod full;
+mod generated;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, AttemptEnd, CancelReason, Event, EventKind, Lease, Name, NewTask, Outcome, Report, Seq,
-    Standing, TaskId, Usage, Wall,
+    Actor, AgentId, CancelReason, Event, EventKind, Name, NewTask, Outcome, Seq, Standing, TaskId, Usage,
+    Wall,
 };
 
+mod change;
+
+use change::{assign, attempt, begun, end_attempt, stand};
+
 use super::query::Hour;
-use super::record::{AttemptRecord, AttemptState, AuditRecord, State, TaskRecord, Waiting};
+use super::record::{AuditRecord, State, TaskRecord, Waiting};
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;
 
 /// The most tasks that one audit record names; a larger submit has several.
 const MAX_AUDIT_TASKS: usize = 1_000;
-
-/// The most attempts that a record keeps; the oldest go. Attempts that met a credential's limit count nowhere else.
-const MAX_ATTEMPTS: usize = 100;
 
 /// Where records come from that are older than the fold.
 pub(crate) trait Source {
@@ -362,88 +363,6 @@ pub(crate) fn hour_begins(hour: i64) -> Wall {
 /// The hour of an instant.
 pub(crate) fn hour_of(at: Wall) -> i64 {
     at.0.div_euclid(HOUR_MS)
-}
-
-fn stand(record: &mut TaskRecord, standing: Standing) {
-    record.scheduled_at = None;
-    match standing {
-        Standing::Blocked => record.state = State::Blocked,
-        Standing::Scheduled => {
-            record.state = State::Scheduled;
-            record.scheduled_at = record.task.run_at;
-        }
-        Standing::Queued { queued_at } => {
-            record.state = State::Queued;
-            record.queued_at = Some(queued_at);
-        }
-    }
-}
-
-fn begun(number: u32, agent: Name, lease: Lease, runner: Name, at: Wall) -> AttemptRecord {
-    AttemptRecord {
-        number,
-        agent,
-        lease,
-        runner,
-        state: AttemptState::Running,
-        assigned_at: at,
-        started_at: None,
-        finished_at: None,
-        exit_code: None,
-        usage: Usage::default(),
-    }
-}
-
-/// Gives a task its next attempt, and answers how long it had waited when it is the first.
-fn assign(record: &mut TaskRecord, attempt: AttemptRecord) -> Option<u64> {
-    let first = record.attempts.is_empty();
-    let since = record.queued_at.unwrap_or(record.created_at);
-    let waited = attempt.assigned_at.remaining_ms(since);
-    record.state = State::Running;
-    record.scheduled_at = None;
-    record.ran_on = Some(attempt.runner.clone());
-    if record.attempts.len() == MAX_ATTEMPTS {
-        record.attempts.remove(0);
-    }
-    record.attempts.push(attempt);
-    first.then_some(waited)
-}
-
-fn attempt(record: &mut TaskRecord, lease: Lease) -> Option<&mut AttemptRecord> {
-    record.attempts.iter_mut().rev().find(|attempt| attempt.lease == lease)
-}
-
-fn end_attempt(record: &mut TaskRecord, lease: Lease, end: &AttemptEnd, report: &Report, at: Wall) {
-    if let Some(attempt) = attempt(record, lease) {
-        attempt.state = match end {
-            AttemptEnd::Succeeded => AttemptState::Succeeded,
-            AttemptEnd::Failed(failure) => AttemptState::Failed(failure.clone()),
-            AttemptEnd::Crashed(message) => AttemptState::Crashed(message.clone()),
-            AttemptEnd::Stopped => AttemptState::Stopped,
-            AttemptEnd::Cancelled => AttemptState::Cancelled,
-            AttemptEnd::Limited { rest_ms: _, message } => AttemptState::Limited(message.clone()),
-        };
-        attempt.finished_at = Some(at);
-        attempt.exit_code = report.exit_code;
-        attempt.usage = report.usage;
-    }
-    add(&mut record.usage, &report.usage);
-    record.simulated |= report.simulated;
-    record.waiting = None;
-    if report.result_json.is_some() {
-        record.result_json.clone_from(&report.result_json);
-    }
-}
-
-fn add(sum: &mut Usage, usage: &Usage) {
-    sum.input_tokens = sum.input_tokens.saturating_add(usage.input_tokens);
-    sum.output_tokens = sum.output_tokens.saturating_add(usage.output_tokens);
-    sum.cached_input_tokens = sum.cached_input_tokens.saturating_add(usage.cached_input_tokens);
-    if let Some(cost) = usage.cost_usd_micros {
-        sum.cost_usd_micros = Some(sum.cost_usd_micros.unwrap_or(0).saturating_add(cost));
-    }
-    sum.turns = sum.turns.saturating_add(usage.turns);
-    sum.tool_calls = sum.tool_calls.saturating_add(usage.tool_calls);
 }
 
 /// What somebody said when they cancelled.
