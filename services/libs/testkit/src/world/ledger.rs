@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use conductor_client::{Error, Options, Patience, Target};
-use conductor_protocol::control::Events;
+use conductor_client::{Control, Error, Options, Patience, Target};
+use conductor_protocol::control::{Events, ListRequest};
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::State;
 use tokio::sync::watch;
@@ -161,8 +161,9 @@ impl Ledger {
     /// When they differ.
     pub async fn check(&self, world: &World) -> Told {
         let control = world.connect().await;
+        let reader = world.reader().await;
         let anew = within(READY, "the events are read", async {
-            let mut events = control.events(Events { since: Some(0), follow: false }).await?;
+            let mut events = reader.events(Events { since: Some(0), follow: false }).await?;
             let mut anew = Told::default();
             while let Some(event) = events.next().await? {
                 anew.take(&event);
@@ -182,6 +183,8 @@ impl Ledger {
             let view = view.unwrap_or_else(|error| panic!("task {id} is lost: {error}"));
             assert_eq!(Some(view.state), task.finished, "task {id}");
         }
+        let told: BTreeMap<_, _> = anew.tasks.iter().map(|(id, task)| (id.clone(), task.finished)).collect();
+        assert_eq!(listed(&control).await, told, "the list and the events");
         anew
     }
 }
@@ -189,6 +192,23 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.follower.abort();
+    }
+}
+
+/// Where every task stands by the list, page by page.
+async fn listed(control: &Control) -> BTreeMap<String, Option<State>> {
+    let mut listed = BTreeMap::new();
+    let mut request = ListRequest { limit: Some(100), ..ListRequest::default() };
+    loop {
+        let page = control.list(request.clone()).await.expect("the tasks can be listed");
+        for task in page.items {
+            let before = listed.insert(task.id.to_string(), Some(task.state));
+            assert!(before.is_none(), "task {} is listed twice", task.id);
+        }
+        match page.next_cursor {
+            Some(cursor) => request.cursor = Some(cursor),
+            None => return listed,
+        }
     }
 }
 

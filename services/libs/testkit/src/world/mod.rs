@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use conductor_client::{Control, Link, Options, Patience, Target};
+use conductor_client::{Control, Link, Options, Patience, Target, WhenFull};
 use conductor_runtime::paths::Home;
 
 pub use ledger::{Ledger, TaskTold, Told};
@@ -173,6 +173,15 @@ impl World {
     /// When there is none.
     pub async fn connect(&self) -> Control {
         Target::of_home(&self.home).connect(Options::new("testkit")).await.expect("the orchestrator answers")
+    }
+
+    /// A connection for one stream, which is read in its own time.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn reader(&self) -> Control {
+        let options = Options::new("testkit").when_full(WhenFull::Wait);
+        Target::of_home(&self.home).connect(options).await.expect("the orchestrator answers")
     }
 
     /// A connection that comes back when the orchestrator does.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use conductor_testkit::world::{World, submit_one};
 use serde_json::json;
 
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// A world whose orchestrator has kept a few tasks and was killed.
 async fn world_with_state(tasks: usize) -> World {
     let world = World::new();
@@ -89,7 +91,7 @@ async fn a_flipped_bit_anywhere_in_the_event_log_is_refused_or_harmless() {
         let path = log_file(&world);
         // A clean start and stop moves everything from the write-ahead log into the file itself.
         let mut orchestrator = world.orchestrator().await;
-        orchestrator.terminate(std::time::Duration::from_secs(30)).await;
+        orchestrator.terminate(LIMIT).await;
         let file = fs::File::options().read(true).write(true).open(&path).unwrap();
         let offset = file.metadata().unwrap().len() * place / 8;
         let mut byte = [0];
@@ -131,6 +133,48 @@ async fn a_missing_event_log_is_not_started_empty() {
     }
     let line = refusal(&world).await;
     assert!(line.contains("events.db") && line.contains("missing"), "{line}");
+}
+
+#[tokio::test]
+async fn a_truncated_or_overwritten_history_is_refused_by_its_name() {
+    for damage in [0, 1] {
+        let world = world_with_state(20).await;
+        let mut orchestrator = world.orchestrator().await;
+        orchestrator.terminate(LIMIT).await;
+        let path = world.home().state.join("history.db");
+        let bytes = fs::metadata(&path).unwrap().len();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        match damage {
+            0 => file.set_len(bytes / 2).unwrap(),
+            _ => file.write_all_at(&[0x5a; 4096], bytes / 2).unwrap(),
+        }
+        let line = refusal(&world).await;
+        assert!(line.contains("history.db"), "{damage}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_older_than_the_history_is_refused_with_the_tasks_it_lacks() {
+    let world = world_with_state(3).await;
+    let copy = world.folder().join("older");
+    fs::create_dir(&copy).unwrap();
+    let is_log = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("events.db");
+    for file in state_files(&world).iter().filter(|path| is_log(path)) {
+        fs::copy(file, copy.join(file.file_name().unwrap())).unwrap();
+    }
+    let mut orchestrator = world.orchestrator().await;
+    let lost = submit_one(&world.connect().await, &json!({"prompt": "lost"}), world.mark()).await;
+    // A clean stop lets the history write down how far it is.
+    orchestrator.terminate(LIMIT).await;
+    for file in state_files(&world).iter().filter(|path| is_log(path)) {
+        fs::remove_file(file).unwrap();
+    }
+    for file in fs::read_dir(&copy).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), world.home().state.join(file.file_name())).unwrap();
+    }
+    let line = refusal(&world).await;
+    assert!(line.contains(&lost.to_string()), "{line}");
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ async fn two_hundred_mixed_tasks_survive_ten_kills_of_the_orchestrator() {
 /// The output of every task that printed one line is that line, once.
 async fn outputs_are_whole(world: &World, load: &Workload) {
     let control = world.connect().await;
-    let told = control.events(conductor_protocol::control::Events { since: Some(0), follow: false });
+    let reader = world.reader().await;
+    let told = reader.events(conductor_protocol::control::Events { since: Some(0), follow: false });
     let mut events = told.await.unwrap();
     let mut ids = std::collections::BTreeMap::new();
     while let Some(event) = events.next().await.unwrap() {
