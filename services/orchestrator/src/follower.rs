@@ -75,18 +75,16 @@ impl Follower {
         &self.history
     }
 
-    /// Waits until History shows `seq`, shortly.
-    pub(crate) async fn reach(&self, seq: Seq) {
+    /// Waits until History shows `seq`, shortly; answers whether it does.
+    pub(crate) async fn reach(&self, seq: Seq) -> bool {
         let mut applied = self.applied.clone();
         if *applied.borrow() >= seq {
-            return;
+            return true;
         }
         // A nudge that does not fit means that one is there already.
         drop(self.nudges.try_send(Nudge::Hurry));
         let reached = applied.wait_for(|applied| *applied >= seq);
-        if tokio::time::timeout(WAIT_FOR_HISTORY, reached).await.is_err() {
-            tracing::debug!(%seq, "the history did not get there in time");
-        }
+        matches!(tokio::time::timeout(WAIT_FOR_HISTORY, reached).await, Ok(Ok(_)))
     }
 
     /// Reads from History on a thread that may block.

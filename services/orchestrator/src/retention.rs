@@ -9,6 +9,7 @@ use conductor_protocol::control::GcView;
 use conductor_runtime::clock::Clock;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_store::log::PayloadKey;
+use conductor_store::runs::Directory;
 
 use crate::engine::{self, Handle};
 use crate::follower::Follower;
@@ -43,11 +44,17 @@ impl Retention {
 
     /// Deletes the folders of tasks.
     pub(crate) async fn delete_runs(&self, tasks: &[TaskId]) {
-        for task in tasks {
-            let id = task.to_string();
-            for folder in [self.workspace.join("tasks").join(&id), self.workspace.join("private").join(&id)] {
-                remove(folder).await;
-            }
+        for task in tasks.iter().copied() {
+            self.delete(task, Directory::delete).await;
+        }
+    }
+
+    async fn delete(&self, task: TaskId, delete: fn(&Directory, TaskId) -> std::io::Result<()>) {
+        let runs = Directory::new(&self.workspace);
+        match tokio::task::spawn_blocking(move || delete(&runs, task)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%task, %error, "failed to delete a folder of a run"),
+            Err(_) => tracing::error!(%task, "the deletion of a run's folder panicked"),
         }
     }
 }
@@ -136,35 +143,38 @@ async fn delete_ended(
     Ok(ended.len() as u64)
 }
 
+/// Deletes, or counts, the work folders of tasks that ended before an instant.
 async fn sweep_work(
     retention: &Retention,
     follower: &Follower,
     cutoff: Wall,
     dry_run: bool,
 ) -> Result<u64, Problem> {
-    let ended = follower.read(move |history| history.ended_before(cutoff, usize::MAX)).await?;
+    let tasks = retention.workspace.join("tasks");
+    let with_work = tokio::task::spawn_blocking(move || with_work(&tasks)).await.unwrap_or_default();
     let mut folders = 0;
-    for task in ended {
-        let folder = retention.workspace.join("tasks").join(task.to_string()).join("work");
-        if exists(&folder).await {
+    for together in with_work.chunks(TOGETHER) {
+        let ids = together.to_vec();
+        let records = follower.read(move |history| history.tasks(&ids)).await?;
+        let old = |at: Option<Wall>| at.is_some_and(|at| at < cutoff);
+        for record in records.into_iter().flatten().filter(|record| old(record.finished_at)) {
             folders += 1;
             if !dry_run {
-                remove(folder).await;
+                retention.delete(record.task.id, Directory::delete_work).await;
             }
         }
     }
     Ok(folders)
 }
 
-async fn exists(folder: &Path) -> bool {
-    tokio::fs::symlink_metadata(folder).await.is_ok()
-}
-
-/// Removes a folder with all in it; links in it are removed, not followed.
-async fn remove(folder: PathBuf) {
-    match tokio::fs::remove_dir_all(&folder).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(folder = %folder.display(), %error, "failed to delete a folder"),
-    }
+/// The tasks that have a work folder.
+fn with_work(tasks: &Path) -> Vec<TaskId> {
+    let Ok(entries) = std::fs::read_dir(tasks) else { return Vec::new() };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let task = entry.file_name().to_str()?.parse().ok()?;
+            entry.path().join("work").symlink_metadata().is_ok().then_some(task)
+        })
+        .collect()
 }

@@ -45,7 +45,8 @@ pub(super) async fn serve<S: Stream>(
             Some(_) | None => tracing::warn!(lease = %frame.lease, "output under a stale lease was refused"),
         }
         written += frame.bytes.len() as u64;
-        if written >= GRANT / 2 {
+        // A frame without bytes asks what was taken so far: it is answered at once.
+        if written >= GRANT / 2 || frame.bytes.is_empty() {
             let grant = ToAgent { grant: Some(written), ..ToAgent::default() };
             socket::send(socket, &grant).await?;
             written = 0;

@@ -33,6 +33,7 @@ pub(super) async fn serve<S: Stream>(
 ) -> Result<(), Error> {
     let agent = hello.agent_id;
     let name = hello.name.clone();
+    let seen = hello.seen.clone();
     let joined = match convert::profile(&hello) {
         Ok(profile) => context.engine.join(session, profile, hello.held, hello.credits).await,
         Err(problem) => Err(problem),
@@ -44,6 +45,9 @@ pub(super) async fn serve<S: Stream>(
             return socket::send(socket, &Answer::Refused(problem)).await;
         }
     };
+    if let Some(seen) = &seen {
+        warn_if_behind(seen, &name, context);
+    }
     let (stale, draining) = match joined.applied.reply {
         Reply::Welcome { stale, draining, replaced } => {
             tracing::info!(agent = %name, session, replaced = replaced.is_some(), "an agent connected");
@@ -60,6 +64,19 @@ pub(super) async fn serve<S: Stream>(
     // When the engine is gone there is nobody to tell.
     drop(context.engine.agent(agent, session, vec![AgentSay::Gone]).await);
     result
+}
+
+/// Says so when an agent saw more of this log than there is: it was replaced by an older one.
+fn warn_if_behind(seen: &LogPosition, agent: &str, context: &Context) {
+    let status = context.log.status();
+    if seen.id == crate::log_id_text(status.log) && seen.seq > status.last.0 {
+        tracing::error!(
+            agent,
+            seen = seen.seq,
+            last = %status.last,
+            "the event log is behind what an agent saw: it was replaced by an older one, and what it lacks is lost"
+        );
+    }
 }
 
 fn welcome(context: &Context, stale: Vec<Lease>, draining: bool) -> Welcome {

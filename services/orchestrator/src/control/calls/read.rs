@@ -44,7 +44,7 @@ async fn put_together(
     live: Option<Live>,
     seq: Seq,
 ) -> Result<TaskView, Problem> {
-    context.follower.reach(seq).await;
+    let reached = context.follower.reach(seq).await;
     let log = context.log.clone();
     let (record, body) = context
         .follower
@@ -62,8 +62,15 @@ async fn put_together(
         }
     };
     let body: Option<SubmitTask> = body.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    view::task_view(record.as_ref(), live.as_ref(), body)
-        .ok_or_else(|| Problem::new(Code::NotFound, format!("there is no task {task}")))
+    view::task_view(record.as_ref(), live.as_ref(), body).ok_or_else(|| match reached {
+        true => Problem::new(Code::NotFound, format!("there is no task {task}")),
+        false => behind(),
+    })
+}
+
+/// Nobody can tell yet whether a task is there.
+pub(super) fn behind() -> Problem {
+    Problem::new(Code::Unavailable, "the history is behind; ask again").retry_after(1)
 }
 
 /// One task, when it is over or time is up.

@@ -98,7 +98,9 @@ async fn settled(context: &Context, outside: &[TaskId]) -> Result<Vec<(TaskId, b
     if gone.is_empty() {
         return Ok(Vec::new());
     }
-    context.follower.reach(seq).await;
+    if !context.follower.reach(seq).await {
+        return Err(super::read::behind());
+    }
     let records = known(context, &gone).await?;
     Ok(records
         .into_iter()
@@ -135,8 +137,11 @@ async fn terminal(context: &Context, task: TaskId) -> Result<TaskRecord, Problem
     if live {
         return Err(Problem::new(Code::Conflict, format!("task {task} is not over yet")));
     }
-    context.follower.reach(seq).await;
+    let reached = context.follower.reach(seq).await;
     let record = known(context, &[task]).await?.into_iter().next();
+    if record.is_none() && !reached {
+        return Err(super::read::behind());
+    }
     record.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no task {task}")))
 }
 
@@ -167,8 +172,11 @@ pub(super) async fn retry(context: &Context, actor: Arc<Actor>, task: TaskId) ->
     }
     let mut body = body(context, task).await?;
     unbind(&mut body);
-    if !record.attempts.is_empty() {
+    // Its files are in the old work already, perhaps changed; they are written anew only where that is gone.
+    let old_work = context.workspace.join("tasks").join(task.to_string()).join("work");
+    if !record.attempts.is_empty() && tokio::fs::try_exists(&old_work).await.unwrap_or(false) {
         body.workspace = Some(Workspace::Continue(task.to_string()));
+        body.files.clear();
     }
     let call = control::Submit { tasks: vec![rewritten(&body)], key: None };
     accept(context, actor, call, Origin { retry_of: Some(task), schedule: None }).await
