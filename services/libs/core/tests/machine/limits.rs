@@ -113,24 +113,3 @@ fn counts_tell_where_tasks_stand() {
     assert_eq!(state.running_by_runner().collect::<Vec<_>>(), [(&name("mock"), 1)]);
     assert_eq!(state.oldest_queued_at(), Some(world.now.wall));
 }
-
-/// Memory as /proc tells it. The number of tasks lies just beyond a doubling of the map, which is the worst.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_queued_task_costs_at_most_500_bytes() {
-    fn resident_bytes() -> usize {
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
-    }
-    let count = 120_000;
-    let template = World::new().task();
-    let mut machine = Machine::new(Policy::default(), State::default(), Now::default());
-    let before = resident_bytes();
-    for number in 1..=count {
-        let task = NewTask { id: TaskId(number), ..template.clone() };
-        let submit = Submit { tasks: vec![task], key: None, settled: Vec::new(), by: actor() };
-        machine.handle(Now::default(), Command::Submit(submit)).unwrap();
-    }
-    let each = (resident_bytes() - before) / machine.state().len();
-    assert!((100..=500).contains(&each), "{each} bytes a task");
-}
