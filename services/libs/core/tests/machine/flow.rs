@@ -116,7 +116,8 @@ fn a_restart_keeps_leases_and_gives_them_a_full_time_to_live() {
     let (id, lease) = world.start();
     world.pass(100_000);
     world.restart();
-    world.pass(100_000);
+    world.pass(20_000);
+    world.pass(80_000);
     assert_eq!(world.run(id).lease, lease);
     let step = world.hello(1, profile(ADA, "agent-ada", 1, &["mock"]), vec![lease]).unwrap();
     assert_eq!(step.reply, Reply::Welcome { stale: vec![], draining: false, replaced: None });

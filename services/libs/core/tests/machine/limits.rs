@@ -80,6 +80,8 @@ fn a_waiting_run_still_counts_against_its_limits() {
 fn an_orchestrator_for_one_caller_runs_only_what_came_after_it_began() {
     let mut world = World::new();
     let old: Vec<_> = (0..3).map(|_| world.submit_one(|_| {})).collect();
+    let at = world.now.wall.after(1_000);
+    let later = world.submit_one(|task| task.run_at = Some(at));
     let mut policy = world.machine.policy().clone();
     policy.assign_after = world.machine.state().seq();
     world.machine = Machine::new(policy, world.machine.state().clone(), world.now);
@@ -90,7 +92,9 @@ fn an_orchestrator_for_one_caller_runs_only_what_came_after_it_began() {
         world.machine.pending_reason(old[0]),
         Some("this orchestrator runs only what was submitted through it".into())
     );
-    assert_eq!(given(&mut world), []);
+    world.pass(1_000);
+    assert!(world.is_queued(later));
+    assert_eq!(given(&mut world), [], "nor what was submitted before and is queued only now");
 }
 
 #[test]

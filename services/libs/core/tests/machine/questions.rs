@@ -119,3 +119,12 @@ fn a_question_under_a_stale_lease_is_refused() {
     assert_eq!(step.reply, Reply::Accepted { fresh: false });
     assert_eq!(step.effects, [Effect::EndRun { agent: ADA, lease: stale, revoked: true }]);
 }
+
+#[test]
+fn an_answer_is_not_said_again_once_the_run_has_gone_on() {
+    let (mut world, id, lease) = asking();
+    world.must(answer(id, None));
+    world.say(ADA, AgentSay::Asked { lease, question: question(2) });
+    let step = world.hello(2, profile(ADA, "agent-ada", 1, &["mock"]), vec![lease]).unwrap();
+    assert_eq!(step.effects, []);
+}

@@ -93,6 +93,7 @@ fn a_key_expires_over_a_restart() {
     let task = world.task();
     let id = task.id;
     world.must(under_key(vec![task], 1, 7));
+    world.pass(7_200_000);
     world.must(Command::Cancel { task: id, reason: CancelReason::Requested(None), by: actor() });
     world.pass(3_600_000);
     world.restart();
