@@ -58,6 +58,11 @@ impl Reading {
 }
 
 impl Usage {
+    /// The cores that a program used.
+    pub fn of(&self, program: &str) -> f64 {
+        self.programs.iter().find(|(name, ..)| name == program).map_or(0.0, |program| program.1)
+    }
+
     /// The share of a core that the busiest thread of a program used.
     pub fn busiest(&self, program: &str) -> f64 {
         let found = self.programs.iter().find(|(name, ..)| name == program);

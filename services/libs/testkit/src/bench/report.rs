@@ -70,6 +70,10 @@ impl Report {
         println!("  {}: {} {}", row.measure, number(row.figure), row.unit);
         if let Some(usage) = &row.usage {
             println!("    cores: {usage}");
+            if row.unit.ends_with("/s") {
+                let each = usage.of("orchestrator") / row.figure * 1e6;
+                println!("    the orchestrator's work for each: {} us", number(each));
+            }
         }
         self.rows.push(row);
     }
