@@ -21,6 +21,8 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 const MAX_REASON: usize = 123;
 /// Bytes of unsent messages that a connection may hold before writes wait.
 const WRITE_BUFFER: usize = 128 << 10;
+/// Bytes read at once. The buffer is cleared before every read, so that a large one costs more than the reads it saves.
+const READ_BUFFER: usize = 8 << 10;
 
 /// A stream that a connection can be made on.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -62,6 +64,7 @@ pub(crate) async fn open<S: Stream, T: DeserializeOwned>(stream: S) -> Result<(S
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE_BYTES + (1 << 20)))
             .max_frame_size(Some(MAX_MESSAGE_BYTES + (1 << 20)))
+            .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER);
         let mut socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
         let first = next_text(&mut socket).await?.ok_or(Error::Closed)?;
