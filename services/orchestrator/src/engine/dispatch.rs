@@ -1,6 +1,6 @@
 //! What happens once a batch is durable: effects to agents, replies, notices.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use conductor_core::{
@@ -12,8 +12,6 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::handle::Published;
 use super::request::{Release, Watched};
 
-/// Bodies of recent tasks kept at hand, so that an idle system does not read what it has just written.
-const RECENT_BYTES: usize = 8 << 20;
 /// Schedules and deletions that may wait for their task.
 const CHORE_QUEUE: usize = 1_024;
 
@@ -28,6 +26,25 @@ impl Body {
     /// The bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.batch.payloads[self.index].bytes
+    }
+}
+
+/// The bodies that were written with a batch: a task that finds a free slot is assigned in the batch that brought it, and
+/// its body need not be read from where it was just written. Others are read in bulk when their turn comes.
+struct Bodies<'a> {
+    batch: &'a Arc<Batch>,
+    places: HashMap<PayloadKey, usize>,
+}
+
+impl<'a> Bodies<'a> {
+    fn new(batch: &'a Arc<Batch>) -> Self {
+        let keys = batch.payloads.iter().map(|payload| payload.key);
+        Self { batch, places: keys.enumerate().map(|(index, key)| (key, index)).collect() }
+    }
+
+    fn of(&self, task: TaskId) -> Option<Body> {
+        let index = *self.places.get(&PayloadKey::from(task))?;
+        Some(Body { batch: self.batch.clone(), index })
     }
 }
 
@@ -80,9 +97,6 @@ pub(crate) enum Chore {
 pub(super) struct Dispatch {
     links: HashMap<AgentId, (u64, mpsc::Sender<Vec<Outgoing>>)>,
     watchers: HashMap<TaskId, Vec<oneshot::Sender<Watched>>>,
-    recent: HashMap<PayloadKey, (Arc<Batch>, usize)>,
-    recent_batches: VecDeque<Arc<Batch>>,
-    recent_bytes: usize,
     published: broadcast::Sender<Arc<Published>>,
     durable: watch::Sender<Seq>,
     chores: Option<mpsc::Sender<Chore>>,
@@ -90,16 +104,7 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     pub(super) fn new(published: broadcast::Sender<Arc<Published>>, durable: watch::Sender<Seq>) -> Self {
-        Self {
-            links: HashMap::new(),
-            watchers: HashMap::new(),
-            recent: HashMap::new(),
-            recent_batches: VecDeque::new(),
-            recent_bytes: 0,
-            published,
-            durable,
-            chores: None,
-        }
+        Self { links: HashMap::new(), watchers: HashMap::new(), published, durable, chores: None }
     }
 
     /// Opens the queue of chores; once.
@@ -126,10 +131,9 @@ impl Dispatch {
     /// Lets go what waited for a batch.
     pub(super) fn release(&mut self, effects: Vec<Due>, releases: Vec<Release>, batch: Option<&Arc<Batch>>) {
         if let Some(batch) = batch {
-            self.remember(batch);
             self.durable.send_replace(batch.last_seq());
         }
-        self.effects(effects);
+        self.effects(effects, batch);
         for release in releases {
             release();
         }
@@ -159,10 +163,11 @@ impl Dispatch {
         }
     }
 
-    fn effects(&mut self, effects: Vec<Due>) {
+    fn effects(&mut self, effects: Vec<Due>, batch: Option<&Arc<Batch>>) {
         if effects.is_empty() {
             return;
         }
+        let bodies = batch.map(Bodies::new);
         let mut by_agent: HashMap<AgentId, Vec<Outgoing>> = HashMap::new();
         let mut silent = Vec::new();
         for due in effects {
@@ -178,10 +183,7 @@ impl Dispatch {
             };
             match effect {
                 Effect::Assign { agent, task, lease, attempt, runner, timeout_ms, after } => {
-                    let body = self
-                        .recent
-                        .get(&PayloadKey::from(task))
-                        .map(|(batch, index)| Body { batch: batch.clone(), index: *index });
+                    let body = bodies.as_ref().and_then(|bodies| bodies.of(task));
                     let assign = Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, body };
                     by_agent.entry(agent).or_default().push(assign);
                 }
@@ -233,25 +235,6 @@ impl Dispatch {
             && let Err(error) = chores.try_send(chore)
         {
             tracing::warn!(%error, "a chore was put off: too many wait; retention or the next start takes it up");
-        }
-    }
-
-    fn remember(&mut self, batch: &Arc<Batch>) {
-        let bytes: usize = batch.payloads.iter().map(|payload| payload.bytes.len()).sum();
-        if bytes == 0 || bytes > RECENT_BYTES {
-            return;
-        }
-        for (index, payload) in batch.payloads.iter().enumerate() {
-            self.recent.insert(payload.key, (batch.clone(), index));
-        }
-        self.recent_bytes += bytes;
-        self.recent_batches.push_back(batch.clone());
-        while self.recent_bytes > RECENT_BYTES {
-            let Some(oldest) = self.recent_batches.pop_front() else { break };
-            for payload in &oldest.payloads {
-                self.recent_bytes -= payload.bytes.len();
-                self.recent.remove(&payload.key);
-            }
         }
     }
 }

@@ -36,6 +36,15 @@ pub fn read(programs: &[(&str, u32)]) -> Reading {
     Reading { at: Instant::now(), programs, machine: machine() }
 }
 
+/// The children of a process.
+pub fn children(pid: u32) -> Vec<u32> {
+    let Ok(folder) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = folder.flatten().filter_map(|entry| fs::read_to_string(entry.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
 impl Reading {
     /// What was used since this reading.
     pub fn until(&self, later: &Self) -> Usage {
@@ -91,17 +100,29 @@ impl std::fmt::Display for Usage {
 /// The threads of a process: name and ticks used.
 fn threads(pid: u32) -> Threads {
     let Ok(folder) = fs::read_dir(format!("/proc/{pid}/task")) else { return HashMap::new() };
+    let mut threads: Threads = HashMap::new();
     let tids = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    tids.filter_map(|tid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
-        let (before, after) = stat.rsplit_once(')')?;
-        let name = before.split_once('(')?.1.to_owned();
-        // After the name: the state is the first field, user and system time the twelfth and thirteenth.
-        let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-        let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some((tid, (name, ticks)))
-    })
-    .collect()
+    for tid in tids {
+        if let Some((name, fields)) = stat(&format!("/proc/{pid}/task/{tid}/stat")) {
+            threads.insert(tid, (name, fields[0] + fields[1]));
+        }
+    }
+    // Its dead children count as one more thread; no thread has the number 0.
+    if let Some((_, fields)) = stat(&format!("/proc/{pid}/stat")) {
+        threads.insert(0, ("children".to_owned(), fields[2] + fields[3]));
+    }
+    threads
+}
+
+/// A name, and ticks: user and system time, and those of children that were waited for.
+fn stat(path: &str) -> Option<(String, [u64; 4])> {
+    let stat = fs::read_to_string(path).ok()?;
+    let (before, after) = stat.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    // After the name the state is the first field, and the times begin with the twelfth.
+    let mut fields = after.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
+    let mut next = || fields.next()?.ok();
+    Some((name, [next()?, next()?, next()?, next()?]))
 }
 
 /// Ticks that all processors were busy.

@@ -25,17 +25,22 @@ pub fn run(suite: &mut Suite<'_>) -> io::Result<()> {
     submit(&home, TOGETHER)?;
     wait_for_none(&home)?;
 
-    let programs = [
-        ("orchestrator", orchestrator.pid()),
-        ("agent", worker(agent.pid())),
-        ("generator", std::process::id()),
-    ];
+    let worker = cpu::children(agent.pid()).first().copied().unwrap_or(agent.pid());
+    let keepers = cpu::children(worker);
+    let mut programs =
+        vec![("orchestrator", orchestrator.pid()), ("worker", worker), ("generator", std::process::id())];
+    programs.extend(keepers.iter().map(|pid| ("keeper", *pid)));
+    let commits = commits_of(&home)?;
     let before = cpu::read(&programs);
     let begin = Instant::now();
     submit(&home, tasks)?;
     wait_for_none(&home)?;
     let rate = tasks as f64 / begin.elapsed().as_secs_f64();
     let usage = before.until(&cpu::read(&programs));
+    println!(
+        "  commits of the event log for each task: {:.2}",
+        (commits_of(&home)? - commits) / tasks as f64
+    );
     let measure = format!("/bin/true with run folders, {PARALLEL} at once");
     suite.report.add_used(measure, rate, "tasks/s", Bar::Spawns(0.6), usage);
     agent.stop()?;
@@ -64,9 +69,8 @@ fn wait_for_none(home: &Home) -> io::Result<()> {
     }
 }
 
-/// The worker below the monitor.
-fn worker(monitor: u32) -> u32 {
-    let children = std::fs::read_to_string(format!("/proc/{monitor}/task/{monitor}/children"));
-    let first = children.ok().and_then(|pids| pids.split_ascii_whitespace().next()?.parse().ok());
-    first.unwrap_or(monitor)
+/// How often the orchestrator waited for the disk since its start.
+fn commits_of(home: &Home) -> io::Result<f64> {
+    let status = programs::ask(&mut home.control()?, "\"status\"")?;
+    status["counters"]["batches"].as_f64().ok_or_else(|| io::Error::other(format!("no counters in {status}")))
 }
