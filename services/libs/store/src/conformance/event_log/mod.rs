@@ -37,6 +37,7 @@ const CASES: &[Case] = &[
         "a_newer_snapshot_takes_the_place_of_the_older",
         snapshots::a_newer_snapshot_takes_the_place_of_the_older,
     ),
+    ("a_long_tail_is_read_after_its_snapshot", snapshots::a_long_tail_is_read_after_its_snapshot),
     ("a_malformed_snapshot_is_refused", snapshots::a_malformed_snapshot_is_refused),
     ("only_what_a_snapshot_holds_is_trimmed", snapshots::only_what_a_snapshot_holds_is_trimmed),
     ("a_log_without_events_left_goes_on", snapshots::a_log_without_events_left_goes_on),

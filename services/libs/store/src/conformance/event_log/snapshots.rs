@@ -68,6 +68,25 @@ pub(super) fn a_snapshot_counts_once_it_is_committed(place: &dyn LogPlace) {
     drop(stored.snapshot);
 }
 
+/// Events of one append, and how many appends are more than any backend reads ahead.
+const LONG: (u64, u64) = (5_000, 12);
+
+pub(super) fn a_long_tail_is_read_after_its_snapshot(place: &dyn LogPlace) {
+    let log = place.open();
+    let mut chain = Chain::on(&*log);
+    let (each, times) = LONG;
+    for _ in 0..times {
+        assert_durable(&append(&*log, chain.batch(each)));
+    }
+    write_snapshot(&*log, Seq(5), MANY);
+    // Both are held, as whoever starts from them holds them: the one must not wait for the other.
+    let stored = log.load().expect("the log loads");
+    let (_, parts) = stored.snapshot.expect("there is a snapshot");
+    assert_eq!(parts.map(|part| part.expect("the snapshot reads")).count() as u128, MANY + 1);
+    let events: usize = stored.tail.map(|stretch| stretch.expect("the tail reads").events.len()).sum();
+    assert_eq!(events as u64, each * times - 5);
+}
+
 pub(super) fn a_newer_snapshot_takes_the_place_of_the_older(place: &dyn LogPlace) {
     let log = place.open();
     let mut chain = Chain::on(&*log);

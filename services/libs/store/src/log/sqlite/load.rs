@@ -29,7 +29,7 @@ pub(super) fn begin(path: &Path, connection: Connection, last: Seq) -> Result<St
     let loader = Loader { path: path.to_owned(), connection, decoder: Decoder::default() };
     let thread = std::thread::Builder::new()
         .name("log-load".to_owned())
-        .spawn(move || loader.run(newest, base, last, &send_parts, &send_tail))
+        .spawn(move || loader.run(newest, base, last, send_parts, &send_tail))
         .map_err(|source| ReadError::Read { path: path.to_owned(), source: source.into() })?;
     let thread = Arc::new(Thread(Some(thread)));
     let snapshot = newest.map(|manifest| {
@@ -107,16 +107,18 @@ impl Loader {
         newest: Option<snapshot::Manifest>,
         base: Seq,
         last: Seq,
-        parts: &SyncSender<Result<Vec<Part>, ReadError>>,
+        parts: SyncSender<Result<Vec<Part>, ReadError>>,
         tail: &SyncSender<Result<Stretch, ReadError>>,
     ) {
         if let Some(manifest) = newest
-            && let Ok(Err(error)) = self.snapshot(manifest, parts)
+            && let Ok(Err(error)) = self.snapshot(manifest, &parts)
         {
             // Nobody hears it when nobody reads.
             let _ = parts.send(Err(error));
             return;
         }
+        // Whoever reads the parts goes on to the tail only when they have ended.
+        drop(parts);
         if let Ok(Err(error)) = self.tail(base, last, tail) {
             // Nobody hears it when nobody reads.
             let _ = tail.send(Err(error));
