@@ -137,7 +137,15 @@ pub async fn events(context: &mut Context<'_>, args: &args::Events) -> Result<Ex
     let mut since = args.since.or((!args.follow).then_some(0));
     loop {
         let control = server.link.control().await?;
-        let mut events = control.events(Events { since, follow: args.follow }).await?;
+        let mut events = match control.events(Events { since, follow: args.follow }).await {
+            Ok(events) => events,
+            // It let us in and was about to end.
+            Err(error) if error.is_of_the_connection() => {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let lost = loop {
             match events.next().await {
                 Ok(Some(event)) => {
@@ -167,6 +175,9 @@ pub async fn events(context: &mut Context<'_>, args: &args::Events) -> Result<Ex
     server.close(context, &[]).await?;
     Ok(Exit::Succeeded)
 }
+
+/// Pause before a follower turns again to a server that let it in and then ended.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// `audit`
 pub async fn audit(context: &mut Context<'_>, args: &args::Audit) -> Result<Exit, Failure> {
