@@ -227,3 +227,70 @@ fn seconds(time: Duration) -> String {
         format!("{} ms", time.as_millis())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, OpenOptions};
+
+    use super::*;
+    use crate::runner::{Control, FailureReason};
+
+    fn live(output: File) -> (Live, Control, watch::Receiver<Progress>) {
+        let (control, inbox) = Control::pair().unwrap();
+        let (progress, receiver) = watch::channel(Progress::default());
+        let (reports, _) = mpsc::channel(1);
+        let reporter = Reporter { slot: 0, task_id: Uuid::nil(), attempt: 1, reports };
+        let folder = File::open(std::env::temp_dir()).unwrap();
+        let limits = Limits { max_output_bytes: 10, ..Limits::default() };
+        let (output, events) = (Output::new(output, 10), EventFile::new(folder.into()));
+        (
+            Live::new(output, events, (inbox, progress), (limits, Duration::from_secs(60)), reporter),
+            control,
+            receiver,
+        )
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_trouble() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (mut live, ..) = live(full);
+        let cause = live.print(b"x").unwrap_err();
+        let Verdict::Failed(failure) = live.verdict(cause) else { panic!("it failed") };
+        assert_eq!(failure.reason, FailureReason::DiskFull);
+        let Verdict::Failed(failure) = live.verdict(disk(&io::ErrorKind::PermissionDenied.into())) else {
+            panic!("it failed")
+        };
+        assert_eq!(failure.reason, FailureReason::Internal);
+    }
+
+    #[test]
+    fn live_readers_hear_how_long_the_output_is() {
+        let (mut live, _, progress) = live(tempfile::tempfile().unwrap());
+        live.print(b"12345").unwrap();
+        assert_eq!(progress.borrow().output_bytes, 5);
+        live.print(b"6789abcdef").unwrap();
+        assert_eq!(progress.borrow().output_bytes, live.output.bytes());
+        assert_eq!(live.output.dropped_bytes(), 5);
+    }
+
+    #[test]
+    fn an_end_that_came_before_the_run_began_is_heard() {
+        let (mut live, control, _) = live(tempfile::tempfile().unwrap());
+        assert_eq!(live.pending(), None);
+        control.answer(1, Answer::Allow);
+        control.end(End::Stop);
+        control.end(End::Stop);
+        assert_eq!(live.sleep(Duration::from_secs(1_000)), Err(Cause::Asked(End::Stop)));
+        assert_eq!(live.pending(), None, "an end that is said twice is one");
+    }
+
+    #[test]
+    fn answers_beyond_the_limit_never_crowd_out_an_end() {
+        let (mut live, control, _) = live(tempfile::tempfile().unwrap());
+        for request in 0..1_000 {
+            control.answer(request, Answer::Deny);
+        }
+        control.end(End::Cancel);
+        assert_eq!(live.pending(), Some(Cause::Asked(End::Cancel)));
+    }
+}
