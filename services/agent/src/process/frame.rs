@@ -105,7 +105,8 @@ impl From<WaitStatus> for Exit {
 /// What a keeper says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
-    /// The child runs. It started between these two instants of [`super::boot_ms`].
+    /// The child runs, and has done so for [`super::keeper::SHORT`]; of one that ends sooner only the end is told.
+    /// It started between these two instants of [`super::boot_ms`].
     Started { pid: i32, from_ms: u64, to_ms: u64 },
     /// There is no child; the error of `posix_spawn`.
     Refused { errno: i32 },

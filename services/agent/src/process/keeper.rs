@@ -17,6 +17,9 @@ use super::spawn::{self, Command};
 use super::table::boot_ms;
 use super::tree::{self, Children, MAX_SWEEP, SWEEP_PAUSE, Tree};
 
+/// How long a child lives before its worker hears that it runs, to write it down for a later life. Most short tasks end
+/// before; until then what a child carries in its environment is enough to find it, and two messages become one.
+pub const SHORT: Duration = Duration::from_millis(20);
 /// How long what a child left behind has to end by itself.
 const REMAINS_GRACE: Duration = Duration::from_millis(500);
 
@@ -47,6 +50,8 @@ struct Keeper<'a> {
 struct Run {
     /// The first child until its end; afterwards its pid may be anyone's.
     child: Option<Pid>,
+    /// What is to be told of it once it has lived for a while.
+    untold: Option<(Instant, Reply)>,
     phase: Phase,
     /// Whether nobody is left to hear about it.
     orphaned: bool,
@@ -71,10 +76,10 @@ impl Keeper<'_> {
     fn serve(&self) -> io::Result<()> {
         while let Some(request) = frame::receive(self.socket)? {
             match request {
-                Request::Spawn(spawn) => match self.start(&spawn) {
-                    Ok(child) => {
+                Request::Spawn(spawn) => match start(&spawn) {
+                    Ok(run) => {
                         drop(spawn);
-                        self.run(child)?;
+                        self.run(run)?;
                     }
                     Err(errno) => self.reply(Reply::Refused { errno: errno.raw_os_error() }),
                 },
@@ -85,19 +90,8 @@ impl Keeper<'_> {
         Ok(())
     }
 
-    fn start(&self, spawn: &Spawn) -> Result<Pid, rustix::io::Errno> {
-        let (program, argv, env) = spawn.strings().ok_or(rustix::io::Errno::INVAL)?;
-        let [cwd, input, output, error] = &spawn.descriptors;
-        let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
-        let from_ms = boot_ms();
-        let pid = spawn::spawn(&Command { program, argv: &argv, env: &env, cwd: Some(cwd.as_fd()), stdio })?;
-        self.reply(Reply::Started { pid: pid.as_raw_nonzero().get(), from_ms, to_ms: boot_ms() });
-        Ok(pid)
-    }
-
     /// Waits for the run to end, or ends it, until nothing is left of it.
-    fn run(&self, child: Pid) -> io::Result<()> {
-        let mut run = Run { child: Some(child), phase: Phase::Running, orphaned: false };
+    fn run(&self, mut run: Run) -> io::Result<()> {
         loop {
             let ready = self.wait(&run)?;
             if ready.children && self.reap(&mut run)? == Children::None {
@@ -112,6 +106,9 @@ impl Keeper<'_> {
                     }
                     Some(Request::Spawn(_)) => return Err(io::ErrorKind::InvalidData.into()),
                 }
+            }
+            if let Some((_, started)) = run.untold.take_if(|(since, _)| since.elapsed() >= SHORT) {
+                self.reply(started);
             }
             match run.phase {
                 Phase::Ending(deadline) if Instant::now() >= deadline => run.kill()?,
@@ -144,6 +141,7 @@ impl Keeper<'_> {
         let left = tree::reap(|pid, status| {
             if run.child == Some(pid) {
                 run.child = None;
+                run.untold = None;
                 exit = Some(Exit::from(status));
             }
         });
@@ -168,13 +166,26 @@ impl Keeper<'_> {
     }
 }
 
+fn start(spawn: &Spawn) -> Result<Run, rustix::io::Errno> {
+    let (program, argv, env) = spawn.strings().ok_or(rustix::io::Errno::INVAL)?;
+    let [cwd, input, output, error] = &spawn.descriptors;
+    let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
+    let from_ms = boot_ms();
+    let pid = spawn::spawn(&Command { program, argv: &argv, env: &env, cwd: Some(cwd.as_fd()), stdio })?;
+    let started = Reply::Started { pid: pid.as_raw_nonzero().get(), from_ms, to_ms: boot_ms() };
+    let untold = Some((Instant::now(), started));
+    Ok(Run { child: Some(pid), untold, phase: Phase::Running, orphaned: false })
+}
+
 impl Run {
     fn timeout(&self) -> Option<Duration> {
-        match self.phase {
+        let untold = self.untold.map(|(since, _)| SHORT.saturating_sub(since.elapsed()));
+        let phase = match self.phase {
             Phase::Running => None,
             Phase::Ending(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
             Phase::Killing(_) => Some(SWEEP_PAUSE),
-        }
+        };
+        untold.into_iter().chain(phase).min()
     }
 
     /// Asks the tree to end within the grace; a second time can only shorten it.

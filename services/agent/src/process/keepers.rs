@@ -133,7 +133,8 @@ impl Keeper {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Asks for a child; the reply is [`Reply::Started`] or [`Reply::Refused`].
+    /// Asks for a child. The reply is [`Reply::Refused`], or the end of a child that ended soon, or
+    /// [`Reply::Started`] and its end later.
     ///
     /// # Errors
     ///

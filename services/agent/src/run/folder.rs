@@ -188,9 +188,12 @@ impl Entered {
     /// Fails when a folder or file cannot be made, or a file of the task has a path that may not be.
     pub fn prepare(self, needs: &Needs<'_>) -> Result<Folder, Error> {
         let task = self.task.as_fd();
+        if self.is_new {
+            return self.prepare_new(needs);
+        }
         let attempts = self.folder(task, "attempts", PUBLIC)?;
-        let mut resume = needs.resume && !self.is_new && self.was_ready();
-        if !self.is_new && !resume {
+        let mut resume = needs.resume && self.was_ready();
+        if !resume {
             self.put_aside(&attempts, needs.attempt)?;
         }
         let work = match self.make_and_open(task, "work", PUBLIC) {
@@ -210,31 +213,54 @@ impl Entered {
         self.folder(self.private.as_fd(), "tmp", PRIVATE)?;
         let attempt = self.attempt(&attempts, needs.attempt)?;
         if !resume {
-            let mut existing = Existing::Refuse;
-            if let Some(source) = &needs.starts_from {
-                source.copy_to(work.as_fd())?;
-                existing = Existing::Replace;
-            }
-            for InputFile { path, content, executable } in needs.files {
-                let file = beneath::write_file(work.as_fd(), RelativePath::new(path)?, content, existing)?;
-                if *executable {
-                    rustix::fs::fchmod(&file, PUBLIC)
-                        .map_err(|errno| Error::Write { path: path.into(), source: errno.into() })?;
-                }
-            }
-            match needs.starts_from {
-                Some(_) => diff::keep_work_as_base(self.private.as_fd(), work.as_fd()),
-                None => diff::keep_base(self.private.as_fd(), needs.files),
-            }
-            .map_err(Error::Base)?;
-            if !self.is_new {
-                self.forget_ready()?;
-            }
-            write_whole(task, "task.json", needs.task_json.as_bytes())
-                .map_err(|source| Error::Write { path: self.path.join("task.json"), source })?;
+            self.forget_ready()?;
+            self.fill(&work, needs)?;
         }
+        Ok(self.ready(work, attempt))
+    }
+
+    /// The same for a folder in which nothing is yet, in as few steps as can be: most tasks are short.
+    fn prepare_new(self, needs: &Needs<'_>) -> Result<Folder, Error> {
+        let (task, private) = (self.task.as_fd(), self.private.as_fd());
+        let made = |at: BorrowedFd<'_>, name: &str, mode: Mode| {
+            make(at, name, mode)
+                .map_err(|errno| Error::Make { path: self.path.join(name), source: errno.into() })
+        };
+        let work = self.folder(task, "work", PUBLIC)?;
+        made(task, "attempts", PUBLIC)?;
+        let attempt = self.folder(task, &format!("attempts/{}", needs.attempt), PUBLIC)?;
+        made(private, "home", PRIVATE)?;
+        made(private, "tmp", PRIVATE)?;
+        self.fill(&work, needs)?;
+        Ok(self.ready(work, attempt))
+    }
+
+    /// Writes what the task starts with, and last that it was written.
+    fn fill(&self, work: &OwnedFd, needs: &Needs<'_>) -> Result<(), Error> {
+        let mut existing = Existing::Refuse;
+        if let Some(source) = &needs.starts_from {
+            source.copy_to(work.as_fd())?;
+            existing = Existing::Replace;
+        }
+        for InputFile { path, content, executable } in needs.files {
+            let file = beneath::write_file(work.as_fd(), RelativePath::new(path)?, content, existing)?;
+            if *executable {
+                rustix::fs::fchmod(&file, PUBLIC)
+                    .map_err(|errno| Error::Write { path: path.into(), source: errno.into() })?;
+            }
+        }
+        match needs.starts_from {
+            Some(_) => diff::keep_work_as_base(self.private.as_fd(), work.as_fd()),
+            None => diff::keep_base(self.private.as_fd(), needs.files),
+        }
+        .map_err(Error::Base)?;
+        write_whole(self.task.as_fd(), "task.json", needs.task_json.as_bytes())
+            .map_err(|source| Error::Write { path: self.path.join("task.json"), source })
+    }
+
+    fn ready(self, work: OwnedFd, attempt: OwnedFd) -> Folder {
         let Self { path, private_path, private, .. } = self;
-        Ok(Folder { work, attempt, private, path, private_path })
+        Folder { work, attempt, private, path, private_path }
     }
 
     fn was_ready(&self) -> bool {

@@ -3,6 +3,12 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::beneath;
+
+/// The name of the file in the attempt's folder.
+const NAME: &str = "output.log";
 
 /// How much of the end is remembered for the summary.
 const TAIL: usize = 2_048;
@@ -10,10 +16,11 @@ const TAIL: usize = 2_048;
 /// Writes the output of one attempt.
 ///
 /// Bytes are taken as they are: binary, endless lines, half characters. Beyond the limit they are counted and
-/// dropped, and a mark in the file says so.
+/// dropped, and a mark in the file says so. The file is made with the first byte: many short tasks print none.
 #[derive(Debug)]
 pub struct Output {
-    file: File,
+    attempt: OwnedFd,
+    file: Option<File>,
     max_bytes: u64,
     written: u64,
     dropped: u64,
@@ -21,10 +28,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes to a new, empty file. The mark comes on top of `max_bytes`.
+    /// Writes to the folder of an attempt. The mark comes on top of `max_bytes`.
     #[must_use]
-    pub fn new(file: File, max_bytes: u64) -> Self {
-        Self { file, max_bytes, written: 0, dropped: 0, tail: VecDeque::new() }
+    pub fn new(attempt: OwnedFd, max_bytes: u64) -> Self {
+        Self { attempt, file: None, max_bytes, written: 0, dropped: 0, tail: VecDeque::new() }
     }
 
     /// Takes what the run printed.
@@ -72,10 +79,17 @@ impl Output {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            file @ None => file.insert(beneath::create(self.attempt.as_fd(), NAME)?),
+        };
         // A partial write counts: the length that live readers are told must be true even on a full disk.
         let mut rest = bytes;
         while !rest.is_empty() {
-            match self.file.write(rest) {
+            match file.write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.written += count as u64;
@@ -102,12 +116,11 @@ mod tests {
 
     fn run(max_bytes: u64, pushes: &[&[u8]]) -> (Output, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("output.log");
-        let mut output = Output::new(File::create(&path).unwrap(), max_bytes);
+        let mut output = Output::new(File::open(folder.path()).unwrap().into(), max_bytes);
         for bytes in pushes {
             output.push(bytes).unwrap();
         }
-        (output, std::fs::read(path).unwrap())
+        (output, std::fs::read(folder.path().join(NAME)).unwrap_or_default())
     }
 
     #[test]
@@ -122,6 +135,32 @@ mod tests {
         let (output, written) = run(5, &[b"abc", b"defg", b"hij"]);
         assert_eq!(written, b"abcde\n[output cut here: the limit of 5 bytes is reached]\n");
         assert_eq!((output.bytes(), output.dropped_bytes()), (written.len() as u64, 5));
+    }
+
+    #[test]
+    fn a_run_that_prints_nothing_has_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(File::open(folder.path()).unwrap().into(), 10);
+        output.push(b"").unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_the_length_stays_true() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(File::open(folder.path()).unwrap().into(), 10);
+        output.file = Some(File::options().write(true).open("/dev/full").unwrap());
+        assert_eq!(output.push(b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(output.bytes(), 0);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), folder.path().join(NAME)).unwrap();
+        let mut output = Output::new(File::open(folder.path()).unwrap().into(), 10);
+        assert!(output.push(b"x").is_err());
+        assert!(!folder.path().join("elsewhere").exists());
     }
 
     #[test]

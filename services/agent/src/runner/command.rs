@@ -17,14 +17,11 @@ use super::live::{Cause, Live, disk, wait};
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::slots::Ended;
 use crate::process::leftover::{self, Record};
-use crate::process::{Exit, Keeper, Reply, Stdio, boot_ms};
+use crate::process::{Exit, Keeper, Reply, Stdio};
 use crate::run::Folder;
 
 /// How much is read from the child at once.
 const READ_BYTES: usize = 64 << 10;
-/// How long a child lives before it is written down for a later life of the agent. Most short tasks end before
-/// it; until then, what a child carries in its environment is enough to find it.
-const RECORDED_AFTER: Duration = Duration::from_millis(20);
 /// How much is still read when nothing of the run is left: what a pipe holds, and a little for a stranger that got
 /// hold of it.
 const MAX_LAST_READS: usize = 4;
@@ -61,8 +58,7 @@ pub(super) fn run(
         Err(verdict) => return (Ended::without_child(verdict), KeeperState::Fit),
     };
     tools.buffer.resize(READ_BYTES, 0);
-    let mut run =
-        Run { live, keeper: tools.keeper, pipe: Some(pipe), cause: None, started: None, exit: None };
+    let mut run = Run { live, keeper: tools.keeper, pipe: Some(pipe), cause: None, exit: None };
     let end = run.follow(folder, attempt.number, tools.buffer);
     run.read_the_rest(tools.buffer);
     let Run { live, cause, exit, .. } = run;
@@ -146,8 +142,6 @@ struct Run<'a> {
     keeper: &'a Keeper,
     pipe: Option<OwnedFd>,
     cause: Option<Cause>,
-    /// The child and when it was made, until it is written down.
-    started: Option<Record>,
     exit: Option<Exit>,
 }
 
@@ -161,8 +155,11 @@ impl Run<'_> {
             if keeper {
                 match self.keeper.reply() {
                     Ok(Reply::Started { pid, from_ms, to_ms }) => {
-                        let (version, boot_id) = (Record::VERSION, String::new());
-                        self.started = Some(Record { version, attempt, boot_id, pid, from_ms, to_ms });
+                        let (version, boot_id) = (Record::VERSION, leftover::boot_id());
+                        let record = Record { version, attempt, boot_id, pid, from_ms, to_ms };
+                        if let Err(error) = folder.keep_process(&record) {
+                            self.end(disk(&error));
+                        }
                     }
                     Ok(Reply::Refused { errno }) => return Gone::Refused(Errno::from_raw_os_error(errno)),
                     Ok(Reply::Exited(exit)) => self.exit = Some(exit),
@@ -184,9 +181,6 @@ impl Run<'_> {
             if self.exit.is_none() && self.live.left().is_zero() {
                 self.end(Cause::Timeout);
             }
-            if self.recorded_in().is_some_and(|time| time.is_zero()) {
-                self.keep_record(folder);
-            }
         }
     }
 
@@ -195,11 +189,8 @@ impl Run<'_> {
         let mut fds =
             vec![PollFd::new(self.keeper, PollFlags::IN), PollFd::new(&self.live.inbox, PollFlags::IN)];
         fds.extend(self.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-        let mut time = self.recorded_in().unwrap_or(Duration::MAX);
-        if self.cause.is_none() && self.exit.is_none() {
-            time = time.min(self.live.left());
-        }
-        wait(&mut fds, time.min(Duration::from_secs(60)));
+        let ends_by_itself = self.cause.is_none() && self.exit.is_none();
+        wait(&mut fds, if ends_by_itself { self.live.left() } else { Duration::MAX });
         [0, 1, 2].map(|index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty()))
     }
 
@@ -244,21 +235,6 @@ impl Run<'_> {
         let grace = if abandoned { Duration::ZERO } else { self.live.limits.grace };
         // A keeper that is gone shows at the next wait.
         let _ = self.keeper.end(grace);
-    }
-
-    fn recorded_in(&self) -> Option<Duration> {
-        let started = self.started.as_ref()?;
-        let age = Duration::from_millis(boot_ms().saturating_sub(started.to_ms));
-        Some(RECORDED_AFTER.saturating_sub(age))
-    }
-
-    fn keep_record(&mut self, folder: &Folder) {
-        if let Some(record) = self.started.take() {
-            let record = Record { boot_id: leftover::boot_id(), ..record };
-            if let Err(error) = folder.keep_process(&record) {
-                self.end(disk(&error));
-            }
-        }
     }
 }
 

@@ -209,7 +209,7 @@ impl Live {
 /// Waits until one of these is ready, or the time is up, or a long time has passed.
 pub(super) fn wait(fds: &mut [PollFd<'_>], time: Duration) {
     // A millisecond more than asked: the clock that is compared has whole ones.
-    let time = (time + Duration::from_millis(1)).min(MAX_WAIT);
+    let time = time.saturating_add(Duration::from_millis(1)).min(MAX_WAIT);
     let time = Timespec::try_from(time).expect("a minute fits");
     // An interrupted wait is a short wait; every caller looks again.
     let _ = rustix::event::poll(fds, Some(&time));
@@ -230,42 +230,44 @@ fn seconds(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{File, OpenOptions};
+    use std::fs::File;
 
     use super::*;
     use crate::runner::{Control, FailureReason};
 
-    fn live(output: File) -> (Live, Control, watch::Receiver<Progress>) {
+    fn live() -> (Live, Control, watch::Receiver<Progress>, tempfile::TempDir) {
         let (control, inbox) = Control::pair().unwrap();
         let (progress, receiver) = watch::channel(Progress::default());
         let (reports, _) = mpsc::channel(1);
         let reporter = Reporter { slot: 0, task_id: Uuid::nil(), attempt: 1, reports };
-        let folder = File::open(std::env::temp_dir()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let attempt = || File::open(folder.path()).unwrap().into();
         let limits = Limits { max_output_bytes: 10, ..Limits::default() };
-        let (output, events) = (Output::new(output, 10), EventFile::new(folder.into()));
+        let (output, events) = (Output::new(attempt(), 10), EventFile::new(attempt()));
         (
             Live::new(output, events, (inbox, progress), (limits, Duration::from_secs(60)), reporter),
             control,
             receiver,
+            folder,
         )
     }
 
     #[test]
     fn a_full_disk_is_told_from_other_trouble() {
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let (mut live, ..) = live(full);
-        let cause = live.print(b"x").unwrap_err();
-        let Verdict::Failed(failure) = live.verdict(cause) else { panic!("it failed") };
-        assert_eq!(failure.reason, FailureReason::DiskFull);
-        let Verdict::Failed(failure) = live.verdict(disk(&io::ErrorKind::PermissionDenied.into())) else {
-            panic!("it failed")
-        };
-        assert_eq!(failure.reason, FailureReason::Internal);
+        let (live, ..) = live();
+        for (kind, reason) in [
+            (io::ErrorKind::StorageFull, FailureReason::DiskFull),
+            (io::ErrorKind::QuotaExceeded, FailureReason::DiskFull),
+            (io::ErrorKind::PermissionDenied, FailureReason::Internal),
+        ] {
+            let Verdict::Failed(failure) = live.verdict(disk(&kind.into())) else { panic!("it failed") };
+            assert_eq!(failure.reason, reason);
+        }
     }
 
     #[test]
     fn live_readers_hear_how_long_the_output_is() {
-        let (mut live, _, progress) = live(tempfile::tempfile().unwrap());
+        let (mut live, _, progress, _folder) = live();
         live.print(b"12345").unwrap();
         assert_eq!(progress.borrow().output_bytes, 5);
         live.print(b"6789abcdef").unwrap();
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_end_that_came_before_the_run_began_is_heard() {
-        let (mut live, control, _) = live(tempfile::tempfile().unwrap());
+        let (mut live, control, ..) = live();
         assert_eq!(live.pending(), None);
         control.answer(1, Answer::Allow);
         control.end(End::Stop);
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn answers_beyond_the_limit_never_crowd_out_an_end() {
-        let (mut live, control, _) = live(tempfile::tempfile().unwrap());
+        let (mut live, control, ..) = live();
         for request in 0..1_000 {
             control.answer(request, Answer::Deny);
         }

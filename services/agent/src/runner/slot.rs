@@ -178,7 +178,7 @@ impl Slot {
 }
 
 fn files(folder: &Folder, attempt: &Attempt) -> io::Result<(Output, EventFile)> {
-    let output = Output::new(folder.create("output.log")?, attempt.limits.max_output_bytes);
+    let output = Output::new(folder.attempt.try_clone()?, attempt.limits.max_output_bytes);
     Ok((output, EventFile::new(folder.attempt.try_clone()?)))
 }
 
