@@ -2,9 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::Read;
 
 use rustix::process::Pid;
 use rustix::time::ClockId;
+
+/// More than the fields up to the start of a process take: a name of at most 64 bytes and 21 numbers.
+const MAX_LINE: usize = 1_024;
 
 /// One process, named by its pid and its start together: a pid alone may be someone else's by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +31,11 @@ pub(crate) struct Stat {
 
 /// Reads one process; none when it is gone.
 pub(crate) fn stat(pid: Pid) -> Option<Stat> {
-    parse(pid, &fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
+    // One read gives the whole line, and a sweep reads the lines of all processes.
+    let mut line = [0; MAX_LINE];
+    let mut file = fs::File::open(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let length = file.read(&mut line).ok()?;
+    parse(pid, &line[..length])
 }
 
 /// Reads all processes that can be seen, in no order that means anything.
