@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use conductor_core::{Actor, Machine, Name, Role, TaskId};
+use conductor_core::{Actor, Machine, Name, Role, Seq, TaskId};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::credentials::{self, StartKey};
 use conductor_runtime::lifecycle::Shutdown;
@@ -58,6 +58,17 @@ pub enum StartError {
         history: u64,
         /// Tasks that the log does not know, the newest first, some of them.
         missing: Vec<TaskId>,
+    },
+    /// The log lets go of events that the history never saw: the history was replaced by an older one, or removed.
+    #[error(
+        "the history saw events up to {history}, but the event log keeps them only from {first} on: the history was \
+         replaced by an older one or removed; put it back as it was"
+    )]
+    HistoryBehind {
+        /// The last event that History saw.
+        history: u64,
+        /// The first event that the log keeps.
+        first: u64,
     },
     /// A key or token cannot be made.
     #[error("failed to make the credentials")]
@@ -240,12 +251,20 @@ async fn run_engine(engine: Engine, shutdown: Shutdown, failed: Arc<Mutex<Option
 fn check_not_behind(log: &dyn EventLog, history: &dyn History) -> Result<(), StartError> {
     let (last, seen) = (log.status().last, history.applied());
     if seen <= last {
-        return Ok(());
+        return check_follows(seen, log.status().first);
     }
     let newest = history.list(&Query { limit: NAMED_TASKS, ..Query::default() })?;
     let missing =
         newest.tasks.iter().filter(|record| record.submitted_seq > last).map(|record| record.task.id);
     Err(StartError::Behind { log: last.0, history: seen.0, missing: missing.collect() })
+}
+
+/// Refuses a history that can never catch up, because what it lacks is trimmed.
+fn check_follows(seen: Seq, first: Seq) -> Result<(), StartError> {
+    match seen.next() < first {
+        true => Err(StartError::HistoryBehind { history: seen.0, first: first.0 }),
+        false => Ok(()),
+    }
 }
 
 /// Keeps the gate told of the free space.
@@ -277,4 +296,17 @@ fn owner() -> Actor {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_that_can_never_catch_up_is_refused() {
+        assert!(check_follows(Seq(0), Seq(1)).is_ok(), "both are new");
+        assert!(check_follows(Seq(40), Seq(41)).is_ok(), "the log goes on where the history ends");
+        let refused = check_follows(Seq(39), Seq(41)).expect_err("event 40 is nowhere");
+        assert!(refused.to_string().contains("up to 39"), "{refused}");
+    }
 }
