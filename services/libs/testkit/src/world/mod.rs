@@ -100,10 +100,15 @@ impl World {
         marked(MARK, &self.mark)
     }
 
-    /// Conductor's own processes in it.
+    /// Conductor's own processes in it, the keepers of slots among them, whose environment is empty.
     #[must_use]
     pub fn programs(&self) -> Vec<Found> {
-        self.processes().into_iter().filter(Found::is_program).collect()
+        let mut programs: Vec<Found> = self.processes().into_iter().filter(Found::is_program).collect();
+        let below: Vec<Found> = programs.iter().flat_map(|program| children(program.pid)).collect();
+        programs.extend(below.into_iter().filter(Found::is_program));
+        programs.sort_by_key(|found| found.pid);
+        programs.dedup();
+        programs
     }
 
     /// The processes that tasks started.

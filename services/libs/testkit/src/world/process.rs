@@ -112,6 +112,13 @@ impl Found {
         name.is_some_and(|name| name.starts_with("conductor"))
     }
 
+    /// Stops it where it is, as `kill -STOP` does.
+    pub fn stop(&self) {
+        if self.is_alive() {
+            signal(self.pid, rustix::process::Signal::STOP);
+        }
+    }
+
     /// Kills it, as `kill -9` does.
     pub fn kill(&self) {
         if self.is_alive() {

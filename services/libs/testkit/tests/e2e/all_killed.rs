@@ -12,6 +12,8 @@ const LIMIT: Duration = Duration::from_secs(90);
 async fn kill_all(world: &World, spawned: Vec<Spawned>) {
     let programs = world.programs();
     assert!(programs.len() > spawned.len(), "workers run beside what the test started: {programs:?}");
+    // Stopped first, so that none of them sees another one end and ends what is left of it.
+    programs.iter().for_each(Found::stop);
     programs.iter().for_each(Found::kill);
     drop(spawned);
     for program in &programs {
@@ -47,10 +49,11 @@ async fn what_is_left_running_is_ended_before_its_task_runs_again() {
     let world = World::new().with("agent.slots", 1);
     let spawned = vec![world.orchestrator().await, world.agent("one")];
     let control = world.connect().await;
-    // A second copy that finds the first one alive says so.
+    // A second copy that finds the first one alive says so; one that has ended may wait for init to reap it.
     let alive = world.folder().join("alive");
     let script = format!(
-        "test -e {0} && kill -0 $(cat {0}) 2>/dev/null && echo OVERLAP; echo $$ > {0}; sleep 300 & wait",
+        "test -e {0} && grep -qs 'State:.[^ZX]' /proc/$(cat {0})/status && echo OVERLAP; \
+         echo $$ > {0}; sleep 300 & wait",
         alive.display()
     );
     let id = submit_one(&control, &json!({"command": ["sh", "-c", script]}), world.mark()).await;
