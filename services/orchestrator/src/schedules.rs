@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use conductor_core::{Actor, Command, Name, Schedule, ScheduleId, Wall};
 use conductor_protocol::Problem;
-use conductor_protocol::control::{ActorView, AddSchedule};
+use conductor_protocol::control::{ActorView, AddSchedule, Groups};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_store::log::{EventLog, PayloadKey};
@@ -44,7 +44,8 @@ pub(crate) struct Chores {
 pub(crate) fn stored_actor(actor: &Actor) -> ActorView {
     ActorView {
         name: actor.name.to_string(),
-        role: view::role_text(actor.role).to_owned(),
+        role: view::role_on_wire(actor.role),
+        groups: Groups::All,
         via: "schedule".to_owned(),
         address: actor.address.as_deref().map(ToOwned::to_owned),
     }
@@ -129,7 +130,7 @@ fn actor(view: ActorView) -> Result<Actor, Problem> {
     let name = |text: &str| Name::new(text).map_err(|error| Problem::at("/by", error.to_string()));
     Ok(Actor {
         name: name(&view.name)?,
-        role: view::parse_role(&view.role).ok_or_else(|| Problem::at("/by", "no such role"))?,
+        role: view::role_from_wire(view.role),
         via: name(&view.via)?,
         address: view.address.map(Into::into),
     })

@@ -3,8 +3,9 @@
 use conductor_core::{RequestId, ScheduleId, TaskId};
 use conductor_protocol::control::{
     AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Call, Cancel,
-    Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc, GcView, Id, ListRequest, Message, Output,
-    Page, Pause, QueueView, ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, Wait,
+    DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc, GcView, Id, ListRequest,
+    Message, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView,
+    Submit, Submitted, TrendsCall, TrendsView, Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::TaskView;
@@ -211,6 +212,46 @@ impl Control {
     /// As [`Control::ask`].
     pub async fn gc(&self, dry_run: bool) -> Result<GcView, Error> {
         self.ask(Call::Gc(Gc { dry_run })).await
+    }
+
+    /// Repeats all terminal tasks that match, as new ones.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn retry_matching(&self, filter: Filter) -> Result<Affected, Error> {
+        self.ask(Call::RetryMatching(Box::new(filter))).await
+    }
+
+    /// Reads what was told of a task, and to whom.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn deliveries(&self, id: TaskId) -> Result<Vec<DeliveryView>, Error> {
+        self.ask(Call::Deliveries(Id { id })).await
+    }
+
+    /// Reads numbers over time, step by step.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn trends(&self, call: TrendsCall) -> Result<TrendsView, Error> {
+        self.ask(Call::Trends(call)).await
+    }
+
+    /// Reads what tasks can be run by.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn runners(&self) -> Result<Vec<RunnerOffer>, Error> {
+        self.ask(Call::Runners).await
+    }
+
+    /// Reads the effective configuration, without secrets.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn config(&self) -> Result<Box<RawValue>, Error> {
+        self.call(Call::Config).await
     }
 
     /// Follows state changes.

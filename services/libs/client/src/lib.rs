@@ -7,6 +7,7 @@
 //! Requests under way on one connection never wait for each other here, but what a stream brings has to be read: see
 //! [`WhenFull`].
 
+mod access;
 mod calls;
 mod connection;
 mod control;
@@ -14,6 +15,7 @@ mod error;
 mod link;
 mod stream;
 mod target;
+mod uploads;
 
 pub use control::{Control, Options, WhenFull};
 pub use error::Error;

@@ -14,11 +14,21 @@ use crate::problem::Problem;
 use crate::task::State;
 use crate::text;
 
+mod access;
 mod list;
 mod schedule;
+mod transfer;
 
+pub use access::{
+    CreateToken, Groups, Identity, LoginCode, NewSession, NewToken, Presented, Role, TokenKind, TokenName,
+    TokenView,
+};
 pub use list::{Filter, ListRequest, Page, Sort};
 pub use schedule::{AddSchedule, CatchUp, Overlap, ScheduleView};
+pub use transfer::{
+    AppendUpload, CreateUpload, DeliveryView, RunnerOffer, TrendStep, TrendsCall, TrendsView, UploadKind,
+    UploadRef, UploadView,
+};
 
 /// The version of the protocol that this release speaks.
 pub const VERSION: u32 = 1;
@@ -61,8 +71,11 @@ pub struct Request {
 pub struct ActorView {
     /// The token's name.
     pub name: String,
-    /// `viewer`, `operator`, `admin` or `agent`.
-    pub role: String,
+    /// What it may do.
+    pub role: Role,
+    /// Where it may.
+    #[serde(default)]
+    pub groups: Groups,
     /// How it came: `cli`, `http`, `web`, `mcp`, `schedule`.
     pub via: String,
     /// From where.
@@ -132,6 +145,36 @@ pub enum Call {
     Audit(AuditCall),
     /// Delete what retention says now. Answer: [`GcView`].
     Gc(Gc),
+    /// Repeat all terminal tasks that match, as new ones. Answer: [`Affected`], the new tasks.
+    RetryMatching(Box<Filter>),
+    /// Who a secret stands for. Only for the owner of the socket. Answer: [`Identity`]; `unauthorized` for nobody.
+    Authenticate(Presented),
+    /// Open a session with a token or a login code. Only for the owner of the socket. Answer: [`NewSession`].
+    OpenSession(Presented),
+    /// End a session. Only for the owner of the socket. Answer: [`Done`].
+    CloseSession(Presented),
+    /// Make a code that opens one session of an admin. Answer: [`LoginCode`].
+    MakeLogin,
+    /// All tokens. Answer: `Vec<`[`TokenView`]`>`.
+    Tokens,
+    /// Make a token. Answer: [`NewToken`].
+    CreateToken(CreateToken),
+    /// Take a token, and every session that it opened. Answer: [`Done`].
+    RevokeToken(TokenName),
+    /// Begin an upload. Answer: [`UploadView`].
+    CreateUpload(CreateUpload),
+    /// More bytes of an upload. Answer: [`UploadView`].
+    AppendUpload(AppendUpload),
+    /// How far an upload is. Answer: [`UploadView`].
+    Upload(UploadRef),
+    /// What was told of a task, and to whom. Answer: `Vec<`[`DeliveryView`]`>`, newest first.
+    Deliveries(Id),
+    /// Numbers over time. Answer: [`TrendsView`].
+    Trends(TrendsCall),
+    /// What tasks can be run by. Answer: `Vec<`[`RunnerOffer`]`>`.
+    Runners,
+    /// The effective configuration, without secrets. Answer: JSON as `conductor config show` prints it.
+    Config,
     /// Ends a streaming request of this client.
     Stop(StopStream),
 }

@@ -17,6 +17,7 @@ const LIBRARY_IMPORTS: [(&str, &[&str]); 6] = [
     ("conductor-store", &["conductor-core"]),
     ("conductor-runtime", &["conductor-protocol"]),
     ("conductor-client", &["conductor-core", "conductor-protocol", "conductor-runtime"]),
+    ("conductor-web", &["conductor-core", "conductor-protocol", "conductor-runtime", "conductor-client"]),
     (
         "conductor-testkit",
         &["conductor-core", "conductor-protocol", "conductor-store", "conductor-runtime", "conductor-client"],

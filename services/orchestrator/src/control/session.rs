@@ -160,11 +160,9 @@ fn actor(view: Option<ActorView>, context: &Context) -> Result<Arc<Actor>, Probl
     let name = |field: &str, text: &str| {
         Name::new(text).map_err(|error| Problem::at(format!("/actor/{field}"), error.to_string()))
     };
-    let role = view::parse_role(&view.role)
-        .ok_or_else(|| Problem::at("/actor/role", "viewer, operator, admin or agent"))?;
     Ok(Arc::new(Actor {
         name: name("name", &view.name)?,
-        role,
+        role: view::role_from_wire(view.role),
         via: name("via", &view.via)?,
         address: view.address.map(Into::into),
     }))

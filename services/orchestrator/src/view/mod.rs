@@ -9,6 +9,7 @@ pub(crate) use event::event_views;
 pub(crate) use task::{Live, has_work, task_view};
 
 use conductor_core::{Actor, CancelReason, Failure, Role};
+use conductor_protocol::control;
 use conductor_protocol::task::{CreatedBy, FailureView};
 
 /// A failure as people read it.
@@ -54,9 +55,24 @@ pub(crate) fn role_text(role: Role) -> &'static str {
     }
 }
 
-/// Reads a role.
-pub(crate) fn parse_role(text: &str) -> Option<Role> {
-    [Role::Viewer, Role::Operator, Role::Admin, Role::Agent].into_iter().find(|role| role_text(*role) == text)
+/// A role as the control protocol has it.
+pub(crate) fn role_on_wire(role: Role) -> control::Role {
+    match role {
+        Role::Viewer => control::Role::Viewer,
+        Role::Operator => control::Role::Operator,
+        Role::Admin => control::Role::Admin,
+        Role::Agent => control::Role::Agent,
+    }
+}
+
+/// A role of the control protocol.
+pub(crate) fn role_from_wire(role: control::Role) -> Role {
+    match role {
+        control::Role::Viewer => Role::Viewer,
+        control::Role::Operator => Role::Operator,
+        control::Role::Admin => Role::Admin,
+        control::Role::Agent => Role::Agent,
+    }
 }
 
 /// Who submitted a task.

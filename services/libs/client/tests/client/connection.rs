@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::fake::{KEY, Peer, raw};
 use conductor_client::{Control, Error, Options, Target, WhenFull};
 use conductor_core::TaskId;
-use conductor_protocol::control::{ActorView, Call, Done, Events, Output, OutputEnd, Submit, Submitted};
+use conductor_protocol::control::{
+    ActorView, Call, Done, Events, Groups, Output, OutputEnd, Role, Submit, Submitted,
+};
 use conductor_protocol::event::EventView;
 use conductor_protocol::{Code, Problem};
 use tokio::io::DuplexStream;
@@ -68,7 +70,13 @@ async fn answers_find_their_requests_in_any_order() {
 #[tokio::test]
 async fn requests_are_made_on_behalf_of_the_actor() {
     let (control, mut peer) = pair(options()).await;
-    let actor = ActorView { name: "ci".into(), role: "viewer".into(), via: "http".into(), address: None };
+    let actor = ActorView {
+        name: "ci".into(),
+        role: Role::Viewer,
+        groups: Groups::All,
+        via: "http".into(),
+        address: None,
+    };
     let other = control.on_behalf_of(actor.clone());
     let server = async {
         let first = peer.request().await.unwrap();

@@ -10,8 +10,8 @@ mod submit;
 use std::sync::Arc;
 
 use conductor_core::Actor;
-use conductor_protocol::Problem;
 use conductor_protocol::control::{Call, Done};
+use conductor_protocol::{Code, Problem};
 use serde_json::value::RawValue;
 
 use super::Context;
@@ -57,6 +57,21 @@ pub(super) async fn answer(
         Call::Diff(call) => Ok(raw(&stream::diff(context, call, items).await?)),
         Call::Files(call) => Ok(raw(&read::files(context, call.id).await?)),
         Call::File(call) => Ok(raw(&stream::file(context, call, items).await?)),
+        Call::RetryMatching(_)
+        | Call::Authenticate(_)
+        | Call::OpenSession(_)
+        | Call::CloseSession(_)
+        | Call::MakeLogin
+        | Call::Tokens
+        | Call::CreateToken(_)
+        | Call::RevokeToken(_)
+        | Call::CreateUpload(_)
+        | Call::AppendUpload(_)
+        | Call::Upload(_)
+        | Call::Deliveries(_)
+        | Call::Trends(_)
+        | Call::Runners
+        | Call::Config => Err(Problem::new(Code::Unavailable, "this call is not answered yet")),
         // The session ends streams itself.
         Call::Stop(_) => Ok(raw(&Done {})),
     }

@@ -1,0 +1,137 @@
+//! Tokens, sessions and who may do what.
+
+use conductor_core::Wall;
+use serde::{Deserialize, Serialize};
+
+use crate::text;
+
+/// What a token may do; each may do what the one before may, but an agent, which only works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Joins as an agent, and nothing else.
+    Agent,
+    /// Sees.
+    Viewer,
+    /// Submits, cancels, answers.
+    Operator,
+    /// Everything, tokens among it.
+    Admin,
+}
+
+/// The groups that a token reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Groups {
+    /// All of them, and tasks without one.
+    #[default]
+    All,
+    /// These alone.
+    Only(Vec<String>),
+}
+
+/// Names a secret without telling it: the SHA-256 of a token, session or login code, in hex.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presented {
+    /// 64 hex digits.
+    pub digest: String,
+}
+
+/// Who a token or session stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The token's name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Where.
+    #[serde(default)]
+    pub groups: Groups,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_instant")]
+    pub expires_at: Option<Wall>,
+    /// What was presented.
+    pub kind: TokenKind,
+}
+
+/// Where a token comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// The admin token of the home.
+    Home,
+    /// From `auth.tokens_file`.
+    File,
+    /// Made while running.
+    Runtime,
+    /// A browser's session.
+    Session,
+}
+
+/// A browser's session that was opened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewSession {
+    /// What the cookie holds; told this once.
+    pub secret: String,
+    /// Who it stands for.
+    pub identity: Identity,
+}
+
+/// A code that opens one session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoginCode {
+    /// The code.
+    pub code: String,
+    /// Until when it may be used.
+    #[serde(with = "text::instant")]
+    pub expires_at: Wall,
+}
+
+/// Make a token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// Its name, which no living token has.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Where; everywhere when not given.
+    #[serde(default)]
+    pub groups: Groups,
+    /// For how long; for ever when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u64>,
+}
+
+/// A token that was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewToken {
+    /// The secret; told this once.
+    pub secret: String,
+    /// The token.
+    pub token: TokenView,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields speak for themselves")]
+pub struct TokenView {
+    pub name: String,
+    pub role: Role,
+    #[serde(default)]
+    pub groups: Groups,
+    pub kind: TokenKind,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_instant")]
+    pub created_at: Option<Wall>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_instant")]
+    pub expires_at: Option<Wall>,
+}
+
+/// Names a token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenName {
+    /// The token.
+    pub name: String,
+}
