@@ -1,7 +1,5 @@
-//! The outbox: what attempts came to, on disk before it is reported and until that is acknowledged.
-//!
-//! A thread of its own writes. Results that come while it waits for the disk are written together, so many short
-//! tasks share one sync.
+//! The outbox: what attempts came to, in a file before it is reported and until that is acknowledged, so that it survives
+//! the death of the worker. A thread of its own writes; results that come while it does are written together.
 
 mod frame;
 mod journal;
@@ -59,7 +57,7 @@ enum Order {
 
 impl Outbox {
     /// Opens the outbox in `folder`, which exists, and gives what is in it. One that is `expected` is not made anew when it
-    /// is missing. Results are sent to `stored` when they are durable.
+    /// is missing. Results are sent to `stored` when they are kept.
     ///
     /// # Errors
     /// When the files cannot be used, are damaged or come from a later release.

@@ -1,6 +1,6 @@
 //! The worker: it owns the slots, the outbox and the session, and is the only one that decides.
 //!
-//! One loop takes what comes (reports of slots, results that are durable, the orchestrator's words, signals, time), changes
+//! One loop takes what comes (reports of slots, results that are kept, the orchestrator's words, signals, time), changes
 //! [`state::Worker`], and says what there is to say in one message. Nothing on the way from an assignment to its report
 //! waits for a timer.
 

@@ -29,8 +29,8 @@ pub(super) enum Content {
     Frames(Vec<Frame>),
     /// No first frame, but later ones of this generation: it was never finished, or it is damaged.
     Headless { generation: u64 },
-    /// A frame is missing before others of the same generation.
-    Damaged { offset: usize },
+    /// A frame is missing before others of the same generation; those before it are good.
+    Damaged { offset: usize, before: Vec<Frame> },
     /// A later release wrote it.
     Newer { version: u8 },
 }
@@ -69,7 +69,7 @@ pub(super) fn scan(bytes: &[u8]) -> Content {
         frames.push(frame);
     }
     match later(bytes, end + 1).any(|frame| frame.generation == generation) {
-        true => Content::Damaged { offset: end },
+        true => Content::Damaged { offset: end, before: frames },
         false => Content::Frames(frames),
     }
 }
@@ -158,7 +158,11 @@ mod tests {
                 matches!(first, Content::Headless { generation: 7 } | Content::Newer { .. }),
                 "bit {bit}: {first:?}"
             );
-            assert_eq!(scan(&second), Content::Damaged { offset: frame }, "bit {bit}");
+            let second = scan(&second);
+            assert!(
+                matches!(&second, Content::Damaged { offset, before } if *offset == frame && before.len() == 1),
+                "bit {bit}: {second:?}"
+            );
         }
     }
 

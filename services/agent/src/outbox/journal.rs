@@ -1,10 +1,11 @@
 //! The two files of the outbox, used in turn.
 //!
-//! A group of results is one frame, made durable by one `fdatasync` before the next is written; so a frame that
-//! cannot be read is torn when it is the last and damage when others follow. Both files are filled with zeros when they
-//! are made: overwriting them changes no metadata, which makes the sync cheap, and a full disk does not stop a result.
-//! When a file has grown, a new generation begins in the other one with all that is live, and only when that is durable
-//! is the first given up.
+//! A group of results is one frame. It is written and not synced: what must be survived is the death of this process,
+//! and a lost host is a crash of all that ran there. So within one boot of the host a frame that cannot be read is torn
+//! when it is the last and damage when others follow; after another boot it is where the disk was left behind. Both files
+//! are filled with zeros when they are made, so that a full disk does not stop a result. When a file has grown, a new
+//! generation begins in the other one with all that is live and the boot that wrote it, and only when that is durable is
+//! the first given up.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Content};
 use super::{Entry, Error};
+use crate::process::leftover::boot_id;
 
 /// How large each file is made, and from where on a new generation is begun.
 const FILE_BYTES: u64 = 256 << 10;
@@ -26,6 +28,9 @@ const NAMES: [&str; 2] = ["outbox.0", "outbox.1"];
 /// What a frame says.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
+    /// The boot of the host that wrote the generation; its first frame has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     finished: Vec<Entry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text::display_list")]
@@ -45,6 +50,7 @@ pub(super) struct Journal {
     base: u64,
     /// Set when the last write failed, so that nobody knows what the current file holds behind its last good frame.
     broken: bool,
+    boot: String,
     live: BTreeMap<Lease, Entry>,
     /// Forgotten since the last write.
     forgotten: Vec<Lease>,
@@ -53,8 +59,13 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens the journal in `folder`, or makes it when it is not `expected` to be there.
     pub fn open(folder: &Path, expected: bool) -> Result<Self, Error> {
+        Self::open_in(folder, expected, boot_id())
+    }
+
+    /// The same in a given boot of the host.
+    fn open_in(folder: &Path, expected: bool, boot: String) -> Result<Self, Error> {
         let paths = NAMES.map(|name| folder.join(name));
-        let contents = [read(&paths[0])?, read(&paths[1])?];
+        let contents = [read(&paths[0], &boot)?, read(&paths[1], &boot)?];
         let current = newest(&paths, &contents, expected)?;
         let (mut generation, mut live) = (0, BTreeMap::new());
         if let Some((file, frames)) = current {
@@ -81,6 +92,7 @@ impl Journal {
             offset: 0,
             base: 0,
             broken: true,
+            boot,
             live,
             forgotten: Vec::new(),
         })
@@ -101,15 +113,16 @@ impl Journal {
         !self.forgotten.is_empty()
     }
 
-    /// Makes results durable, all or none. After a failure the same call may be made again.
+    /// Keeps results over the end of this process, all or none. After a failure the same call may be made again.
     pub fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
         self.live.extend(entries.iter().map(|entry| (entry.lease, Entry::clone(entry))));
         if self.broken || self.offset > FILE_BYTES.max(2 * self.base) {
             return self.begin_generation();
         }
-        let record = Record { finished: entries.to_vec(), forgotten: std::mem::take(&mut self.forgotten) };
+        let forgotten = std::mem::take(&mut self.forgotten);
+        let record = Record { boot: None, finished: entries.to_vec(), forgotten };
         let frame = frame::encode(self.generation, self.index, &json(&record));
-        let written = put(&self.files[self.current], self.offset, &frame);
+        let written = self.files[self.current].write_all_at(&frame, self.offset);
         self.broken = written.is_err();
         self.index += 1;
         self.offset += length(&frame);
@@ -119,10 +132,12 @@ impl Journal {
     fn begin_generation(&mut self) -> io::Result<()> {
         self.broken = true;
         self.generation += 1;
-        let record = Record { finished: self.live.values().cloned().collect(), forgotten: Vec::new() };
+        let finished = self.live.values().cloned().collect();
+        let record = Record { boot: Some(self.boot.clone()), finished, forgotten: Vec::new() };
         let frame = frame::encode(self.generation, 0, &json(&record));
         let other = 1 - self.current;
-        put(&self.files[other], 0, &frame)?;
+        self.files[other].write_all_at(&frame, 0)?;
+        self.files[other].sync_data()?;
         self.forgotten.clear();
         self.current = other;
         self.index = 1;
@@ -131,11 +146,6 @@ impl Journal {
         self.broken = false;
         Ok(())
     }
-}
-
-fn put(file: &File, offset: u64, frame: &[u8]) -> io::Result<()> {
-    file.write_all_at(frame, offset)?;
-    file.sync_data()
 }
 
 fn json(record: &Record) -> Vec<u8> {
@@ -148,18 +158,31 @@ fn length(bytes: &[u8]) -> u64 {
 
 type Read = Option<(Vec<u8>, Content)>;
 
-fn read(path: &Path) -> Result<Read, Error> {
+fn read(path: &Path, boot: &str) -> Result<Read, Error> {
     match fs::read(path) {
         Ok(bytes) if length(&bytes) < FILE_BYTES => {
             Err(Error::Damaged { path: path.to_owned(), offset: bytes.len(), what: "it was cut off" })
         }
         Ok(bytes) => {
-            let content = frame::scan(&bytes);
+            let mut content = frame::scan(&bytes);
+            if let Content::Damaged { offset, before } = &content
+                && was_written_in_another_boot(&bytes, before, boot)
+            {
+                let path = path.display();
+                tracing::warn!(%path, offset, "the host went down before all results were on disk; their tasks run again");
+                content = Content::Frames(before.clone());
+            }
             Ok(Some((bytes, content)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::Use { path: path.to_owned(), source }),
     }
+}
+
+/// Says whether the host was down since a generation was written; what has no boot was synced frame by frame.
+fn was_written_in_another_boot(bytes: &[u8], frames: &[frame::Frame], boot: &str) -> bool {
+    let record = |frame: &frame::Frame| serde_json::from_slice::<Record>(&bytes[frame.body.clone()]).ok();
+    frames.first().and_then(record).and_then(|record| record.boot).is_some_and(|written| written != boot)
 }
 
 type Newest<'a> = Option<(usize, &'a [frame::Frame])>;
@@ -175,7 +198,7 @@ fn newest<'a>(paths: &[PathBuf; 2], contents: &'a [Read; 2], expected: bool) -> 
                     newest = Some((file, frames));
                 }
             }
-            Some(Content::Damaged { offset }) => {
+            Some(Content::Damaged { offset, .. }) => {
                 return Err(damaged(file, *offset, "a record cannot be read"));
             }
             Some(Content::Newer { version }) => {
@@ -235,6 +258,11 @@ fn create(folder: &Path, path: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 impl Journal {
+    /// Opens it after the host was down.
+    pub fn open_after_reboot(folder: &Path) -> Result<Self, Error> {
+        Self::open_in(folder, true, "another boot".into())
+    }
+
     /// Makes every write fail, or work again.
     pub fn break_files(&mut self, folder: &Path, broken: bool) {
         self.files = NAMES.map(|name| {

@@ -30,7 +30,7 @@ pub(super) struct Worker {
     pub(super) runs: Runs,
     pub(super) outbox: Outbox,
     pub(super) output: mpsc::UnboundedSender<Order>,
-    /// What is in the outbox, durable and not acknowledged.
+    /// What is in the outbox and not acknowledged.
     pub(super) unacknowledged: Unacknowledged,
     pub(super) link: Link,
     pub(super) messages: Messages,

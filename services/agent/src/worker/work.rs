@@ -114,7 +114,7 @@ impl Worker {
         }
     }
 
-    /// Takes the leases whose results are durable.
+    /// Takes the leases whose results are kept.
     pub fn stored(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             let lease = entry.lease;
