@@ -45,7 +45,7 @@ pub async fn task(link: &mut Link, id: TaskId, watcher: &mut impl Watcher) -> Re
     loop {
         if task.attempt >= next && has_begun(&task, next) {
             watcher.begins(&task, next);
-            let output = Output { id, attempt: Some(next), offset: 0, follow: true };
+            let output = Output { id, attempt: Some(next), offset: 0, follow: true, limit: None };
             match link.output(output, async |bytes: &[u8]| watcher.output(bytes)).await {
                 // The folder of an old run may be gone; its record tells how it ended.
                 Err(Failure::Refused(problem)) if is_gone(&problem) => {}
@@ -118,7 +118,8 @@ pub async fn logs(context: &mut Context<'_>, args: &args::Logs) -> Result<Exit, 
         task(&mut paced(&server.link), args.id, &mut plain).await?;
         context.screen.end_output()?;
     } else {
-        let output = Output { id: args.id, attempt: args.attempt, offset: 0, follow: args.follow };
+        let output =
+            Output { id: args.id, attempt: args.attempt, offset: 0, follow: args.follow, limit: None };
         let screen = &mut *context.screen;
         paced(&server.link).output(output, async |bytes: &[u8]| screen.output(bytes)).await?;
         context.screen.end_output()?;
@@ -132,7 +133,7 @@ async fn run_events(
     server: &mut Server,
     args: &args::Logs,
 ) -> Result<(), Failure> {
-    let output = Output { id: args.id, attempt: args.attempt, offset: 0, follow: args.follow };
+    let output = Output { id: args.id, attempt: args.attempt, offset: 0, follow: args.follow, limit: None };
     let control = paced(&server.link).control().await?;
     let mut events = control.run_events(output).await?;
     while let Some(event) = events.next().await? {

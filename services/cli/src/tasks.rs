@@ -166,7 +166,7 @@ fn print_files(context: &mut Context<'_>, view: &FilesView) -> Result<(), Failur
 /// Reads the whole diff of a task, at most so many bytes.
 pub async fn read_diff(link: &Link, id: TaskId, most: usize) -> Result<Vec<u8>, Failure> {
     let control = paced(link).control().await?;
-    let output = Output { id, attempt: None, offset: 0, follow: false };
+    let output = Output { id, attempt: None, offset: 0, follow: false, limit: None };
     let mut chunks = control.diff(output).await?;
     let mut diff = Vec::new();
     while let Some(chunk) = chunks.next().await? {
@@ -182,7 +182,7 @@ pub async fn read_diff(link: &Link, id: TaskId, most: usize) -> Result<Vec<u8>, 
 pub async fn diff(context: &mut Context<'_>, args: &args::Diff) -> Result<Exit, Failure> {
     let server = Server::find(context, Need::State).await?;
     let control = paced(&server.link).control().await?;
-    let output = Output { id: args.id, attempt: args.attempt, offset: 0, follow: false };
+    let output = Output { id: args.id, attempt: args.attempt, offset: 0, follow: false, limit: None };
     let mut chunks = control.diff(output).await?;
     while let Some(chunk) = chunks.next().await? {
         context.screen.output(&chunk.bytes)?;

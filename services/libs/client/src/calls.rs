@@ -283,7 +283,15 @@ impl Control {
     /// # Errors
     /// When the connection has ended.
     pub async fn file(&self, id: TaskId, path: String) -> Result<Chunks, Error> {
-        self.stream(Call::File(FileCall { id, path }), MAX_CHUNKS).await.map(Chunks::new)
+        self.file_part(FileCall { id, path, offset: 0, limit: None }).await
+    }
+
+    /// Reads a part of a file of the work folder.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn file_part(&self, part: FileCall) -> Result<Chunks, Error> {
+        self.stream(Call::File(part), MAX_CHUNKS).await.map(Chunks::new)
     }
 
     /// Reads what an attempt changed.

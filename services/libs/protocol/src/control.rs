@@ -332,6 +332,9 @@ pub struct Output {
     /// Whether to wait for more until the attempt is over.
     #[serde(default)]
     pub follow: bool,
+    /// How many bytes at most; the stream ends there, also when it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 /// Where a stream of bytes ended.
@@ -341,6 +344,9 @@ pub struct OutputEnd {
     pub attempt: u32,
     /// The offset after the last byte.
     pub offset: u64,
+    /// How many bytes the file had then.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// Read a file of the work folder.
@@ -351,6 +357,12 @@ pub struct FileCall {
     pub id: TaskId,
     /// The path, relative to the work folder.
     pub path: String,
+    /// Where to begin.
+    #[serde(default)]
+    pub offset: u64,
+    /// How many bytes at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 /// What a run left.

@@ -25,7 +25,7 @@ fn options() -> Options {
 }
 
 fn output() -> Output {
-    Output { id: ID, attempt: Some(1), offset: 0, follow: true }
+    Output { id: ID, attempt: Some(1), offset: 0, follow: true, limit: None }
 }
 
 fn event(seq: u64) -> EventView {
@@ -154,7 +154,7 @@ async fn a_stream_brings_its_pieces_and_then_its_end() {
         let request = peer.request().await.unwrap();
         peer.bytes(request.id, 0, b"hel").await;
         peer.bytes(request.id, 3, b"lo").await;
-        peer.answer(request.id, &OutputEnd { attempt: 1, offset: 5 }).await;
+        peer.answer(request.id, &OutputEnd { attempt: 1, offset: 5, bytes: 0 }).await;
         peer
     });
     let mut chunks = control.output(output()).await.unwrap();
@@ -213,7 +213,7 @@ async fn a_connection_that_waits_brings_everything_to_a_slow_reader() {
         for number in 0..500_u64 {
             peer.bytes(request.id, number * 1_000, &[7; 1_000]).await;
         }
-        peer.answer(request.id, &OutputEnd { attempt: 1, offset: 500_000 }).await;
+        peer.answer(request.id, &OutputEnd { attempt: 1, offset: 500_000, bytes: 0 }).await;
         peer
     });
     let mut chunks = control.output(output()).await.unwrap();
@@ -237,7 +237,7 @@ async fn a_dropped_stream_is_ended_at_the_orchestrator() {
     assert!(matches!(stop.call, Call::Stop(stop) if stop.request == request.id), "{:?}", stop.call);
     // Neither what was on its way nor the last word disturbs others.
     peer.bytes(request.id, 0, b"late").await;
-    peer.answer(request.id, &OutputEnd { attempt: 1, offset: 4 }).await;
+    peer.answer(request.id, &OutputEnd { attempt: 1, offset: 4, bytes: 0 }).await;
     peer.answer(stop.id, &Done {}).await;
     let server = tokio::spawn(async move {
         let request = peer.request().await.unwrap();

@@ -111,7 +111,7 @@ async fn an_output_goes_on_at_its_byte_and_in_its_attempt() {
                 peer.bytes(request.id, (begin + index * 7_000) as u64, part).await;
             }
             if round == 3 {
-                peer.answer(request.id, &OutputEnd { attempt: 2, offset: sent.len() as u64 }).await;
+                peer.answer(request.id, &OutputEnd { attempt: 2, offset: sent.len() as u64, bytes: 0 }).await;
                 assert!(peer.request().await.is_none());
             }
         }
@@ -119,7 +119,7 @@ async fn an_output_goes_on_at_its_byte_and_in_its_attempt() {
     });
     let mut link = place.link(Patience::For(Duration::from_secs(15)));
     let mut read = Vec::new();
-    let output = Output { id: ID, attempt: Some(2), offset: 0, follow: true };
+    let output = Output { id: ID, attempt: Some(2), offset: 0, follow: true, limit: None };
     let end = soon(link.output(output, async |bytes: &[u8]| {
         read.extend_from_slice(bytes);
         Ok::<(), Error>(())
@@ -145,7 +145,7 @@ async fn an_output_with_a_hole_is_an_error() {
         while peer.request().await.is_some() {}
     });
     let mut link = place.link(Patience::For(Duration::from_secs(15)));
-    let output = Output { id: ID, attempt: Some(1), offset: 0, follow: true };
+    let output = Output { id: ID, attempt: Some(1), offset: 0, follow: true, limit: None };
     let result = soon(link.output(output, async |_: &[u8]| Ok::<(), Error>(()))).await;
     assert!(matches!(result, Err(Error::Malformed(_))), "{result:?}");
     drop(link);

@@ -55,7 +55,7 @@ async fn outputs_are_whole(world: &World, load: &Workload) {
     }
     for (name, line) in &load.prints {
         let id = ids[name].parse().unwrap();
-        let output = Output { id, attempt: None, offset: 0, follow: false };
+        let output = Output { id, attempt: None, offset: 0, follow: false, limit: None };
         let mut chunks = control.output(output).await.unwrap();
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.next().await.unwrap() {

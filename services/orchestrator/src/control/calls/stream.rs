@@ -124,10 +124,9 @@ async fn attempt(context: &Context, task: TaskId, asked: Option<u32>) -> Result<
 
 /// Output of an attempt from an offset; when followed, until the attempt is over.
 pub(super) async fn output(context: &Context, call: Output, items: Items) -> Result<OutputEnd, Problem> {
-    let mut sender = ByteSender { items, offset: call.offset };
-    follow(context, call, "output.log", &mut sender)
-        .await
-        .map(|attempt| OutputEnd { attempt, offset: sender.offset })
+    let mut sender = ByteSender::new(items, call.offset, call.limit);
+    let (attempt, bytes) = follow(context, call, "output.log", &mut sender).await?;
+    Ok(OutputEnd { attempt, offset: sender.offset, bytes })
 }
 
 /// What the runner reported, line by line.
@@ -139,17 +138,31 @@ pub(super) async fn run_events(context: &Context, call: Output, items: Items) ->
 /// What takes in the bytes of a file as it grows.
 trait Sink {
     fn offset(&self) -> u64;
+    /// How many bytes more it takes at most.
+    fn room(&self) -> u64;
     async fn take(&mut self, bytes: &[u8]) -> Result<(), Problem>;
 }
 
 struct ByteSender {
     items: Items,
     offset: u64,
+    /// The offset that it does not go beyond.
+    end: u64,
+}
+
+impl ByteSender {
+    fn new(items: Items, offset: u64, limit: Option<u64>) -> Self {
+        Self { items, offset, end: limit.map_or(u64::MAX, |limit| offset.saturating_add(limit)) }
+    }
 }
 
 impl Sink for ByteSender {
     fn offset(&self) -> u64 {
         self.offset
+    }
+
+    fn room(&self) -> u64 {
+        self.end - self.offset
     }
 
     async fn take(&mut self, bytes: &[u8]) -> Result<(), Problem> {
@@ -170,6 +183,10 @@ impl Sink for LineSender {
         self.offset
     }
 
+    fn room(&self) -> u64 {
+        u64::MAX
+    }
+
     async fn take(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         self.offset += bytes.len() as u64;
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -188,8 +205,13 @@ impl Sink for LineSender {
     }
 }
 
-/// Sends a file of an attempt from an offset on; answers which attempt it was.
-async fn follow(context: &Context, call: Output, name: &str, sink: &mut impl Sink) -> Result<u32, Problem> {
+/// Sends a file of an attempt from an offset on; answers which attempt it was, and how many bytes the file has.
+async fn follow(
+    context: &Context,
+    call: Output,
+    name: &str,
+    sink: &mut impl Sink,
+) -> Result<(u32, u64), Problem> {
     let files = RunFiles::new(&context.workspace, call.id);
     let mut grew = context.hub.follow();
     let mut chosen = call.attempt;
@@ -199,18 +221,19 @@ async fn follow(context: &Context, call: Output, name: &str, sink: &mut impl Sin
         let (number, over) = match stands {
             Attempt::Running(number) => (number, false),
             Attempt::Over(number) => (number, true),
-            Attempt::NotYet if !call.follow => return Ok(0),
+            Attempt::NotYet if !call.follow => return Ok((0, 0)),
             Attempt::NotYet => {
                 pause(context, call.id, &mut grew).await;
                 continue;
             }
         };
         chosen = Some(number);
+        let mut bytes = 0;
         if let Some(file) = files.attempt_file(number, name).await? {
-            send_rest(&file, sink).await?;
+            bytes = send_rest(&file, sink).await?;
         }
-        if over || !call.follow {
-            return Ok(number);
+        if over || !call.follow || sink.room() == 0 {
+            return Ok((number, bytes));
         }
         pause(context, call.id, &mut grew).await;
     }
@@ -238,23 +261,25 @@ async fn pause(
     }
 }
 
-/// Sends what a file holds after the sink's offset.
-async fn send_rest(file: &File, sink: &mut impl Sink) -> Result<(), Problem> {
+/// Sends what a file holds after the sink's offset, as far as the sink has room; answers how many bytes the file has.
+async fn send_rest(file: &File, sink: &mut impl Sink) -> Result<u64, Problem> {
     loop {
         let (file, offset) = (clone(file)?, sink.offset());
+        let most = usize::try_from(sink.room()).unwrap_or(usize::MAX).min(MAX_OUTPUT_FRAME_BYTES);
         let read = tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; MAX_OUTPUT_FRAME_BYTES];
-            let count = file.read_at(&mut bytes, offset)?;
+            let mut bytes = vec![0; most];
+            let length = file.metadata()?.len();
+            let count = if offset < length { file.read_at(&mut bytes, offset)? } else { 0 };
             bytes.truncate(count);
-            Ok::<_, std::io::Error>(bytes)
+            Ok::<_, std::io::Error>((bytes, length))
         });
-        let bytes = match read.await {
-            Ok(Ok(bytes)) => bytes,
+        let (bytes, length) = match read.await {
+            Ok(Ok(read)) => read,
             Ok(Err(error)) => return Err(unreadable(&error)),
             Err(_) => return Err(Problem::new(Code::Internal, "the reading panicked")),
         };
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(length);
         }
         sink.take(&bytes).await?;
     }
@@ -279,9 +304,9 @@ pub(super) async fn diff(context: &Context, call: Output, items: Items) -> Resul
     let Some(file) = file else {
         return Err(Problem::new(Code::NotFound, format!("task {} has no diff yet", call.id)));
     };
-    let mut sender = ByteSender { items, offset: call.offset };
-    send_rest(&file, &mut sender).await?;
-    Ok(OutputEnd { attempt: number, offset: sender.offset })
+    let mut sender = ByteSender::new(items, call.offset, call.limit);
+    let bytes = send_rest(&file, &mut sender).await?;
+    Ok(OutputEnd { attempt: number, offset: sender.offset, bytes })
 }
 
 /// Bytes of one file of the work folder.
@@ -292,7 +317,7 @@ pub(super) async fn file(context: &Context, call: FileCall, items: Items) -> Res
     let Some(file) = files.work_file(&call.path).await? else {
         return Err(Problem::new(Code::NotFound, format!("task {} has no file {:?}", call.id, call.path)));
     };
-    let mut sender = ByteSender { items, offset: 0 };
-    send_rest(&file, &mut sender).await?;
-    Ok(OutputEnd { attempt: view.attempt, offset: sender.offset })
+    let mut sender = ByteSender::new(items, call.offset, call.limit);
+    let bytes = send_rest(&file, &mut sender).await?;
+    Ok(OutputEnd { attempt: view.attempt, offset: sender.offset, bytes })
 }
