@@ -35,6 +35,9 @@ pub enum Groups {
 pub struct Presented {
     /// 64 hex digits.
     pub digest: String,
+    /// From where it was presented, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Who a token or session stands for.
