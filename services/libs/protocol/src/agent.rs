@@ -61,6 +61,7 @@ pub struct Hello {
 
 /// What an agent can run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunnerView {
     /// The runner's name.
     pub name: String,
@@ -127,6 +128,7 @@ pub struct Welcome {
 
 /// How far a log has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LogPosition {
     /// Names the log.
     pub id: String,

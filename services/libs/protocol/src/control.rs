@@ -231,9 +231,11 @@ pub struct Cancel {
 
 /// The tasks that something was done to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Affected {
     /// The tasks.
     #[serde(with = "text::display_list")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<uuid::Uuid>))]
     pub ids: Vec<TaskId>,
 }
 
@@ -266,6 +268,7 @@ pub struct AnswerCall {
 
 /// An answer of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerBody {
     /// The tool may be used.
@@ -367,6 +370,7 @@ pub struct FileCall {
 
 /// What a run left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FilesView {
     /// The files.
     pub files: Vec<crate::task::FileView>,
@@ -396,6 +400,7 @@ pub struct AuditCall {
 
 /// A page of the audit, newest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditPage {
     /// The entries.
     pub items: Vec<AuditEntry>,
@@ -403,10 +408,12 @@ pub struct AuditPage {
 
 /// Who did what.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct AuditEntry {
     pub seq: u64,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub at: conductor_core::Wall,
     pub action: String,
     pub subject: String,
@@ -456,10 +463,12 @@ pub enum ResponseBody {
 
 /// An agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct AgentView {
     pub name: String,
     #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
     pub agent_id: conductor_core::AgentId,
     pub host: String,
     pub version: String,
@@ -471,18 +480,27 @@ pub struct AgentView {
     pub runners: Vec<RunnerView>,
     /// The tasks it runs.
     #[serde(with = "text::display_list")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<uuid::Uuid>))]
     pub tasks: Vec<TaskId>,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub joined_at: conductor_core::Wall,
 }
 
 /// The queue.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct QueueView {
     pub paused: bool,
+    #[serde(with = "text::map")]
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, u64>))]
     pub by_state: Vec<(State, u64)>,
+    #[serde(with = "text::map")]
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, u64>))]
     pub queued_by_runner: Vec<(String, u64)>,
+    #[serde(with = "text::map")]
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, u64>))]
     pub queued_by_group: Vec<(String, u64)>,
     pub oldest_seconds: Option<f64>,
     pub slots: u64,
@@ -491,8 +509,11 @@ pub struct QueueView {
 
 /// Numbers over time.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct StatsView {
+    #[serde(with = "text::map")]
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, u64>))]
     pub by_state: Vec<(State, u64)>,
     pub finished_last_hour: u64,
     pub finished_last_day: u64,
@@ -505,11 +526,13 @@ pub struct StatsView {
 
 /// The orchestrator itself.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct StatusView {
     pub version: String,
     pub pid: u32,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub started_at: conductor_core::Wall,
     pub log: LogPosition,
     /// How many events History is behind.
@@ -531,6 +554,7 @@ pub struct StatusView {
 
 /// Counted since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct Counters {
     pub batches: u64,

@@ -8,11 +8,13 @@ use crate::text;
 
 /// One state change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EventView {
     /// Its position in the log.
     pub seq: u64,
     /// When it was decided.
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub at: Wall,
     /// `tasks`, `agents`, `queue` or `schedules`.
     pub topic: String,

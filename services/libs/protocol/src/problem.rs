@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the contract's and speak for themselves")]
 pub enum Code {
@@ -86,6 +87,7 @@ impl Code {
 
 /// One fault in a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// Where, as a JSON pointer.
     pub pointer: String,

@@ -11,11 +11,14 @@ use serde_json::value::RawValue;
 use crate::problem::Problem;
 
 mod check;
+#[cfg(feature = "schema")]
+mod schema;
 
 pub use check::{check, check_path, refuse_unavailable};
 
 /// A task to submit. The body of `POST /v1/tasks`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "the fields are the contract's; docs/http.md and the contract tell them")]
 pub struct SubmitTask {
@@ -70,6 +73,7 @@ pub struct SubmitTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<SubmitTask>, no_recursion))]
     pub subtasks: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
@@ -77,6 +81,7 @@ pub struct SubmitTask {
 
 /// A file that the task finds in its work folder. Exactly one of the three sources is given.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InputFile {
     /// Where, relative to the work folder.
@@ -109,6 +114,7 @@ pub enum Workspace {
 
 /// How often a task is tried.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
     /// How many failed attempts end it.
@@ -121,6 +127,7 @@ pub struct Retry {
 
 /// What becomes of a task whose dependency failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnDependencyFailure {
     /// It ends as cancelled.
@@ -131,6 +138,7 @@ pub enum OnDependencyFailure {
 
 /// Whom to tell about the end of the task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// Where to.

@@ -15,6 +15,7 @@ pub use reason::{parse_reason, reason_text};
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the contract's and speak for themselves")]
 pub enum State {
@@ -74,9 +75,11 @@ impl State {
 
 /// A task as `GET /v1/tasks/{id}` gives it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct TaskView {
     #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
     pub id: TaskId,
     pub state: State,
     #[serde(default)]
@@ -106,17 +109,22 @@ pub struct TaskView {
     #[serde(default)]
     pub on_dependency_failure: Option<OnDependencyFailure>,
     #[serde(default, with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub run_at: Option<Wall>,
     /// Names of the environment variables; their values are left out.
     #[serde(default)]
     pub env: Vec<String>,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub created_at: Wall,
     #[serde(default, with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub queued_at: Option<Wall>,
     #[serde(default, with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub started_at: Option<Wall>,
     #[serde(default, with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub finished_at: Option<Wall>,
     #[serde(default)]
     pub agent: Option<String>,
@@ -133,10 +141,13 @@ pub struct TaskView {
     pub waiting: Option<WaitingView>,
     pub created_by: Option<CreatedBy>,
     #[serde(with = "text::optional_display")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Uuid))]
     pub parent: Option<TaskId>,
     #[serde(with = "text::optional_display")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Uuid))]
     pub retry_of: Option<TaskId>,
     #[serde(with = "text::optional_display")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Uuid))]
     pub continues: Option<TaskId>,
     pub seq: u64,
 }
@@ -156,6 +167,7 @@ impl TaskView {
 
 /// One attempt at a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct AttemptView {
     pub number: u32,
@@ -165,8 +177,10 @@ pub struct AttemptView {
     #[serde(default)]
     pub runner: String,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub started_at: Wall,
     #[serde(default, with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub finished_at: Option<Wall>,
     pub exit_code: Option<i32>,
     pub failure: Option<FailureView>,
@@ -174,9 +188,11 @@ pub struct AttemptView {
 
 /// Why something failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FailureView {
     /// The class.
     #[serde(with = "reason")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub reason: FailureReason,
     /// What happened.
     pub message: String,
@@ -187,6 +203,7 @@ pub struct FailureView {
 
 /// What an attempt left. `result` in the contract.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct Resultant {
     pub summary: Option<String>,
@@ -207,6 +224,7 @@ pub struct Resultant {
 
 /// A file that a run left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct FileView {
     pub path: String,
@@ -217,6 +235,7 @@ pub struct FileView {
 
 /// What a task used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct UsageView {
     #[serde(default)]
@@ -235,24 +254,30 @@ pub struct UsageView {
 
 /// A question that waits for a person.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct WaitingView {
     #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
     pub request_id: RequestId,
     pub kind: String,
     pub text: String,
     #[serde(default)]
     pub tool: Option<String>,
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub input: Option<Box<RawValue>>,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub since: Wall,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub expires_at: Wall,
 }
 
 /// Who submitted a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct CreatedBy {
     pub name: String,

@@ -7,6 +7,7 @@ use crate::text;
 
 /// What a token may do; each may do what the one before may, but an agent, which only works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Joins as an agent, and nothing else.
@@ -21,6 +22,7 @@ pub enum Role {
 
 /// The groups that a token reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Groups {
     /// All of them, and tasks without one.
@@ -42,6 +44,7 @@ pub struct Presented {
 
 /// Who a token or session stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Identity {
     /// The token's name.
     pub name: String,
@@ -52,6 +55,7 @@ pub struct Identity {
     pub groups: Groups,
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Wall>,
     /// What was presented.
     pub kind: TokenKind,
@@ -59,6 +63,7 @@ pub struct Identity {
 
 /// Where a token comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// The admin token of the home.
@@ -92,6 +97,7 @@ pub struct LoginCode {
 
 /// Make a token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// Its name, which no living token has.
@@ -108,6 +114,7 @@ pub struct CreateToken {
 
 /// A token that was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewToken {
     /// The secret; told this once.
     pub secret: String,
@@ -117,6 +124,7 @@ pub struct NewToken {
 
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct TokenView {
     pub name: String,
@@ -125,10 +133,12 @@ pub struct TokenView {
     pub groups: Groups,
     pub kind: TokenKind,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub created_at: Option<Wall>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Wall>,
 }
 

@@ -6,6 +6,7 @@ use crate::task::{State, TaskView};
 
 /// Which tasks are meant. Everything given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "the fields are the contract's query parameters")]
 pub struct Filter {
@@ -41,6 +42,7 @@ pub struct Filter {
 
 /// In what order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Sort {
     /// Newest first.
@@ -70,6 +72,7 @@ pub struct ListRequest {
 
 /// A page of tasks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Page {
     /// The tasks.
     pub items: Vec<TaskView>,

@@ -8,6 +8,7 @@ use crate::text;
 
 /// What happens when a schedule comes due while its last task still lives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
     /// The occurrence is passed over.
@@ -21,6 +22,7 @@ pub enum Overlap {
 
 /// What happens to occurrences that passed while nothing ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// They are passed over.
@@ -32,6 +34,7 @@ pub enum CatchUp {
 
 /// A schedule to add. The body of `POST /v1/schedules`; also its payload.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are the contract's")]
 pub struct AddSchedule {
@@ -47,14 +50,17 @@ pub struct AddSchedule {
     #[serde(default)]
     pub catch_up: CatchUp,
     /// A [`crate::submit::SubmitTask`] without refs, dependencies and `run_at`.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::submit::SubmitTask))]
     pub task: Box<RawValue>,
 }
 
 /// A schedule.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's")]
 pub struct ScheduleView {
     #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
     pub id: ScheduleId,
     #[serde(default)]
     pub name: Option<String>,
@@ -63,8 +69,11 @@ pub struct ScheduleView {
     pub overlap: Overlap,
     pub catch_up: CatchUp,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub next_at: Wall,
     #[serde(default, with = "text::optional_display")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Uuid))]
     pub last_task: Option<TaskId>,
+    #[cfg_attr(feature = "schema", schema(value_type = crate::submit::SubmitTask))]
     pub task: Box<RawValue>,
 }

@@ -23,6 +23,7 @@ pub struct CreateUpload {
 
 /// What an upload's bytes are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UploadKind {
     /// One file.
@@ -55,6 +56,7 @@ pub struct AppendUpload {
 
 /// An upload.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct UploadView {
     pub id: Uuid,
@@ -67,14 +69,17 @@ pub struct UploadView {
     pub sha256: Option<String>,
     /// When it goes if no task has taken it.
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub expires_at: Wall,
 }
 
 /// One try to deliver a webhook or a notice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct DeliveryView {
     #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
     pub task: TaskId,
     /// `webhook`, `slack`, `ntfy`, `email`.
     pub channel: String,
@@ -91,8 +96,10 @@ pub struct DeliveryView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub last_at: Wall,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub next_at: Option<Wall>,
 }
 
@@ -108,6 +115,7 @@ pub struct TrendsCall {
 
 /// Numbers over time, oldest first, one entry for each step.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TrendsView {
     /// The steps; those in which nothing happened are there too.
     pub steps: Vec<TrendStep>,
@@ -115,9 +123,11 @@ pub struct TrendsView {
 
 /// What happened in a step of time.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct TrendStep {
     #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub at: Wall,
     pub submitted: u64,
     pub succeeded: u64,
@@ -131,6 +141,7 @@ pub struct TrendStep {
 
 /// A runner that tasks can name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields speak for themselves")]
 pub struct RunnerOffer {
     pub name: String,

@@ -109,8 +109,8 @@ pub fn ask(control: &mut Connection, call: &str) -> io::Result<Value> {
 
 /// How many tasks live, in the answer to `queue`.
 pub fn live(queue: &Value) -> u64 {
-    let states = queue["by_state"].as_array().map(Vec::as_slice).unwrap_or_default();
-    states.iter().filter_map(|state| state[1].as_u64()).sum()
+    let states = queue["by_state"].as_object();
+    states.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
 }
 
 /// A program; it is killed when this is dropped.
