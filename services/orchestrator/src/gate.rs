@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use conductor_protocol::{Code, Problem};
 
+use crate::measure::Appends;
+
 /// Events that History may be behind before submits are refused.
 pub(crate) const MAX_HISTORY_LAG: u64 = 4_000_000;
 
@@ -23,6 +25,7 @@ pub struct Gate {
 pub(crate) struct Counters {
     pub(crate) batches: AtomicU64,
     pub(crate) events: AtomicU64,
+    pub(crate) appends: Appends,
 }
 
 impl Gate {

@@ -12,6 +12,7 @@ pub mod engine;
 mod follower;
 mod gate;
 mod hub;
+mod measure;
 mod program;
 mod refusal;
 mod retention;

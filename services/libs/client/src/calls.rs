@@ -4,7 +4,7 @@ use conductor_core::{RequestId, ScheduleId, TaskId};
 use conductor_protocol::control::{
     AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Call, Cancel,
     DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc, GcView, Id, ListRequest,
-    Message, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView,
+    Message, MetricsView, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView,
     Submit, Submitted, TrendsCall, TrendsView, Wait,
 };
 use conductor_protocol::event::EventView;
@@ -236,6 +236,14 @@ impl Control {
     /// As [`Control::ask`].
     pub async fn trends(&self, call: TrendsCall) -> Result<TrendsView, Error> {
         self.ask(Call::Trends(call)).await
+    }
+
+    /// Reads counters and histograms.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn metrics(&self) -> Result<MetricsView, Error> {
+        self.ask(Call::Metrics).await
     }
 
     /// Reads what tasks can be run by.

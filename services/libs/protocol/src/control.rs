@@ -16,6 +16,7 @@ use crate::text;
 
 mod access;
 mod list;
+mod metrics;
 mod schedule;
 mod transfer;
 
@@ -24,6 +25,7 @@ pub use access::{
     TokenView,
 };
 pub use list::{Filter, ListRequest, Page, Sort};
+pub use metrics::{DeliveryCounts, Histogram, MetricsView, RunnerMetrics, Volume};
 pub use schedule::{AddSchedule, CatchUp, Overlap, ScheduleView};
 pub use transfer::{
     AppendUpload, CreateUpload, DeliveryView, RunnerOffer, TrendStep, TrendsCall, TrendsView, UploadKind,
@@ -171,6 +173,8 @@ pub enum Call {
     Deliveries(Id),
     /// Numbers over time. Answer: [`TrendsView`].
     Trends(TrendsCall),
+    /// Counters and histograms since the start, for a scrape. Answer: [`MetricsView`].
+    Metrics,
     /// What tasks can be run by. Answer: `Vec<`[`RunnerOffer`]`>`.
     Runners,
     /// The effective configuration, without secrets. Answer: JSON as `conductor config show` prints it.

@@ -1,6 +1,7 @@
 //! A batch while it is built and while it is under way to the disk.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use conductor_core::{Event, EventKind, Step};
 use conductor_store::log::{Batch, Payload, PayloadKey};
@@ -55,6 +56,8 @@ impl Building {
 /// A batch under way to the disk, with what waits for it.
 pub(super) struct Inflight {
     pub(super) batch: Arc<Batch>,
+    /// When it was handed to the log first.
+    pub(super) since: Instant,
     pub(super) effects: Vec<Due>,
     pub(super) releases: Vec<Release>,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use conductor_store::log::{Appended, Batch, BatchId};
 
@@ -34,7 +35,12 @@ impl Engine {
         self.gate.counters.batches.fetch_add(1, Ordering::Relaxed);
         self.gate.counters.events.fetch_add(batch.events.len() as u64, Ordering::Relaxed);
         self.send(batch.clone());
-        self.inflight.push_back(Inflight { batch, effects: building.effects, releases: building.releases });
+        self.inflight.push_back(Inflight {
+            batch,
+            since: Instant::now(),
+            effects: building.effects,
+            releases: building.releases,
+        });
     }
 
     pub(super) fn send(&self, batch: Arc<Batch>) {
@@ -46,6 +52,7 @@ impl Engine {
         match answer {
             Appended::Durable => {
                 let done = self.inflight.pop_front().expect("an answer belongs to a batch under way");
+                self.gate.counters.appends.count(done.since.elapsed(), done.batch.events.len());
                 self.gate.room(true);
                 self.stalled = false;
                 self.dispatch.release(done.effects, done.releases, Some(&done.batch));

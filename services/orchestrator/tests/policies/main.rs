@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod leases;
+mod numbers;
 mod queue;
 mod server;
 mod time;

@@ -8,6 +8,7 @@ mod fold;
 mod query;
 mod record;
 pub mod sqlite;
+mod tally;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,11 +17,18 @@ use conductor_core::{Seq, TaskId, Wall};
 
 use crate::log::{LogId, Payloads, Stretch};
 
-pub use query::{AuditPage, AuditQuery, Cursor, Hour, Page, Query, Sort, Stats, StatsQuery};
+pub use query::{AuditPage, AuditQuery, Cursor, Hour, Page, Query, Sort, Stats, StatsQuery, TrendsQuery};
 pub use record::{AttemptRecord, AttemptState, AuditRecord, State, TaskRecord, Waiting};
+pub use tally::{BOUNDS_MS, Durations, RunnerTally, Tally};
 
 /// The most tasks in one page.
 pub const MAX_PAGE: usize = 500;
+
+/// The most steps of time that are added up together.
+pub const MAX_STEPS: usize = 1_000;
+
+/// Minutes before the newest event for which sums are kept by the minute; older ones are kept by the hour.
+pub const KEPT_MINUTES: i64 = 49 * 60;
 
 /// Why History cannot be opened, fed or read.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +123,15 @@ pub trait History: Send + Sync + fmt::Debug {
     /// # Errors
     /// History cannot be read.
     fn stats(&self, query: &StatsQuery) -> Result<Stats, Error>;
+
+    /// Adds up step by step, the oldest first; steps in which nothing happened are among them.
+    ///
+    /// # Errors
+    /// History cannot be read.
+    fn trends(&self, query: &TrendsQuery) -> Result<Vec<Hour>, Error>;
+
+    /// What was taken in since it was opened.
+    fn tally(&self) -> Tally;
 
     /// Lists up to `limit` tasks that ended before `before`, those first that ended first.
     ///

@@ -86,7 +86,21 @@ pub struct Stats {
     pub hours: Vec<Hour>,
 }
 
-/// What happened in an hour.
+/// Which steps of time to add up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrendsQuery {
+    /// In these groups; none for everything.
+    pub visible: Option<Vec<Name>>,
+    /// How long a step is, in minutes. Steps of whole hours can be asked for whenever they were, others only within the
+    /// last [`super::KEPT_MINUTES`] before the newest event.
+    pub step_minutes: u32,
+    /// The instant that the last step holds.
+    pub until: Wall,
+    /// How many steps; bounded by [`super::MAX_STEPS`].
+    pub steps: usize,
+}
+
+/// What happened in an hour, or in another step of time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hour {
     /// Its first instant.
@@ -111,6 +125,22 @@ pub struct Hour {
     pub tokens: u64,
     /// In millionths of a US dollar.
     pub cost_usd_micros: u64,
+}
+
+impl Hour {
+    /// Adds what happened in another.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.submitted += other.submitted;
+        self.started += other.started;
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.wait_ms += other.wait_ms;
+        self.wait_max_ms = self.wait_max_ms.max(other.wait_max_ms);
+        self.run_ms += other.run_ms;
+        self.tokens += other.tokens;
+        self.cost_usd_micros += other.cost_usd_micros;
+    }
 }
 
 /// Which audit records to list.

@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod numbers;
 mod read;
 mod schedule;
 mod stream;
@@ -38,6 +39,8 @@ pub(super) async fn answer(
         Call::Agents => Ok(raw(&read::agents(context).await?)),
         Call::Queue => Ok(raw(&read::queue(context).await?)),
         Call::Stats => Ok(raw(&list::stats(context).await?)),
+        Call::Trends(call) => Ok(raw(&numbers::trends(context, None, call).await?)),
+        Call::Metrics => Ok(raw(&numbers::metrics(context).await?)),
         Call::Status => Ok(raw(&read::status(context).await?)),
         Call::Audit(call) => Ok(raw(&list::audit(context, call).await?)),
         Call::Cancel(call) => Ok(raw(&change::cancel(context, actor, call).await?)),
@@ -69,7 +72,6 @@ pub(super) async fn answer(
         | Call::AppendUpload(_)
         | Call::Upload(_)
         | Call::Deliveries(_)
-        | Call::Trends(_)
         | Call::Runners
         | Call::Config => Err(Problem::new(Code::Unavailable, "this call is not answered yet")),
         // The session ends streams itself.

@@ -2,6 +2,7 @@
 
 mod lists;
 mod sums;
+mod trends;
 
 use std::sync::Arc;
 
@@ -36,6 +37,10 @@ const CASES: &[Case] = &[
     ("a_cursor_of_another_list_is_refused", lists::a_cursor_of_another_list_is_refused),
     ("text_is_found_whatever_its_case", lists::text_is_found_whatever_its_case),
     ("statistics_add_up", sums::statistics_add_up),
+    ("steps_of_time_add_up", trends::steps_of_time_add_up),
+    ("only_visible_groups_are_in_the_steps", trends::only_visible_groups_are_in_the_steps),
+    ("old_minutes_stay_as_hours", trends::old_minutes_stay_as_hours),
+    ("what_was_taken_in_is_tallied_by_runner", trends::what_was_taken_in_is_tallied_by_runner),
     ("deleted_tasks_are_gone_and_their_audit_stays", sums::deleted_tasks_are_gone_and_their_audit_stays),
     ("those_that_ended_first_are_listed_first", sums::those_that_ended_first_are_listed_first),
     ("the_audit_tells_who_did_what", sums::the_audit_tells_who_did_what),

@@ -9,14 +9,22 @@ use conductor_core::{
 };
 
 mod change;
+mod tally;
 
 use change::{assign, attempt, begun, end_attempt, stand};
 
 use super::query::Hour;
 use super::record::{AuditRecord, State, TaskRecord, Waiting};
+use super::tally::Tally;
+
+/// Milliseconds of a minute.
+const MINUTE_MS: i64 = 60_000;
+
+/// Minutes of an hour.
+const HOUR_MINUTES: i64 = 60;
 
 /// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
+const HOUR_MS: i64 = HOUR_MINUTES * MINUTE_MS;
 
 /// The most tasks that one audit record names; a larger submit has several.
 const MAX_AUDIT_TASKS: usize = 1_000;
@@ -45,19 +53,23 @@ pub(crate) enum Change {
     Unknown,
 }
 
-/// An hour of a group.
+/// What happened to the tasks of a group in an hour or a minute.
 #[derive(Debug, Default)]
-pub(crate) struct GroupHour {
+pub(crate) struct GroupSums {
     pub(crate) sums: Hour,
     /// The numbers of the first and last event that submitted a task in it.
     pub(crate) submitted_seqs: Option<(Seq, Seq)>,
 }
 
+/// Sums by their hour or minute, and group.
+pub(crate) type Spans = HashMap<(i64, Name), GroupSums>;
+
 /// What a stretch of events amounts to.
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
     pub(crate) tasks: HashMap<TaskId, Change>,
-    pub(crate) hours: HashMap<(i64, Name), GroupHour>,
+    pub(crate) minutes: Spans,
+    pub(crate) tally: Tally,
     pub(crate) audit: Vec<AuditRecord>,
     /// Agents that joined under a name, or left.
     pub(crate) agents: HashMap<AgentId, Option<Name>>,
@@ -88,10 +100,11 @@ impl Fold {
                     let group = record.task.group.clone();
                     let waited = assign(record, attempt);
                     if let Some(waited) = waited {
-                        let hour = self.hour(at, group);
-                        hour.started += 1;
-                        hour.wait_ms += waited;
-                        hour.wait_max_ms = hour.wait_max_ms.max(waited);
+                        let sums = self.sums(at, group);
+                        sums.started += 1;
+                        sums.wait_ms += waited;
+                        sums.wait_max_ms = sums.wait_max_ms.max(waited);
+                        self.tally.waited(waited);
                     }
                 }
             }
@@ -131,10 +144,14 @@ impl Fold {
                 if let Some(record) = self.touch(*task, seq, source)? {
                     end_attempt(record, *lease, end, report, at);
                     let group = record.task.group.clone();
-                    let hour = self.hour(at, group);
+                    let runner = tally::runner_of(record).clone();
+                    let ran_ms = attempt(record, *lease).and_then(|attempt| attempt.started_at);
+                    let ran_ms = ran_ms.map(|started| at.remaining_ms(started));
+                    let sums = self.sums(at, group);
                     let usage = &report.usage;
-                    hour.tokens += usage.input_tokens.saturating_add(usage.output_tokens);
-                    hour.cost_usd_micros += usage.cost_usd_micros.unwrap_or_default();
+                    sums.tokens += usage.input_tokens.saturating_add(usage.output_tokens);
+                    sums.cost_usd_micros += usage.cost_usd_micros.unwrap_or_default();
+                    self.tally.ran(&runner, ran_ms, usage);
                 }
             }
             EventKind::TaskRequeued { task, cause: _, ready_at, queued_at } => {
@@ -219,10 +236,11 @@ impl Fold {
             usage: Usage::default(),
         };
         stand(&mut record, standing);
-        let hour = self.hours.entry((at.0.div_euclid(HOUR_MS), task.group.clone())).or_default();
-        hour.sums.submitted += 1;
-        let first = hour.submitted_seqs.map_or(seq, |(first, _)| first);
-        hour.submitted_seqs = Some((first, seq));
+        let minute = self.minutes.entry((minute_of(at), task.group.clone())).or_default();
+        minute.sums.submitted += 1;
+        let first = minute.submitted_seqs.map_or(seq, |(first, _)| first);
+        minute.submitted_seqs = Some((first, seq));
+        self.tally.submitted(&task.runner);
         self.tasks.insert(task.id, Change::New(record));
         self.note_submit(seq, at, by, &task.group, task.id);
     }
@@ -252,13 +270,15 @@ impl Fold {
             let ran_ms = record.started_at.map_or(0, |started| at.remaining_ms(started));
             let name = record.task.group.clone();
             group = Some(name.clone());
-            let hour = self.hour(at, name);
-            hour.run_ms += ran_ms;
+            let runner = tally::runner_of(record).clone();
+            let sums = self.sums(at, name);
+            sums.run_ms += ran_ms;
             match outcome {
-                Outcome::Succeeded => hour.succeeded += 1,
-                Outcome::Failed(_) => hour.failed += 1,
-                Outcome::Cancelled(_) => hour.cancelled += 1,
+                Outcome::Succeeded => sums.succeeded += 1,
+                Outcome::Failed(_) => sums.failed += 1,
+                Outcome::Cancelled(_) => sums.cancelled += 1,
             }
+            self.tally.finished(&runner, outcome);
         }
         if let Some(by) = by {
             let detail = match outcome {
@@ -319,8 +339,22 @@ impl Fold {
         Ok(name.unwrap_or_else(|| Name::new(&id.to_string()).expect("a UUID is a name")))
     }
 
-    fn hour(&mut self, at: Wall, group: Name) -> &mut Hour {
-        &mut self.hours.entry((at.0.div_euclid(HOUR_MS), group)).or_default().sums
+    fn sums(&mut self, at: Wall, group: Name) -> &mut Hour {
+        &mut self.minutes.entry((minute_of(at), group)).or_default().sums
+    }
+
+    /// The hours that the minutes make.
+    pub(crate) fn hours(&self) -> Spans {
+        let mut hours = Spans::new();
+        for ((minute, group), found) in &self.minutes {
+            let hour = hours.entry((minute.div_euclid(HOUR_MINUTES), group.clone())).or_default();
+            hour.sums.add(&found.sums);
+            hour.submitted_seqs = match (hour.submitted_seqs, found.submitted_seqs) {
+                (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
+                (one, other) => one.or(other),
+            };
+        }
+        hours
     }
 
     /// Notes a submit; tasks that somebody submitted together are one record.
@@ -358,6 +392,11 @@ impl Fold {
 /// The first instant of an hour.
 pub(crate) fn hour_begins(hour: i64) -> Wall {
     Wall(hour.saturating_mul(HOUR_MS))
+}
+
+/// The minute of an instant.
+pub(crate) fn minute_of(at: Wall) -> i64 {
+    at.0.div_euclid(MINUTE_MS)
 }
 
 /// The hour of an instant.

@@ -6,8 +6,9 @@ use conductor_core::{EventKind, Name, Seq, TaskId};
 use rusqlite::Connection;
 
 use super::row::{self, Reading, Trouble};
-use crate::history::fold::{Change, Fold, GroupHour};
-use crate::history::{AuditRecord, Error, State};
+use super::spans;
+use crate::history::fold::{Change, Fold};
+use crate::history::{AuditRecord, Error, State, Tally};
 use crate::log::{LogId, PayloadKey, Payloads, Stretch};
 use crate::record;
 
@@ -34,23 +35,24 @@ pub(super) fn excerpts(stretch: &Stretch, after: Seq, payloads: &dyn Payloads) -
     Ok(found)
 }
 
-/// Takes in what of the stretch comes after `after`. Runs inside a transaction.
+/// Takes in what of the stretch comes after `after`, and answers what it adds up to. Runs inside a transaction.
 pub(super) fn apply(
     connection: &Connection,
     log: LogId,
     stretch: &Stretch,
     after: Seq,
     excerpts: &Excerpts,
-) -> Result<(), Trouble> {
+) -> Result<Tally, Trouble> {
     let mut fold = Fold::default();
     let mut reading = Reading::new(connection);
     for (seq, event) in stretch.numbered().filter(|(seq, _)| *seq > after) {
         fold.apply(seq, event, &mut reading)?;
     }
-    write_tasks(connection, fold.tasks, excerpts)?;
-    for ((hour, group), sums) in &fold.hours {
-        write_hour(connection, *hour, group, sums)?;
+    for ((hour, group), sums) in &fold.hours() {
+        spans::write_hour(connection, *hour, group, sums)?;
     }
+    write_tasks(connection, fold.tasks, excerpts)?;
+    spans::write_minutes(connection, &fold.minutes)?;
     for record in &fold.audit {
         write_audit(connection, record)?;
     }
@@ -66,7 +68,7 @@ pub(super) fn apply(
     connection
         .prepare_cached("UPDATE progress SET log_id = ?1, applied = ?2 WHERE id = 0")?
         .execute((log.0.to_be_bytes(), stretch.last().0.cast_signed()))?;
-    Ok(())
+    Ok(fold.tally)
 }
 
 fn write_tasks(
@@ -118,51 +120,6 @@ fn write_tasks(
             .execute((group.as_str(), row::state_number(state), change))?;
     }
     Ok(())
-}
-
-fn write_hour(connection: &Connection, hour: i64, group: &Name, found: &GroupHour) -> rusqlite::Result<()> {
-    let sums = &found.sums;
-    connection
-        .prepare_cached(
-            "INSERT INTO hours (hour, grp, first_seq, last_seq, submitted, started, succeeded, failed, cancelled,
-                 wait_ms, wait_max_ms, run_ms, tokens, cost)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-             ON CONFLICT DO UPDATE SET
-                 first_seq = coalesce(first_seq, excluded.first_seq),
-                 last_seq = coalesce(excluded.last_seq, last_seq),
-                 submitted = submitted + excluded.submitted,
-                 started = started + excluded.started,
-                 succeeded = succeeded + excluded.succeeded,
-                 failed = failed + excluded.failed,
-                 cancelled = cancelled + excluded.cancelled,
-                 wait_ms = wait_ms + excluded.wait_ms,
-                 wait_max_ms = max(wait_max_ms, excluded.wait_max_ms),
-                 run_ms = run_ms + excluded.run_ms,
-                 tokens = tokens + excluded.tokens,
-                 cost = cost + excluded.cost",
-        )?
-        .execute(rusqlite::params![
-            hour,
-            group.as_str(),
-            found.submitted_seqs.map(|(first, _)| first.0.cast_signed()),
-            found.submitted_seqs.map(|(_, last)| last.0.cast_signed()),
-            number(sums.submitted),
-            number(sums.started),
-            number(sums.succeeded),
-            number(sums.failed),
-            number(sums.cancelled),
-            number(sums.wait_ms),
-            number(sums.wait_max_ms),
-            number(sums.run_ms),
-            number(sums.tokens),
-            number(sums.cost_usd_micros),
-        ])
-        .map(drop)
-}
-
-/// A sum as the file keeps it. One that is too large stays so large that it shows, and small enough to add to.
-fn number(sum: u64) -> i64 {
-    i64::try_from(sum).unwrap_or(i64::MAX / 1024).min(i64::MAX / 1024)
 }
 
 fn write_audit(connection: &Connection, record: &AuditRecord) -> rusqlite::Result<()> {

@@ -4,6 +4,7 @@ mod apply;
 mod list;
 mod row;
 mod schema;
+mod spans;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use conductor_core::{Seq, TaskId, Wall};
 use rusqlite::Connection;
 
-use super::{AuditPage, AuditQuery, Error, History, Page, Query, Stats, StatsQuery, TaskRecord};
+use super::{
+    AuditPage, AuditQuery, Error, History, Hour, Page, Query, Stats, StatsQuery, Tally, TaskRecord,
+    TrendsQuery,
+};
 use crate::database::{self, Closed, Database, Fault, Readers};
 use crate::log::{LogId, Payloads, Stretch};
 use crate::state_dir::StateDir;
@@ -35,6 +39,7 @@ pub struct SqliteHistory {
     log: Mutex<Option<LogId>>,
     applied: AtomicU64,
     durable: AtomicU64,
+    tally: Mutex<Tally>,
     // Held for as long as the files are in use.
     _dir: Arc<StateDir>,
 }
@@ -76,6 +81,7 @@ pub fn open(dir: &Arc<StateDir>) -> Result<SqliteHistory, OpenError> {
         applied: AtomicU64::new(applied),
         // What a process that was killed left behind may not be on the disk yet; the next sync knows.
         durable: AtomicU64::new(0),
+        tally: Mutex::default(),
         _dir: Arc::clone(dir),
     })
 }
@@ -160,7 +166,8 @@ impl History for SqliteHistory {
                 }
             })
         });
-        written.map_err(|error| self.error(trouble.unwrap_or(Trouble::Sqlite(error))))?;
+        let tally = written.map_err(|error| self.error(trouble.unwrap_or(Trouble::Sqlite(error))))?;
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(&tally);
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
         self.applied.store(stretch.last().0, Ordering::Release);
         if let Err(error) = database.checkpoint_from(schema::CHECKPOINT_PAGES) {
@@ -205,6 +212,14 @@ impl History for SqliteHistory {
 
     fn stats(&self, query: &StatsQuery) -> Result<Stats, Error> {
         self.read(|connection, _| stats::stats(connection, query))
+    }
+
+    fn trends(&self, query: &TrendsQuery) -> Result<Vec<Hour>, Error> {
+        self.read(|connection, _| Ok(spans::trends(connection, query)?))
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ended_before(&self, before: Wall, limit: usize) -> Result<Vec<TaskId>, Error> {

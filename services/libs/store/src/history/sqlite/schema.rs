@@ -64,6 +64,21 @@ pub(super) const KIND: Kind = Kind {
             cost INTEGER NOT NULL,
             PRIMARY KEY (hour, grp)
         ) STRICT, WITHOUT ROWID;
+        CREATE TABLE minutes (
+            minute INTEGER NOT NULL,
+            grp TEXT NOT NULL,
+            submitted INTEGER NOT NULL,
+            started INTEGER NOT NULL,
+            succeeded INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            cancelled INTEGER NOT NULL,
+            wait_ms INTEGER NOT NULL,
+            wait_max_ms INTEGER NOT NULL,
+            run_ms INTEGER NOT NULL,
+            tokens INTEGER NOT NULL,
+            cost INTEGER NOT NULL,
+            PRIMARY KEY (minute, grp)
+        ) STRICT, WITHOUT ROWID;
         CREATE TABLE audit (
             seq INTEGER PRIMARY KEY,
             at INTEGER NOT NULL,

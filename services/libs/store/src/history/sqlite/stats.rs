@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 
 use super::list;
 use super::row::Trouble;
+use super::spans;
 use crate::history::{AuditPage, AuditQuery, AuditRecord, Hour, MAX_PAGE, Stats, StatsQuery, fold};
 use crate::record::Decoder;
 
@@ -42,18 +43,7 @@ fn hours(
             }
             hours.push(Hour { from, ..Hour::default() });
         }
-        let hour = hours.last_mut().expect("one was pushed");
-        let number = |place| row.get::<_, i64>(place).map(|number| u64::try_from(number).unwrap_or(0));
-        hour.submitted += number(2)?;
-        hour.started += number(3)?;
-        hour.succeeded += number(4)?;
-        hour.failed += number(5)?;
-        hour.cancelled += number(6)?;
-        hour.wait_ms += number(7)?;
-        hour.wait_max_ms = hour.wait_max_ms.max(number(8)?);
-        hour.run_ms += number(9)?;
-        hour.tokens += number(10)?;
-        hour.cost_usd_micros += number(11)?;
+        hours.last_mut().expect("one was pushed").add(&spans::read(row)?);
     }
     Ok(hours)
 }
