@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::Profile;
 use crate::id::{AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, TaskId};
@@ -107,6 +108,34 @@ pub enum Command {
         /// The task it makes.
         task: Box<NewTask>,
         /// Who made the schedule.
+        by: Arc<Actor>,
+    },
+    /// A token is to be made.
+    CreateToken {
+        /// The token.
+        token: Box<Token>,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// A token is to go, and every session that it opened.
+    RevokeToken {
+        /// Its name.
+        name: Name,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
+    /// A session is to be opened.
+    OpenSession {
+        /// The session.
+        session: LoginSession,
+        /// Whose it is.
+        by: Arc<Actor>,
+    },
+    /// A session is to end.
+    CloseSession {
+        /// The digest of its secret.
+        session: SecretDigest,
+        /// Whose it was.
         by: Arc<Actor>,
     },
     /// Free slots are to be filled.
@@ -270,6 +299,17 @@ pub enum Rejection {
     UnknownSchedule(ScheduleId),
     /// As many schedules are kept as may be.
     TooManySchedules,
+    /// A living token has this name.
+    TokenExists(Name),
+    /// No token has this name.
+    UnknownToken(Name),
+    /// As many tokens are kept as may be.
+    TooManyTokens {
+        /// The limit.
+        limit: usize,
+    },
+    /// A session has this secret already.
+    SessionExists,
 }
 
 impl fmt::Display for Rejection {
@@ -310,6 +350,10 @@ impl fmt::Display for Rejection {
             Self::StaleSession(agent) => write!(f, "agent {agent} speaks on a connection that was replaced"),
             Self::UnknownSchedule(schedule) => write!(f, "no schedule {schedule}"),
             Self::TooManySchedules => f.write_str("as many schedules are kept as may be"),
+            Self::TokenExists(name) => write!(f, "a token is called {name} already"),
+            Self::UnknownToken(name) => write!(f, "no token is called {name}"),
+            Self::TooManyTokens { limit } => write!(f, "the limit of {limit} tokens are kept"),
+            Self::SessionExists => f.write_str("a session has this secret already"),
         }
     }
 }

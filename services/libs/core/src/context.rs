@@ -4,7 +4,7 @@
 use crate::command::{Effect, Reply};
 use crate::event::{Event, EventKind};
 use crate::id::{AgentId, TaskId};
-use crate::live::Live;
+use crate::live::{Access, Live};
 use crate::machine::Step;
 use crate::policy::Policy;
 use crate::state::task::{Stage, Task};
@@ -139,6 +139,16 @@ impl<'m> Context<'m> {
             EventKind::AgentLeft { agent } => {
                 self.live.sessions.remove(agent);
             }
+            EventKind::TokenCreated { token, .. } => {
+                let expires_at = token.expires_at.map(|at| (at, Access::Token(token.name.clone())));
+                self.live.access.extend(expires_at);
+            }
+            EventKind::SessionOpened { session, .. } => {
+                self.live.access.insert((session.expires_at, Access::Session(session.digest)));
+            }
+            EventKind::TokenRevoked { .. }
+            | EventKind::TokenExpired { .. }
+            | EventKind::SessionClosed { .. } => self.live.disarm_access(self.state),
             EventKind::Began { .. }
             | EventKind::KeyBound { .. }
             | EventKind::KeyExpired { .. }

@@ -1,5 +1,6 @@
 //! Decisions. Each is a function of the step under way; what may be refused is checked before anything is emitted.
 
+mod access;
 mod agent;
 mod assign;
 mod attempt;
@@ -44,6 +45,10 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
         Command::FireSchedule { schedule, due_at, next_at, missed, task, by } => {
             schedule::fire(step, schedule::Occurrence { schedule, due_at, next_at, missed, task, by })
         }
+        Command::CreateToken { token, by } => access::create_token(step, token, by),
+        Command::RevokeToken { name, by } => access::revoke_token(step, name, by),
+        Command::OpenSession { session, by } => access::open_session(step, session, by),
+        Command::CloseSession { session, by } => Ok(access::close_session(step, session, by)),
         Command::Assign => return Ok((Reply::Done, assign::assign(step))),
     };
     reply.map(|reply| (reply, false))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::Profile;
 use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, ScheduleId, TaskId};
@@ -257,5 +258,38 @@ pub enum EventKind {
         tries: u16,
         /// Whether it was taken.
         delivered: bool,
+    },
+    /// A token was made.
+    TokenCreated {
+        /// The token.
+        token: Box<Token>,
+        /// Who asked.
+        by: Arc<Actor>,
+    },
+    /// A token was taken, and every session that it opened.
+    TokenRevoked {
+        /// Its name.
+        name: Name,
+        /// Who asked.
+        by: Arc<Actor>,
+    },
+    /// A token's time was over; its sessions went with it.
+    TokenExpired {
+        /// Its name.
+        name: Name,
+    },
+    /// Somebody logged in.
+    SessionOpened {
+        /// The session.
+        session: LoginSession,
+        /// Who.
+        by: Arc<Actor>,
+    },
+    /// A session is over.
+    SessionClosed {
+        /// The digest of its secret.
+        session: SecretDigest,
+        /// Who logged out; none when it ran out or made room.
+        by: Option<Arc<Actor>>,
     },
 }

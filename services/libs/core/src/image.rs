@@ -1,5 +1,6 @@
 //! The state in parts, for snapshots. Each part can be written and read by itself.
 
+use crate::access::{LoginSession, Token};
 use crate::agent::Profile;
 use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, RequestId, Seq, TaskId};
 use crate::name::Name;
@@ -22,6 +23,10 @@ pub enum Part {
     Key(KeyImage),
     /// A schedule.
     Schedule(Schedule),
+    /// A token that was made while running.
+    Token(Box<Token>),
+    /// A session.
+    Session(LoginSession),
 }
 
 /// What there is one of.

@@ -4,6 +4,7 @@
 //! and ids arrive with the command. Inside, a command is decided against the state, which gives events; applying events
 //! is the only way the state changes, and replaying the log does nothing else.
 
+mod access;
 mod actor;
 mod agent;
 mod command;
@@ -22,6 +23,7 @@ mod state;
 mod task;
 mod time;
 
+pub use access::{Groups, LoginSession, SecretDigest, Token};
 pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
 pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit};

@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use crate::access::SecretDigest;
 use crate::id::{AgentId, KeyId, ScheduleId, TaskId};
+use crate::name::Name;
 use crate::state::State;
 use crate::time::{Mono, Wall};
 
@@ -26,7 +28,16 @@ pub(crate) struct Live {
     pub(crate) keys: BinaryHeap<Reverse<(Mono, KeyId)>>,
     /// Schedules that the engine was not yet told to be due.
     pub(crate) schedules: BTreeSet<(Wall, ScheduleId)>,
+    /// When tokens and sessions run out.
+    pub(crate) access: BTreeSet<(Wall, Access)>,
     pub(crate) counters: Counters,
+}
+
+/// A token or a session that runs out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Access {
+    Token(Name),
+    Session(SecretDigest),
 }
 
 /// What happened since the machine began, for metrics.
@@ -62,6 +73,16 @@ impl Live {
     /// Forgets when a schedule is due.
     pub(crate) fn disarm_schedule(&mut self, id: ScheduleId) {
         self.schedules.retain(|(_, other)| *other != id);
+    }
+
+    /// Forgets when tokens and sessions run out that are gone.
+    pub(crate) fn disarm_access(&mut self, state: &State) {
+        self.access.retain(|(expires_at, access)| match access {
+            Access::Token(name) => {
+                state.token(name).is_some_and(|token| token.expires_at == Some(*expires_at))
+            }
+            Access::Session(digest) => state.login_session(*digest).is_some(),
+        });
     }
 
     /// Has an agent looked at by `due`; one that is looked at earlier anyway is armed again then.

@@ -9,7 +9,7 @@ use crate::command::{Command, Effect, Rejection, Reply};
 use crate::context::Context;
 use crate::decide;
 use crate::event::Event;
-use crate::live::{Live, Session};
+use crate::live::{Access, Live, Session};
 use crate::policy::Policy;
 use crate::state::State;
 use crate::time::{Deadline, Now};
@@ -85,9 +85,10 @@ impl Machine {
         let keys = self.live.keys.peek().map(|Reverse((due, _))| *due);
         let run_at = self.live.run_at.peek().map(|Reverse((due, _))| *due);
         let schedules = self.live.schedules.first().map(|(due, _)| *due);
+        let access = self.live.access.first().map(|(due, _)| *due);
         Deadline {
             mono: [tasks, agents, keys].into_iter().flatten().min(),
-            wall: [run_at, schedules].into_iter().flatten().min(),
+            wall: [run_at, schedules, access].into_iter().flatten().min(),
         }
     }
 
@@ -115,6 +116,13 @@ impl Machine {
         }
         for schedule in self.state.schedules() {
             self.live.schedules.insert((schedule.next_at, schedule.id));
+        }
+        for token in self.state.tokens() {
+            let expires_at = token.expires_at.map(|at| (at, Access::Token(token.name.clone())));
+            self.live.access.extend(expires_at);
+        }
+        for session in self.state.login_sessions() {
+            self.live.access.insert((session.expires_at, Access::Session(session.digest)));
         }
         let mut step = Context::new(&self.policy, &mut self.state, &mut self.live, now);
         step.arm_all();

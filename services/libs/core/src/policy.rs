@@ -41,6 +41,10 @@ pub struct Policy {
     pub max_agents: usize,
     /// How many schedules are kept.
     pub max_schedules: usize,
+    /// How many tokens are kept that were made while running.
+    pub max_tokens: usize,
+    /// How many sessions are kept; beyond them the oldest goes.
+    pub max_sessions: usize,
     /// How many levels of subtasks may lie below a task.
     pub max_depth: u32,
     /// How many live subtasks a task may have.
@@ -87,6 +91,8 @@ impl Default for Policy {
             agent_forget_ms: 24 * HOUR,
             max_agents: 10_000,
             max_schedules: 1_000,
+            max_tokens: 10_000,
+            max_sessions: 10_000,
             max_depth: 3,
             max_subtasks: 1_000,
             assign_after: Seq(0),

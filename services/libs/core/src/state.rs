@@ -1,5 +1,6 @@
 //! What the log says. Only events change it; replaying them gives the same again.
 
+mod access;
 mod agents;
 mod apply;
 mod check;
@@ -18,6 +19,7 @@ use crate::hash::IdMap;
 use crate::id::{AgentId, Incarnation, KeyId, Lease, ScheduleId, Seq, TaskId};
 use crate::schedule::Schedule;
 use crate::time::Wall;
+use access::Access;
 use agents::Agents;
 use keys::Key;
 use queue::Queues;
@@ -46,6 +48,7 @@ pub struct State {
     agents: Agents,
     keys: IdMap<KeyId, Key>,
     schedules: BTreeMap<ScheduleId, Schedule>,
+    access: Access,
 }
 
 /// Says that an event does not follow from the state: the log is not this state's log.
@@ -68,6 +71,10 @@ pub enum ApplyError {
     Key(KeyId),
     /// A schedule is not known.
     Schedule(ScheduleId),
+    /// A token is not known, or is known already.
+    Token,
+    /// A session is not known, or is known already.
+    Session,
 }
 
 impl fmt::Display for ApplyError {
@@ -79,6 +86,8 @@ impl fmt::Display for ApplyError {
             Self::Lease(lease) => write!(f, "the event does not fit lease {lease}"),
             Self::Key(key) => write!(f, "the event does not fit key {key}"),
             Self::Schedule(schedule) => write!(f, "the event does not fit schedule {schedule}"),
+            Self::Token => f.write_str("the event does not fit the tokens"),
+            Self::Session => f.write_str("the event does not fit the sessions"),
         }
     }
 }

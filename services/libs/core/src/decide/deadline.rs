@@ -5,9 +5,10 @@ use std::collections::BinaryHeap;
 
 use crate::command::Effect;
 use crate::context::Context;
-use crate::decide::{agent, attempt, settle};
+use crate::decide::{access, agent, attempt, settle};
 use crate::event::{EventKind, Standing};
 use crate::id::{AgentId, KeyId, ScheduleId, TaskId};
+use crate::live::Access;
 use crate::machine::pending_reason;
 use crate::state::task::Stage;
 use crate::task::{AttemptEnd, Failure, FailureReason, Outcome};
@@ -26,6 +27,7 @@ enum Passed {
     Agent(AgentId),
     Key(KeyId),
     Schedule(ScheduleId),
+    Access(Access),
 }
 
 /// Takes up deadlines that have passed; answers whether the step's limit was reached.
@@ -38,6 +40,7 @@ pub(crate) fn timeouts(step: &mut Context<'_>) -> bool {
             Passed::Agent(agent) => left = left.saturating_sub(agent_due(step, agent, left)),
             Passed::Key(key) => step.emit(EventKind::KeyExpired { key }),
             Passed::Schedule(schedule) => schedule_due(step, schedule),
+            Passed::Access(due) => access::due(step, due),
         }
         settle(step);
         left = left.saturating_sub(1);
@@ -69,6 +72,9 @@ fn next_passed(step: &mut Context<'_>) -> Option<Passed> {
     }
     if let Some((_, key)) = pop_passed(&mut live.keys, now.mono) {
         return Some(Passed::Key(key));
+    }
+    if live.access.first().is_some_and(|(due_at, _)| *due_at <= now.wall) {
+        return live.access.pop_first().map(|(_, due)| Passed::Access(due));
     }
     live.schedules.first().filter(|(due_at, _)| *due_at <= now.wall)?;
     live.schedules.pop_first().map(|(_, schedule)| Passed::Schedule(schedule))

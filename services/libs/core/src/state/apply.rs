@@ -85,6 +85,12 @@ impl State {
                 }
                 Ok(())
             }
+            EventKind::TokenCreated { token, by: _ } => self.access.token_created(token),
+            EventKind::TokenRevoked { name, by: _ } | EventKind::TokenExpired { name } => {
+                self.access.token_gone(name)
+            }
+            EventKind::SessionOpened { session, by: _ } => self.access.session_opened(session),
+            EventKind::SessionClosed { session, by: _ } => self.access.session_closed(*session),
             // Records and payloads are kept outside; lanes, budgets and webhooks have no rules yet.
             EventKind::TasksDeleted { .. }
             | EventKind::LaneChanged { .. }

@@ -25,6 +25,10 @@ pub enum RestoreError {
     Key(KeyId),
     /// A schedule comes twice.
     Schedule(ScheduleId),
+    /// A token comes twice.
+    Token,
+    /// A session comes twice.
+    Session,
     /// A task waits for one that is not live.
     Dependency {
         /// The task.
@@ -45,6 +49,8 @@ impl fmt::Display for RestoreError {
             Self::Task(task) => write!(f, "the snapshot has task {task} twice"),
             Self::Key(key) => write!(f, "the snapshot has key {key} twice"),
             Self::Schedule(schedule) => write!(f, "the snapshot has schedule {schedule} twice"),
+            Self::Token => f.write_str("the snapshot has a token or its secret twice"),
+            Self::Session => f.write_str("the snapshot has a session twice"),
             Self::Dependency { task, dependency } => {
                 write!(f, "in the snapshot task {task} waits for {dependency}, which is not live")
             }
@@ -71,7 +77,11 @@ impl State {
         let schedules = self.schedules.values().map(|schedule| Part::Schedule(schedule.clone()));
         let keys = self.keys.iter().map(|(id, key)| Part::Key(Self::key_image(*id, key)));
         let tasks = self.tasks.iter().map(|(id, task)| Part::Task(Box::new(self.image(*id, task))));
-        std::iter::once(Part::Header(header)).chain(agents).chain(schedules).chain(keys).chain(tasks)
+        let tokens = self.tokens().map(|token| Part::Token(Box::new(token.clone())));
+        let sessions = self.login_sessions().map(|session| Part::Session(session.clone()));
+        let access = tokens.chain(sessions);
+        let first = std::iter::once(Part::Header(header)).chain(access);
+        first.chain(agents).chain(schedules).chain(keys).chain(tasks)
     }
 
     /// Puts a state together from its parts, the header first and the others in any order.
@@ -115,6 +125,16 @@ impl State {
                     let id = schedule.id;
                     if state.schedules.insert(id, schedule).is_some() {
                         return Err(RestoreError::Schedule(id));
+                    }
+                }
+                Part::Token(token) => {
+                    if !state.access.restore_token(*token) {
+                        return Err(RestoreError::Token);
+                    }
+                }
+                Part::Session(session) => {
+                    if !state.access.restore_session(session) {
+                        return Err(RestoreError::Session);
                     }
                 }
                 Part::Task(image) => state.restore_task(*image, &mut queued)?,

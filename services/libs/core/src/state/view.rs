@@ -79,6 +79,13 @@ impl State {
         self.tasks.get(&id).map(|task| self.image(id, task))
     }
 
+    /// Whose share a live task counts against.
+    #[must_use]
+    pub fn group_of(&self, id: TaskId) -> Option<&Name> {
+        let place = self.queues.place(self.tasks.get(&id)?.place);
+        Some(&self.queues.group(place.group).name)
+    }
+
     /// The live tasks, in no order.
     pub fn task_ids(&self) -> impl Iterator<Item = TaskId> + '_ {
         self.tasks.keys().copied()
@@ -246,6 +253,9 @@ impl PartialEq for State {
                 Part::Task(task) => (2, task.id.0),
                 Part::Key(key) => (3, key.key.0),
                 Part::Schedule(schedule) => (4, schedule.id.0),
+                // They come in order already, and the sort is stable.
+                Part::Token(_) => (5, 0),
+                Part::Session(_) => (6, 0),
             });
             parts
         };

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, FileFailurePersistence};
 
+use crate::access;
 use crate::world::*;
 
 /// Something that happens; numbers pick among what there is.
@@ -48,6 +49,16 @@ enum Action {
         schedule: u8,
         missed: bool,
     },
+    CreateToken {
+        number: u8,
+        lives_ms: Option<u32>,
+    },
+    RevokeToken(u8),
+    OpenSession {
+        number: u8,
+        lives_ms: u32,
+    },
+    CloseSession(u8),
     Assign,
     Pass {
         ms: u32,
@@ -135,6 +146,12 @@ fn action() -> impl Strategy<Value = Action> {
         1 => any::<u8>().prop_map(Action::AddSchedule),
         1 => any::<u8>().prop_map(Action::RemoveSchedule),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(schedule, missed)| Action::Fire { schedule, missed }),
+        1 => (0..4u8, prop::option::weighted(0.5, 0..300_000u32))
+            .prop_map(|(number, lives_ms)| Action::CreateToken { number, lives_ms }),
+        1 => (0..4u8).prop_map(Action::RevokeToken),
+        2 => (0..12u8, 0..600_000u32)
+            .prop_map(|(number, lives_ms)| Action::OpenSession { number, lives_ms }),
+        1 => (0..12u8).prop_map(Action::CloseSession),
         14 => Just(Action::Assign),
         5 => (0..80_000u32, prop::bool::weighted(0.1)).prop_map(|(ms, silent)| Action::Pass { ms, silent }),
         1 => (0..900_000u32, any::<bool>()).prop_map(|(ms, silent)| Action::Pass { ms, silent }),
@@ -168,6 +185,7 @@ fn policy() -> Policy {
     policy.idempotency_ms = 200_000;
     policy.waiting_timeout_ms = 30_000;
     policy.max_schedules = 2;
+    (policy.max_tokens, policy.max_sessions) = (1, 3);
     policy.groups.insert(name("red"), GroupLimits { max_running: Some(2), max_queued: Some(6) });
     policy.runners.insert(name("command"), 2);
     policy.labels.insert((name("team"), name("x")), 1);
@@ -355,6 +373,22 @@ impl Play {
                 self.give(Command::FireSchedule { schedule, due_at, next_at, missed, task, by: actor() });
                 self.submitted.extend(self.world.accepted.contains(&id).then_some(id));
             }
+            Action::CreateToken { number, lives_ms } => {
+                let lives_ms = lives_ms.map(u64::from);
+                let token = access::token(&self.world, &format!("token-{number}"), *number, lives_ms);
+                self.give(Command::CreateToken { token, by: actor() });
+            }
+            Action::RevokeToken(number) => {
+                self.give(Command::RevokeToken { name: name(&format!("token-{number}")), by: actor() });
+            }
+            Action::OpenSession { number, lives_ms } => {
+                let session = access::session(&self.world, 100 + number, number % 4, u64::from(*lives_ms));
+                self.give(Command::OpenSession { session, by: actor() });
+            }
+            Action::CloseSession(number) => {
+                let session = SecretDigest([100 + number; 32]);
+                self.give(Command::CloseSession { session, by: actor() });
+            }
             Action::Assign => self.give(Command::Assign),
             Action::Pass { ms, silent } => self.pass(u64::from(*ms), *silent),
             Action::Sleep(ms) => {
@@ -511,6 +545,12 @@ const REACHED: &[&str] = &[
     "ScheduleAdded",
     "ScheduleRemoved",
     "ScheduleFired",
+    "TokenCreated",
+    "TokenRevoked",
+    "TokenExpired",
+    "SessionOpened",
+    "SessionClosed",
+    "TooManyTokens",
     "fresh: false",
     "repeated: true",
     "DependencyCycle",

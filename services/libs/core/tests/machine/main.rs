@@ -1,6 +1,7 @@
 //! The machine driven by commands: every event and effect that matters is looked at, and after every step the invariants
 //! hold and the log replays to the same state.
 
+mod access;
 mod agents;
 mod assign;
 mod cancel;

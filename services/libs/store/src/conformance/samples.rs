@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use conductor_core::{
     Actor, AgentId, AgentImage, AttemptEnd, BodyDigest, CancelReason, CatchUp, Event, EventKind, Failure,
-    FailureReason, Header, Incarnation, InstanceId, KeyId, KeyImage, Lease, Name, NewTask,
-    OnDependencyFailure, Outcome, Overlap, Part, Priority, Profile, Question, Report, RequestId, Requeue,
-    Role, RunImage, RunnerOffer, Schedule, ScheduleId, Seq, StageImage, Standing, TaskId, TaskImage, Usage,
-    Wall, Work,
+    FailureReason, Groups, Header, Incarnation, InstanceId, KeyId, KeyImage, Lease, LoginSession, Name,
+    NewTask, OnDependencyFailure, Outcome, Overlap, Part, Priority, Profile, Question, Report, RequestId,
+    Requeue, Role, RunImage, RunnerOffer, Schedule, ScheduleId, SecretDigest, Seq, StageImage, Standing,
+    TaskId, TaskImage, Token, Usage, Wall, Work,
 };
 
 /// A name that is known to be one.
@@ -270,7 +270,39 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
             },
         ),
         ("webhook_tried", EventKind::WebhookTried { task, tries: 3, delivered: false }),
+        ("token_created", EventKind::TokenCreated { token: Box::new(token()), by: actor() }),
+        ("token_created_full", EventKind::TokenCreated { token: Box::new(full_token()), by: actor() }),
+        ("token_revoked", EventKind::TokenRevoked { name: name("ci"), by: actor() }),
+        ("token_expired", EventKind::TokenExpired { name: name("ci") }),
+        ("session_opened", EventKind::SessionOpened { session: session(), by: actor() }),
+        ("session_closed", EventKind::SessionClosed { session: SecretDigest([0xab; 32]), by: None }),
     ]
+}
+
+fn token() -> Token {
+    Token {
+        name: name("ci"),
+        role: Role::Admin,
+        groups: Groups::All,
+        digest: SecretDigest([0xcd; 32]),
+        created_at: Wall(1),
+        created_by: name("owner"),
+        expires_at: None,
+    }
+}
+
+fn full_token() -> Token {
+    let groups = Groups::Only([name("red"), name("blue")].into());
+    Token { role: Role::Viewer, groups, expires_at: Some(Wall(1_800_000_000_000)), ..token() }
+}
+
+fn session() -> LoginSession {
+    LoginSession {
+        digest: SecretDigest([0xab; 32]),
+        token: SecretDigest([0xcd; 32]),
+        created_at: Wall(1),
+        expires_at: Wall(2),
+    }
 }
 
 /// A queued task as a snapshot holds it.
@@ -382,5 +414,7 @@ pub fn parts() -> Vec<(&'static str, Part)> {
             }),
         ),
         ("schedule", Part::Schedule(schedule())),
+        ("token", Part::Token(Box::new(full_token()))),
+        ("session", Part::Session(session())),
     ]
 }

@@ -149,12 +149,12 @@ pub struct AuditRecord {
     /// Who.
     pub actor: Arc<Actor>,
     /// What: `submit`, `cancel`, `answer`, `delete`, `pause`, `resume`, `drain`, `undrain`, `revoke`, `schedule_add`,
-    /// `schedule_remove`.
+    /// `schedule_remove`, `token_create`, `token_revoke`, `login`, `logout`.
     pub action: Name,
     /// The group of the tasks, where it is about tasks of one.
     pub group: Option<Name>,
     /// The tasks it is about, the first first.
     pub tasks: Vec<TaskId>,
-    /// What else it is about: an agent, a schedule, a reason.
+    /// What else it is about: an agent, a schedule, a token, a reason.
     pub detail: Option<Box<str>>,
 }

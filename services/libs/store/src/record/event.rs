@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation, KeyId, Lease, Name,
-    NewTask, Outcome, Profile, Question, Report, Requeue, Schedule, ScheduleId, Standing, TaskId, Wall,
+    Actor, AgentId, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation, KeyId, Lease,
+    LoginSession, Name, NewTask, Outcome, Profile, Question, Report, Requeue, Schedule, ScheduleId,
+    SecretDigest, Standing, TaskId, Token, Wall,
 };
 
 use super::context::{Context, Invalid};
@@ -44,4 +45,9 @@ EventKind => EventKindV1 {
     LaneChanged { lane: Name, rests_until: Option<Wall>, open: bool },
     BudgetChanged { group: Name, reserved_usd_micros: u64, spent_usd_micros: u64 },
     WebhookTried { task: TaskId, tries: u16, delivered: bool },
+    TokenCreated { token: Box<Token>, by: Arc<Actor> },
+    TokenRevoked { name: Name, by: Arc<Actor> },
+    TokenExpired { name: Name },
+    SessionOpened { session: LoginSession, by: Arc<Actor> },
+    SessionClosed { session: SecretDigest, by: Option<Arc<Actor>> },
 });

@@ -5,6 +5,7 @@
 //! postcard, one after the other. A change to a record makes a new version: the old types stay beside the new ones and
 //! are still read, and `fixtures/` keeps a sample of each kind in each version.
 
+mod access;
 mod actor;
 mod agent;
 mod context;

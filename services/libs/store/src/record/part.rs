@@ -1,9 +1,9 @@
 //! Records of snapshot parts.
 
 use conductor_core::{
-    AgentId, AgentImage, BodyDigest, CancelReason, Header, Incarnation, KeyId, KeyImage, Lease, Name,
-    OnDependencyFailure, Part, Priority, Profile, Question, RequestId, Requeue, RunImage, Schedule, Seq,
-    StageImage, TaskId, TaskImage, Wall, Work,
+    AgentId, AgentImage, BodyDigest, CancelReason, Header, Incarnation, KeyId, KeyImage, Lease, LoginSession,
+    Name, OnDependencyFailure, Part, Priority, Profile, Question, RequestId, Requeue, RunImage, Schedule,
+    Seq, StageImage, TaskId, TaskImage, Token, Wall, Work,
 };
 
 use super::context::{Context, Invalid};
@@ -17,6 +17,8 @@ Part => PartV1 {
     Task(task: Box<TaskImage>),
     Key(key: KeyImage),
     Schedule(schedule: Schedule),
+    Token(token: Box<Token>),
+    Session(session: LoginSession),
 });
 
 mirror_struct!(Header => HeaderV1 {

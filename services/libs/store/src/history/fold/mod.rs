@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, CancelReason, Event, EventKind, Name, NewTask, Outcome, Seq, Standing, TaskId, Usage,
-    Wall,
+    Actor, AgentId, CancelReason, Event, EventKind, Groups, Name, NewTask, Outcome, Role, Seq, Standing,
+    TaskId, Token, Usage, Wall,
 };
 
 mod change;
@@ -203,7 +203,23 @@ impl Fold {
                 let detail = Some(schedule.to_string().into());
                 self.note(seq, at, by, "schedule_remove", None, Vec::new(), detail);
             }
-            EventKind::Began { .. }
+            EventKind::TokenCreated { token, by } => {
+                let detail = token_detail(token);
+                self.note(seq, at, by, "token_create", None, Vec::new(), Some(detail));
+            }
+            EventKind::TokenRevoked { name, by } => {
+                self.note(seq, at, by, "token_revoke", None, Vec::new(), Some(name.as_str().into()));
+            }
+            EventKind::SessionOpened { session: _, by } => {
+                self.note(seq, at, by, "login", None, Vec::new(), None);
+            }
+            EventKind::SessionClosed { session: _, by } => {
+                if let Some(by) = by {
+                    self.note(seq, at, by, "logout", None, Vec::new(), None);
+                }
+            }
+            EventKind::TokenExpired { .. }
+            | EventKind::Began { .. }
             | EventKind::KeyBound { .. }
             | EventKind::KeyExpired { .. }
             | EventKind::ScheduleFired { .. }
@@ -402,6 +418,23 @@ pub(crate) fn minute_of(at: Wall) -> i64 {
 /// The hour of an instant.
 pub(crate) fn hour_of(at: Wall) -> i64 {
     at.0.div_euclid(HOUR_MS)
+}
+
+/// What a token is called and what it may do.
+fn token_detail(token: &Token) -> Box<str> {
+    let role = match token.role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Admin => "admin",
+        Role::Agent => "agent",
+    };
+    match &token.groups {
+        Groups::All => format!("{} ({role})", token.name).into(),
+        Groups::Only(groups) => {
+            let groups: Vec<_> = groups.iter().map(Name::as_str).collect();
+            format!("{} ({role} of {})", token.name, groups.join(", ")).into()
+        }
+    }
 }
 
 /// What somebody said when they cancelled.

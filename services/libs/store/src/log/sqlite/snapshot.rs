@@ -162,9 +162,18 @@ impl SnapshotWriter for Chunks {
             (Part::Header(_), _) => {
                 return Err(SnapshotError::Shape("has another header than was announced"));
             }
-            (Part::Agent(_) | Part::Task(_) | Part::Key(_) | Part::Schedule(_), true) => {}
-            (Part::Agent(_) | Part::Task(_) | Part::Key(_) | Part::Schedule(_), false) => {
-                return Err(SnapshotError::Shape("does not begin with its header"));
+            (
+                Part::Agent(_)
+                | Part::Task(_)
+                | Part::Key(_)
+                | Part::Schedule(_)
+                | Part::Token(_)
+                | Part::Session(_),
+                has_header,
+            ) => {
+                if !has_header {
+                    return Err(SnapshotError::Shape("does not begin with its header"));
+                }
             }
         }
         if self.buffer.is_empty() {
