@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use conductor_core::{GroupLimits, Name, NameError, Policy, Priority};
-use conductor_runtime::config;
+use conductor_runtime::config::{self, AuthMode};
 use conductor_runtime::paths::Home;
 use conductor_runtime::telemetry::LokiDropped;
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub max_volume_percent: u8,
     /// Whether it was started by `run` for what is submitted through it; older tasks wait.
     pub embedded: bool,
+    /// Whether a token is asked for.
+    pub auth: AuthMode,
     /// Reads how many log events were not pushed to Loki; none when none are.
     pub loki_dropped: Option<LokiDropped>,
 }
@@ -80,6 +82,7 @@ impl Config {
             keep_runs: config.retention.runs,
             max_volume_percent: config.retention.max_volume_percent,
             embedded: false,
+            auth: config.auth.mode,
             loki_dropped: None,
             home,
         })

@@ -3,6 +3,7 @@
 //! [`start`] brings all of it up; it runs until its [`Shutdown`] drains, and [`Running::finish`] then closes the files.
 
 mod accept;
+mod access;
 mod agents;
 mod compactor;
 mod config;

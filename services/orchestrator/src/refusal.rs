@@ -72,6 +72,14 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
             Problem::new(Code::Conflict, format!("agent {agent} speaks on a connection that was replaced"))
         }
         Rejection::UnknownSchedule(schedule) => not_found(format!("there is no schedule {schedule}")),
+        Rejection::TokenExists(name) => {
+            Problem::new(Code::Conflict, format!("a token is called {name} already; revoke it first"))
+        }
+        Rejection::UnknownToken(name) => not_found(format!("there is no token {name}")),
+        Rejection::TooManyTokens { limit } => {
+            Problem::new(Code::Conflict, format!("{limit} tokens are kept, which is the limit; revoke some"))
+        }
+        Rejection::SessionExists => Problem::new(Code::Internal, "a session has this secret already"),
         Rejection::TooManySchedules => Problem::new(Code::QueueFull, "as many schedules are kept as may be"),
     }
 }

@@ -13,6 +13,7 @@ use conductor_store::history::{self, History, Query};
 use conductor_store::log::{self, EventLog};
 use conductor_store::state_dir::{LockError, StateDir};
 
+use crate::access::Access;
 use crate::compactor::{self, LoadError};
 use crate::config::Config;
 use crate::engine::{self, Engine};
@@ -133,6 +134,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     let (mut engine, handle) = Engine::new(machine, log.clone(), clock.clone(), gate.clone())?;
     let chores = engine.chores();
 
+    let admin_token = credentials::admin_token(&config.home)?;
     let agent_key = StartKey::create(&config.home.agent_key())?;
     let control_key = StartKey::create(&config.home.control_key())?;
     let agent_listener = UnixListener::bind(&config.home.agent_socket())?;
@@ -162,6 +164,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         log: log.clone(),
         follower: follower.clone(),
         key: control_key,
+        access: Access::new(config.auth, admin_token.secret.reveal(), handle.clone(), clock.clone()),
         hub,
         clock: clock.clone(),
         defaults: config.defaults.clone(),

@@ -281,7 +281,7 @@ pub enum EventKind {
     /// Somebody logged in.
     SessionOpened {
         /// The session.
-        session: LoginSession,
+        session: Box<LoginSession>,
         /// Who.
         by: Arc<Actor>,
     },

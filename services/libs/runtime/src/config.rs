@@ -16,6 +16,6 @@ pub use layer::Sources;
 pub use load::{Loaded, load, secret_env_names};
 pub use show::Shown;
 pub use types::{
-    Agent, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator, Retention, RunnerLimits,
-    Tasks, Telemetry,
+    Agent, Auth, AuthMode, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
+    Retention, RunnerLimits, Tasks, Telemetry,
 };

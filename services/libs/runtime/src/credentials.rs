@@ -2,6 +2,7 @@
 //! admin token made at the first.
 
 mod file;
+mod secret_kind;
 mod start_key;
 mod token;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use subtle::ConstantTimeEq;
 
+pub use secret_kind::{SecretKind, new_secret};
 pub use start_key::StartKey;
 pub use token::{AdminToken, Origin, admin_token, read_token, shown_token};
 

@@ -207,7 +207,6 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("notify: [{on: failed, to: me}]", "notify"),
         ("tls: {cert_file: /cert.pem}", "tls.cert_file"),
         ("auth: {tokens_file: /tokens}", "auth.tokens_file"),
-        ("auth: {mode: none}", "auth.mode: none"),
         ("budgets: {day_usd: 10}", "budgets.day_usd"),
         ("budgets: {day_usd: null}", "budgets.day_usd"),
         ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),
@@ -255,6 +254,14 @@ fn a_secret_may_come_from_a_file() {
         Machine::new().env("CONDUCTOR__AGENT__TOKEN_FILE", "/absent").problem("CONDUCTOR__AGENT__TOKEN_FILE");
     assert!(said.contains("/absent"), "{said}");
     Machine::new().env("CONDUCTOR__AGENT__NAME_FILE", "/absent").problem("unknown key agent.name_file");
+}
+
+#[test]
+fn doing_without_tokens_is_for_a_loopback_alone() {
+    Machine::new().file("auth: {mode: none}").load();
+    let machine = Machine::new().file("auth: {mode: none}\napi: {listen: 0.0.0.0:8081}");
+    let said = machine.problems().iter().map(ToString::to_string).collect::<String>();
+    assert!(said.contains("auth.mode") && said.contains("0.0.0.0:8081"), "{said}");
 }
 
 #[test]

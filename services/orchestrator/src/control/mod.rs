@@ -1,5 +1,6 @@
 //! The control listener: the API, the dashboard and the command line ask here.
 
+mod caller;
 mod calls;
 mod session;
 
@@ -16,6 +17,7 @@ use conductor_runtime::listen::UnixListener;
 use conductor_runtime::telemetry::LokiDropped;
 use conductor_store::log::EventLog;
 
+use crate::access::Access;
 use crate::engine::Handle;
 use crate::follower::Follower;
 use crate::hub::Hub;
@@ -33,6 +35,7 @@ pub(crate) struct Context {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) follower: Follower,
     pub(crate) key: StartKey,
+    pub(crate) access: Access,
     pub(crate) hub: Hub,
     pub(crate) clock: Clock,
     pub(crate) defaults: Defaults,

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conductor_core::{Actor, Name};
-use conductor_protocol::control::{ActorView, Call, Done, Request, Response, ResponseBody};
+use conductor_protocol::control::{Call, Done, Request, Response, ResponseBody};
 use conductor_protocol::{Code, Problem};
 use conductor_runtime::lifecycle::Shutdown;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture, FutureExt as _};
@@ -16,9 +15,9 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::caller::Caller;
 use super::{Context, calls};
 use crate::socket::{self, Error, Socket, Stream};
-use crate::view;
 
 /// The most requests of one client under way at once; more wait to be read.
 const MAX_UNDER_WAY: usize = 1_024;
@@ -130,14 +129,14 @@ fn take(
         }
         return Some(socket::text(&Response { id, body: ResponseBody::Ok(raw(&Done {})) }));
     }
-    let actor = match actor(request.actor, context) {
-        Ok(actor) => actor,
+    let caller = match Caller::new(request.actor, &context.owner) {
+        Ok(caller) => caller,
         Err(problem) => return Some(socket::text(&Response { id, body: ResponseBody::Error(problem) })),
     };
     let items = Items { id, sender: sender.clone() };
     let context = context.clone();
     let work = async move {
-        let body = match calls::answer(&context, actor, request.call, items).await {
+        let body = match calls::answer(&context, &caller, request.call, items).await {
             Ok(answer) => ResponseBody::Ok(answer),
             Err(problem) => ResponseBody::Error(problem),
         };
@@ -153,17 +152,4 @@ fn take(
 fn id_of(text: &str) -> u64 {
     let value: Option<serde_json::Value> = serde_json::from_str(text).ok();
     value.and_then(|value| value.get("id")?.as_u64()).unwrap_or_default()
-}
-
-fn actor(view: Option<ActorView>, context: &Context) -> Result<Arc<Actor>, Problem> {
-    let Some(view) = view else { return Ok(context.owner.clone()) };
-    let name = |field: &str, text: &str| {
-        Name::new(text).map_err(|error| Problem::at(format!("/actor/{field}"), error.to_string()))
-    };
-    Ok(Arc::new(Actor {
-        name: name("name", &view.name)?,
-        role: view::role_from_wire(view.role),
-        via: name("via", &view.via)?,
-        address: view.address.map(Into::into),
-    }))
 }

@@ -80,7 +80,12 @@ fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         | EventKind::KeyExpired { .. }
         | EventKind::LaneChanged { .. }
         | EventKind::BudgetChanged { .. }
-        | EventKind::WebhookTried { .. } => return None,
+        | EventKind::WebhookTried { .. }
+        | EventKind::TokenCreated { .. }
+        | EventKind::TokenRevoked { .. }
+        | EventKind::TokenExpired { .. }
+        | EventKind::SessionOpened { .. }
+        | EventKind::SessionClosed { .. } => return None,
     })
 }
 

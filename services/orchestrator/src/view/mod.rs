@@ -8,7 +8,7 @@ pub(crate) use agent::{agent_view, queue_view};
 pub(crate) use event::event_views;
 pub(crate) use task::{Live, has_work, task_view};
 
-use conductor_core::{Actor, CancelReason, Failure, Role};
+use conductor_core::{Actor, CancelReason, Failure, Groups, Role};
 use conductor_protocol::control;
 use conductor_protocol::task::{CreatedBy, FailureView};
 
@@ -62,6 +62,14 @@ pub(crate) fn role_on_wire(role: Role) -> control::Role {
         Role::Operator => control::Role::Operator,
         Role::Admin => control::Role::Admin,
         Role::Agent => control::Role::Agent,
+    }
+}
+
+/// Groups as the control protocol has them.
+pub(crate) fn groups_on_wire(groups: &Groups) -> control::Groups {
+    match groups {
+        Groups::All => control::Groups::All,
+        Groups::Only(names) => control::Groups::Only(names.iter().map(ToString::to_string).collect()),
     }
 }
 

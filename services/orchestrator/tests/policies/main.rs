@@ -2,6 +2,7 @@
 //! takes minutes and days elsewhere is tried here at once.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod access;
 mod leases;
 mod numbers;
 mod queue;

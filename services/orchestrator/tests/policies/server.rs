@@ -75,6 +75,11 @@ impl Server {
         })
     }
 
+    /// The admin token of the home.
+    pub(super) fn admin_token(&self) -> String {
+        std::fs::read_to_string(self.config.home.token_file()).unwrap().trim().to_owned()
+    }
+
     /// Submits a task that must be accepted.
     pub(super) async fn submit(&self, task: Value) -> TaskId {
         self.try_submit(vec![task], None).await.unwrap().ids[0]

@@ -48,7 +48,7 @@ pub(crate) fn open_session(
         let Some(session) = oldest.map(|oldest| oldest.digest) else { break };
         step.emit(EventKind::SessionClosed { session, by: None });
     }
-    step.emit(EventKind::SessionOpened { session, by });
+    step.emit(EventKind::SessionOpened { session: Box::new(session), by });
     Ok(Reply::Done)
 }
 

@@ -59,6 +59,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let values = merge(&layers);
     problems.extend(unavailable(&layers[0], &values));
     problems.extend(contradictions(&values));
+    problems.extend(open_doors(&values));
     if !problems.is_empty() {
         return Err(Error::Refused(problems));
     }
@@ -135,6 +136,29 @@ fn contradictions(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
     let written = if heartbeat.origin == Origin::Default { lease } else { heartbeat };
     let why = format!("a lease of {lasts} s is under two heartbeats of {renewed} s; one lost would end it");
     vec![Problem::Bad { key: written.path.join("."), origin: written.origin.clone(), why }]
+}
+
+/// Refuses to do without tokens where others than this machine could come in.
+fn open_doors(values: &BTreeMap<Vec<String>, Leaf>) -> Option<Problem> {
+    let leaf = |section: &str, name: &str| values.get(&vec![section.to_owned(), name.to_owned()]);
+    let text = |leaf: &Leaf| match &leaf.value {
+        ValueKind::String(text) => text.clone(),
+        _ => String::new(),
+    };
+    let mode = leaf("auth", "mode").filter(|mode| text(mode) == "none")?;
+    let open = ["api", "dashboard"].into_iter().find_map(|section| {
+        let listen = text(leaf(section, "listen")?);
+        (!is_loopback(&listen)).then(|| format!("{section}.listen is {listen}"))
+    })?;
+    let why = format!("it is for a laptop's loopback alone, and {open}");
+    Some(Problem::Bad { key: "auth.mode".to_owned(), origin: mode.origin.clone(), why })
+}
+
+/// Tells whether `host:port` is reached from this machine alone.
+fn is_loopback(listen: &str) -> bool {
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn apply_paths(home: &mut Home, config: &Config, values: &BTreeMap<Vec<String>, Leaf>) {

@@ -27,6 +27,8 @@ pub struct Config {
     /// Limits by label, written `key:value`.
     #[serde(default)]
     pub labels: BTreeMap<String, LabelLimits>,
+    /// Who is let in.
+    pub auth: Auth,
     /// How long things are kept.
     pub retention: Retention,
     /// Logs.
@@ -153,6 +155,24 @@ pub struct RunnerLimits {
 pub struct LabelLimits {
     /// The most tasks with this label that run at the same time.
     pub max_running: Option<u64>,
+}
+
+/// `auth.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Whether a token is asked for.
+    pub mode: AuthMode,
+}
+
+/// `auth.mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMode {
+    /// A token is asked for.
+    Token,
+    /// Everybody who reaches this machine's loopback may do everything.
+    None,
 }
 
 /// `retention.*`

@@ -3,11 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ADMIN_TOKEN_ENV, ADMIN_TOKEN_FILE_ENV, Error, Secret, file, random_hex};
+use super::{ADMIN_TOKEN_ENV, ADMIN_TOKEN_FILE_ENV, Error, Secret, SecretKind, file, new_secret};
 use crate::paths::Home;
 
-/// What every token that Conductor makes begins with, so that scanners for leaked secrets can know it.
-const PREFIX: &str = "cdr_";
 /// A given token must be at least this long; a short one can be guessed.
 const MIN_CHARS: usize = 16;
 const MAX_CHARS: usize = 256;
@@ -70,7 +68,7 @@ fn find_or_make(home: &Home, var: Var<'_>) -> Result<AdminToken, Error> {
         return Ok(token);
     }
     let path = home.token_file();
-    let made = Secret::new(format!("{PREFIX}{}", random_hex()?));
+    let made = new_secret(SecretKind::Token)?;
     if file::create_new(&path, made.reveal())? {
         return Ok(AdminToken { secret: made, origin: Origin::Made(path) });
     }
@@ -141,7 +139,7 @@ mod tests {
         assert!(find(&home, &none).unwrap().is_none());
         let first = find_or_make(&home, &none).unwrap();
         assert_eq!(first.origin, Origin::Made(home.token_file()));
-        assert!(first.secret.reveal().starts_with("cdr_") && first.secret.reveal().len() == 68);
+        assert!(first.secret.reveal().starts_with("cnd_") && first.secret.reveal().len() == 68);
         assert_eq!(fs::metadata(home.token_file()).unwrap().mode() & 0o777, 0o600);
         let second = find_or_make(&home, &none).unwrap();
         assert_eq!(second.origin, Origin::Kept(home.token_file()));

@@ -274,7 +274,7 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
         ("token_created_full", EventKind::TokenCreated { token: Box::new(full_token()), by: actor() }),
         ("token_revoked", EventKind::TokenRevoked { name: name("ci"), by: actor() }),
         ("token_expired", EventKind::TokenExpired { name: name("ci") }),
-        ("session_opened", EventKind::SessionOpened { session: session(), by: actor() }),
+        ("session_opened", EventKind::SessionOpened { session: Box::new(session()), by: actor() }),
         ("session_closed", EventKind::SessionClosed { session: SecretDigest([0xab; 32]), by: None }),
     ]
 }

@@ -18,7 +18,6 @@ mirror_enum!(Standing => StandingV1 { Blocked, Scheduled, Queued { queued_at: Wa
 mirror_names!(Requeue => RequeueV1 { Backoff, Crash, Stop, Limit });
 
 mirror_enum!(
-#[expect(clippy::large_enum_variant, reason = "a record lives on the stack while it is written or read")]
 EventKind => EventKindV1 {
     Began { incarnation: Incarnation },
     TaskSubmitted { task: Box<NewTask>, standing: Standing, key: Option<KeyId>, by: Arc<Actor> },
@@ -48,6 +47,6 @@ EventKind => EventKindV1 {
     TokenCreated { token: Box<Token>, by: Arc<Actor> },
     TokenRevoked { name: Name, by: Arc<Actor> },
     TokenExpired { name: Name },
-    SessionOpened { session: LoginSession, by: Arc<Actor> },
+    SessionOpened { session: Box<LoginSession>, by: Arc<Actor> },
     SessionClosed { session: SecretDigest, by: Option<Arc<Actor>> },
 });

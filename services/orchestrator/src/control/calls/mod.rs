@@ -8,14 +8,12 @@ mod schedule;
 mod stream;
 mod submit;
 
-use std::sync::Arc;
-
-use conductor_core::Actor;
 use conductor_protocol::control::{Call, Done};
 use conductor_protocol::{Code, Problem};
 use serde_json::value::RawValue;
 
 use super::Context;
+use super::caller::Caller;
 use super::session::{Items, raw};
 
 pub(super) use read::status;
@@ -23,10 +21,12 @@ pub(super) use read::status;
 /// Answers a request.
 pub(super) async fn answer(
     context: &Context,
-    actor: Arc<Actor>,
+    caller: &Caller,
     call: Call,
     items: Items,
 ) -> Result<Box<RawValue>, Problem> {
+    caller.check(&call)?;
+    let actor = caller.actor.clone();
     let done = |()| raw(&Done {});
     match call {
         Call::Submit(call) => Ok(raw(&submit::submit(context, actor, call).await?)),
@@ -60,14 +60,14 @@ pub(super) async fn answer(
         Call::Diff(call) => Ok(raw(&stream::diff(context, call, items).await?)),
         Call::Files(call) => Ok(raw(&read::files(context, call.id).await?)),
         Call::File(call) => Ok(raw(&stream::file(context, call, items).await?)),
+        Call::Authenticate(call) => Ok(raw(&context.access.authenticate(&call).await?)),
+        Call::OpenSession(call) => Ok(raw(&context.access.open_session(&call).await?)),
+        Call::CloseSession(call) => context.access.close_session(&call).await.map(done),
+        Call::MakeLogin => Ok(raw(&context.access.make_login()?)),
+        Call::Tokens => Ok(raw(&context.access.tokens().await?)),
+        Call::CreateToken(call) => Ok(raw(&context.access.create_token(actor, call).await?)),
+        Call::RevokeToken(call) => context.access.revoke_token(actor, &call.name).await.map(done),
         Call::RetryMatching(_)
-        | Call::Authenticate(_)
-        | Call::OpenSession(_)
-        | Call::CloseSession(_)
-        | Call::MakeLogin
-        | Call::Tokens
-        | Call::CreateToken(_)
-        | Call::RevokeToken(_)
         | Call::CreateUpload(_)
         | Call::AppendUpload(_)
         | Call::Upload(_)
