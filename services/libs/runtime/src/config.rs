@@ -7,15 +7,19 @@ mod error;
 mod kind;
 mod layer;
 mod load;
+mod network;
 mod schema;
 mod show;
 mod types;
+mod web;
 
 pub use error::{Error, Origin, Problem};
 pub use layer::Sources;
 pub use load::{Loaded, load, secret_env_names};
+pub use network::Network;
 pub use show::Shown;
 pub use types::{
     Agent, Auth, AuthMode, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
     Retention, RunnerLimits, Tasks, Telemetry,
 };
+pub use web::{Api, Dashboard, Tls};

@@ -8,6 +8,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
+use super::network::Network;
+
 /// The form of a key's value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
@@ -33,6 +35,10 @@ pub(super) enum Kind {
     HostPort,
     /// An absolute http or https URL.
     Url,
+    /// A network, such as 10.0.0.0/8, or a single address.
+    Network,
+    /// A list of networks.
+    Networks,
     /// A filter of log events.
     LogFilter,
     /// Not looked at, since nothing uses it yet.
@@ -61,11 +67,11 @@ impl Kind {
             (Kind::Amount, &ValueKind::Float(number)) if number >= 0.0 && number.is_finite() => {
                 Ok(ValueKind::Float(number))
             }
-            (Kind::Texts | Kind::Names | Kind::Paths, ValueKind::Array(items)) => {
+            (Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks, ValueKind::Array(items)) => {
                 let items = items.iter().map(|item| Ok(Value::new(None, self.item().check(&item.kind)?)));
                 items.collect::<Result<Vec<_>, String>>().map(ValueKind::Array)
             }
-            (Kind::Amount | Kind::Texts | Kind::Names | Kind::Paths, _) => Err(mismatch()),
+            (Kind::Amount | Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks, _) => Err(mismatch()),
             (_, ValueKind::String(text)) => match self.check_text(text) {
                 None => Ok(ValueKind::String(text.clone())),
                 Some(why) => Err(format!("{}{why}", mismatch())),
@@ -80,7 +86,7 @@ impl Kind {
         let value = match self {
             Kind::Whole { .. } => text.parse().map(ValueKind::I64).ok(),
             Kind::Amount => text.parse().map(ValueKind::Float).ok(),
-            Kind::Texts | Kind::Names | Kind::Paths => {
+            Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Some(ValueKind::Array(items.map(|item| Value::new(None, item)).collect()))
             }
@@ -90,6 +96,7 @@ impl Kind {
             | Kind::Path
             | Kind::HostPort
             | Kind::Url
+            | Kind::Network
             | Kind::LogFilter
             | Kind::Anything => None,
         };
@@ -113,6 +120,8 @@ impl Kind {
             Kind::Paths => "a list of absolute paths".to_owned(),
             Kind::HostPort => "host:port, such as 127.0.0.1:8081".to_owned(),
             Kind::Url => "a URL that begins with http:// or https://".to_owned(),
+            Kind::Network => "a network or an address, such as 10.0.0.0/8".to_owned(),
+            Kind::Networks => "a list of networks or addresses, such as 10.0.0.0/8".to_owned(),
             Kind::LogFilter => {
                 "error, warn, info, debug, trace, off, or a filter such as info,conductor_agent=debug"
                     .to_owned()
@@ -125,6 +134,7 @@ impl Kind {
         match self {
             Kind::Names => Kind::Name,
             Kind::Paths => Kind::Path,
+            Kind::Networks => Kind::Network,
             _ => Kind::Text,
         }
     }
@@ -140,9 +150,14 @@ impl Kind {
             Kind::HostPort => fits(is_host_port(text)),
             Kind::Url => fits(is_url(text)),
             Kind::LogFilter => fits(is_log_filter(text)),
-            Kind::Whole { .. } | Kind::Amount | Kind::Texts | Kind::Names | Kind::Paths | Kind::Anything => {
-                fits(false)
-            }
+            Kind::Network => fits(Network::parse(text).is_some()),
+            Kind::Whole { .. }
+            | Kind::Amount
+            | Kind::Texts
+            | Kind::Names
+            | Kind::Paths
+            | Kind::Networks
+            | Kind::Anything => fits(false),
         }
     }
 }

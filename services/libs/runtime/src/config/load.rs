@@ -119,6 +119,27 @@ fn unavailable(defaults: &Layer, values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Pr
 
 /// Finds values that are good alone and bad together.
 fn contradictions(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
+    let mut problems: Vec<_> = half_of_tls(values).into_iter().collect();
+    problems.extend(short_lease(values));
+    problems
+}
+
+/// A certificate without its key, or a key without its certificate.
+fn half_of_tls(values: &BTreeMap<Vec<String>, Leaf>) -> Option<Problem> {
+    let get = |name: &str| {
+        let leaf = values.get(&vec!["tls".to_owned(), name.to_owned()])?;
+        (leaf.value != ValueKind::Nil).then_some(leaf)
+    };
+    let (leaf, other) = match (get("cert_file"), get("key_file")) {
+        (Some(leaf), None) => (leaf, "tls.key_file"),
+        (None, Some(leaf)) => (leaf, "tls.cert_file"),
+        (Some(_), Some(_)) | (None, None) => return None,
+    };
+    let why = format!("{other} is not set; TLS needs both");
+    Some(Problem::Bad { key: leaf.path.join("."), origin: leaf.origin.clone(), why })
+}
+
+fn short_lease(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
     let get = |name: &str| {
         let leaf = values.get(&vec!["orchestrator".to_owned(), name.to_owned()])?;
         match leaf.value {

@@ -89,12 +89,13 @@ const fn whole(path: &'static str, min: u64) -> Key {
 
 /// Thirty days, the longest that any duration may ask for.
 const MAX_SECONDS: u64 = conductor_protocol::limits::MAX_DURATION_SECONDS;
+/// No message on any connection is longer.
+const MAX_BODY: u64 = conductor_protocol::limits::MAX_MESSAGE_BYTES as u64;
 /// What every format of configuration can carry.
 const MAX_WHOLE: u64 = i64::MAX as u64;
 
 const API: &str = "the API";
 const BUDGETS: &str = "the accounting of cost";
-const DASHBOARD: &str = "the dashboard";
 const DISTRIBUTED: &str = "distributed storage";
 const NOTIFY: &str = "notification";
 const REMOTE: &str = "the connection between hosts";
@@ -159,16 +160,16 @@ pub(super) const KEYS: &[Key] = &[
     whole("budgets.day_tokens", 0).optional().later(BUDGETS),
     key("budgets.time_zone", Kind::Text).later(BUDGETS),
     key("budgets.groups.*.day_usd", Kind::Amount).optional().later(BUDGETS),
-    key("api.listen", Kind::HostPort).later(API),
-    whole("api.max_body_bytes", 1).later(API),
-    whole("api.max_upload_bytes", 1).later(API),
-    whole("api.max_connections", 1).later(API),
-    key("dashboard.listen", Kind::HostPort).later(DASHBOARD),
-    key("public_url", Kind::Url).optional().later(API),
-    key("allowed_hosts", Kind::Texts).later(API),
-    key("trusted_proxies", Kind::Texts).later(API),
-    key("tls.cert_file", Kind::Path).optional().later(REMOTE),
-    key("tls.key_file", Kind::Path).optional().later(REMOTE),
+    key("api.listen", Kind::HostPort),
+    key("api.max_body_bytes", Kind::Whole { min: 1, max: MAX_BODY }),
+    whole("api.max_upload_bytes", 1),
+    key("api.max_connections", Kind::Whole { min: 1, max: 1_000_000 }),
+    key("dashboard.listen", Kind::HostPort),
+    key("public_url", Kind::Url).optional(),
+    key("allowed_hosts", Kind::Texts),
+    key("trusted_proxies", Kind::Networks),
+    key("tls.cert_file", Kind::Path).optional(),
+    key("tls.key_file", Kind::Path).optional(),
     key("files.public_url", Kind::Url).optional().later(API),
     key("files.hosts", Kind::Texts).later(API),
     whole("files.max_archive_bytes", 1).later(API),

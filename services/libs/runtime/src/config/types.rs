@@ -8,6 +8,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use super::network::Network;
+use super::web::{Api, Dashboard, Tls};
+
 /// What is configured, but for the paths, which are the [`Home`](crate::paths::Home)'s.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +32,19 @@ pub struct Config {
     pub labels: BTreeMap<String, LabelLimits>,
     /// Who is let in.
     pub auth: Auth,
+    /// The API.
+    pub api: Api,
+    /// The dashboard.
+    pub dashboard: Dashboard,
+    /// Where browsers and clients find the server, when that differs from where it listens; may end in a path.
+    #[serde(deserialize_with = "optional_url")]
+    pub public_url: Option<Url>,
+    /// Names besides its own that a server answers to.
+    pub allowed_hosts: Vec<String>,
+    /// Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The certificate of the listeners.
+    pub tls: Tls,
     /// How long things are kept.
     pub retention: Retention,
     /// Logs.
