@@ -1,1 +1,14 @@
 //! The REST, WebSocket and SSE interface of Conductor.
+//!
+//! [`start`] listens and serves; it reaches the orchestrator through the control protocol alone, and asks it everything on
+//! behalf of who asks. `routes` has one file for each group of operations; the OpenAPI document is made from them.
+
+mod body;
+mod measure;
+mod program;
+mod routes;
+mod server;
+
+pub use program::run as run_program;
+pub use routes::document;
+pub use server::{Api, Config, StartError, start};

@@ -4,8 +4,8 @@ use conductor_core::{RequestId, ScheduleId, TaskId};
 use conductor_protocol::control::{
     AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Call, Cancel,
     DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc, GcView, Id, ListRequest,
-    Message, MetricsView, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView,
-    Submit, Submitted, TrendsCall, TrendsView, Wait,
+    Message, MetricsView, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef, ScheduleView, StatsView,
+    StatusView, Submit, Submitted, TrendsCall, TrendsView, Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::TaskView;

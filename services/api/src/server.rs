@@ -1,0 +1,80 @@
+//! Bringing the API up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use conductor_client::Link;
+use conductor_runtime::clock::Clock;
+use conductor_runtime::config;
+use conductor_runtime::lifecycle::Shutdown;
+use conductor_web::{ListenError, Listener, Site};
+
+use crate::measure::Measures;
+use crate::routes;
+
+/// What the API is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: String,
+    /// The certificate, if any.
+    pub tls: config::Tls,
+    /// Its HTTP side.
+    pub site: conductor_web::Options,
+}
+
+impl Config {
+    /// Takes what concerns the API from the whole configuration.
+    #[must_use]
+    pub fn new(config: &config::Config) -> Self {
+        let site = conductor_web::Options::new(config, "http");
+        Self { listen: config.api.listen.clone(), tls: config.tls.clone(), site }
+    }
+}
+
+/// Why the API could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen.
+    #[error("the API cannot start")]
+    Listen(#[from] ListenError),
+}
+
+/// An API that runs until its shutdown drains.
+#[derive(Debug)]
+pub struct Api {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The URL by which it is found on this machine.
+    pub url: String,
+}
+
+/// What every handler has.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    /// The HTTP side.
+    pub(crate) site: Site,
+    /// What the API measures of itself.
+    pub(crate) measures: Arc<Measures>,
+}
+
+impl FromRef<App> for Site {
+    fn from_ref(app: &App) -> Self {
+        app.site.clone()
+    }
+}
+
+/// Starts the API over a way to the orchestrator. Everything that it runs is tracked by `shutdown`.
+///
+/// # Errors
+/// When it cannot listen; nothing is left running then.
+pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown, link: Link) -> Result<Api, StartError> {
+    let listener = Listener::bind(&config.listen, &config.tls).await?;
+    let (address, url) = (listener.address(), listener.url());
+    let site = Site::start(config.site, link, clock, shutdown);
+    let app = App { site: site.clone(), measures: Arc::new(Measures::new()) };
+    let router = routes::router(app);
+    shutdown.spawn("api listener", conductor_web::serve(listener, site, router, shutdown.clone()));
+    Ok(Api { address, url })
+}
