@@ -120,8 +120,9 @@ impl Chores {
         let Some(task) = prepared.tasks.pop() else { return Ok(()) };
         let missed = now.0 - due_at.0 > MISSED_MS;
         let by = Arc::new(actor(stored.by)?);
-        let command =
-            Command::FireSchedule { schedule: id, due_at, next_at, missed, task: Box::new(task), by };
+        let webhook = !prepared.webhooks.is_empty();
+        let task = Box::new(task);
+        let command = Command::FireSchedule { schedule: id, due_at, next_at, missed, task, webhook, by };
         self.engine.change(command, prepared.payloads, Vec::new()).await.map(drop)
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Prepared {
     pub(crate) payloads: Vec<Payload>,
     /// The ids of those that were asked for, without subtasks.
     pub(crate) ids: Vec<TaskId>,
+    /// Those that name a webhook.
+    pub(crate) webhooks: Vec<TaskId>,
     /// Dependencies that are not among them.
     pub(crate) outside: Vec<TaskId>,
     /// What the tasks are called among themselves.
@@ -101,6 +103,7 @@ pub(crate) fn prepare(
         tasks: Vec::with_capacity(bodies.len()),
         payloads: Vec::with_capacity(bodies.len()),
         ids: Vec::with_capacity(bodies.len()),
+        webhooks: Vec::new(),
         outside: Vec::new(),
         refs: HashMap::new(),
     };
@@ -139,6 +142,9 @@ impl Preparing<'_> {
             return Err(Problem::at(format!("{at}/subtasks"), detail));
         }
         let new = self.new_task(id, &task, parent, at)?;
+        if task.webhook.is_some() {
+            self.done.webhooks.push(id);
+        }
         let place = self.done.tasks.len();
         self.done.tasks.push(new);
         let subtasks = std::mem::take(&mut task.subtasks);

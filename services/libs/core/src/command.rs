@@ -6,7 +6,10 @@ use std::sync::Arc;
 use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::Profile;
-use crate::id::{AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, TaskId};
+use crate::delivery::{Answer, Notice};
+use crate::id::{
+    AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, Seq, TaskId,
+};
 use crate::name::Name;
 use crate::schedule::Schedule;
 use crate::task::{AttemptEnd, CancelReason, NewTask, Question, Report};
@@ -107,6 +110,8 @@ pub enum Command {
         missed: bool,
         /// The task it makes.
         task: Box<NewTask>,
+        /// Whether that names a webhook.
+        webhook: bool,
         /// Who made the schedule.
         by: Arc<Actor>,
     },
@@ -138,6 +143,26 @@ pub enum Command {
         /// Whose it was.
         by: Arc<Actor>,
     },
+    /// Somebody is to be told of what the machine itself does not see.
+    Notify {
+        /// What.
+        notice: Notice,
+        /// Of which live task.
+        task: Option<TaskId>,
+        /// What there is to say besides, for people.
+        detail: Box<str>,
+    },
+    /// A delivery was tried.
+    DeliveryTried {
+        /// The event that made it due.
+        delivery: Seq,
+        /// Whether it was taken.
+        delivered: bool,
+        /// Whether there is no use in trying again.
+        hopeless: bool,
+        /// What the receiver said.
+        answer: Box<Answer>,
+    },
     /// Free slots are to be filled.
     Assign,
 }
@@ -151,6 +176,8 @@ pub struct Submit {
     pub key: Option<(KeyId, BodyDigest)>,
     /// Dependencies that the machine does not hold any more and whether they succeeded, as History tells.
     pub settled: Vec<(TaskId, bool)>,
+    /// Those of the tasks that name a webhook.
+    pub webhooks: Vec<TaskId>,
     /// Who asks.
     pub by: Arc<Actor>,
 }
@@ -428,6 +455,8 @@ pub enum Effect {
         /// The occurrence.
         due_at: Wall,
     },
+    /// Look at what is to be told.
+    Deliver,
     /// Delete the payloads, records and folders of these tasks.
     DeleteRuns(Box<[TaskId]>),
 }

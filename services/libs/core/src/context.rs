@@ -2,6 +2,7 @@
 //! they did can be replayed.
 
 use crate::command::{Effect, Reply};
+use crate::decide::notify;
 use crate::event::{Event, EventKind};
 use crate::id::{AgentId, TaskId};
 use crate::live::{Access, Live};
@@ -73,11 +74,13 @@ impl<'m> Context<'m> {
 
     /// Lets something happen.
     pub(crate) fn emit(&mut self, kind: EventKind) {
+        let told = notify::follows(self.view(), &kind);
         let event = Event { at: self.now.wall, kind };
         let applied = self.state.apply_noting(self.state.seq().next(), &event, &mut self.work);
         applied.expect("a decided event follows from the state it was decided on");
         self.arm_after(&event.kind);
         self.events.push(event);
+        notify::make_due(self, told);
     }
 
     /// Wants something done outside.
@@ -160,7 +163,9 @@ impl<'m> Context<'m> {
             | EventKind::QueuePaused { .. }
             | EventKind::LaneChanged { .. }
             | EventKind::BudgetChanged { .. }
-            | EventKind::WebhookTried { .. } => {}
+            | EventKind::WebhookAsked { .. }
+            | EventKind::DeliveryDue { .. }
+            | EventKind::DeliveryTried { .. } => {}
         }
     }
 

@@ -6,6 +6,7 @@ mod assign;
 mod attempt;
 mod cancel;
 mod deadline;
+pub(crate) mod notify;
 mod owner;
 mod schedule;
 pub(crate) mod servable;
@@ -42,8 +43,13 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
         Command::RevokeAgent { name, by } => owner::revoke(step, &name, by),
         Command::AddSchedule { schedule, by } => schedule::add(step, schedule, by),
         Command::RemoveSchedule { schedule, by } => schedule::remove(step, schedule, by),
-        Command::FireSchedule { schedule, due_at, next_at, missed, task, by } => {
-            schedule::fire(step, schedule::Occurrence { schedule, due_at, next_at, missed, task, by })
+        Command::FireSchedule { schedule, due_at, next_at, missed, task, webhook, by } => schedule::fire(
+            step,
+            schedule::Occurrence { schedule, due_at, next_at, missed, task, webhook, by },
+        ),
+        Command::Notify { notice, task, detail } => notify::notify(step, notice, task, &detail),
+        Command::DeliveryTried { delivery, delivered, hopeless, answer } => {
+            Ok(notify::tried(step, delivery, delivered, hopeless, answer))
         }
         Command::CreateToken { token, by } => access::create_token(step, token, by),
         Command::RevokeToken { name, by } => access::revoke_token(step, name, by),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::Profile;
-use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, ScheduleId, TaskId};
+use crate::delivery::{Answer, Notice, Route, Tried};
+use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, ScheduleId, Seq, TaskId};
 use crate::name::Name;
 use crate::schedule::Schedule;
 use crate::task::{AttemptEnd, CancelReason, NewTask, Outcome, Question, Report};
@@ -250,14 +251,32 @@ pub enum EventKind {
         /// Spent since the day began, in millionths of a US dollar.
         spent_usd_micros: u64,
     },
-    /// A webhook delivery was tried. Its rules come with the API.
-    WebhookTried {
-        /// The task whose end it tells.
+    /// A delivery was tried.
+    DeliveryTried {
+        /// The event that made it due.
+        delivery: Seq,
+        /// The task it is about.
+        task: Option<TaskId>,
+        /// What came of it.
+        tried: Tried,
+        /// What the receiver said.
+        answer: Box<Answer>,
+    },
+    /// A task names a webhook.
+    WebhookAsked {
+        /// The task.
         task: TaskId,
-        /// How often it was tried.
-        tries: u16,
-        /// Whether it was taken.
-        delivered: bool,
+    },
+    /// Somebody is to be told.
+    DeliveryDue {
+        /// Of which task.
+        task: Option<TaskId>,
+        /// By which way.
+        route: Route,
+        /// What.
+        notice: Notice,
+        /// What there is to say besides, for people.
+        detail: Box<str>,
     },
     /// A token was made.
     TokenCreated {

@@ -2,6 +2,7 @@
 
 use crate::access::{LoginSession, Token};
 use crate::agent::Profile;
+use crate::delivery::Delivery;
 use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, RequestId, Seq, TaskId};
 use crate::name::Name;
 use crate::schedule::Schedule;
@@ -27,6 +28,10 @@ pub enum Part {
     Token(Box<Token>),
     /// A session.
     Session(LoginSession),
+    /// A live task that names a webhook.
+    Webhook(TaskId),
+    /// Something that is to be told.
+    Delivery(Box<Delivery>),
 }
 
 /// What there is one of.

@@ -10,6 +10,7 @@ mod agent;
 mod command;
 mod context;
 mod decide;
+mod delivery;
 mod event;
 mod hash;
 mod id;
@@ -28,6 +29,7 @@ pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
 pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit};
 pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, TIMEOUTS_A_STEP};
+pub use delivery::{Answer, Delivery, Notice, NotifyRule, REST_AFTER_TRY_MS, Route, Tried};
 pub use event::{Event, EventKind, Requeue, Standing};
 pub use id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, ParseIdError, ParseLeaseError, RequestId,
@@ -35,7 +37,7 @@ pub use id::{
 };
 pub use image::{AgentImage, Header, KeyImage, Part, RunImage, StageImage, TaskImage};
 pub use live::Counters;
-pub use machine::{AgentView, Machine, Step};
+pub use machine::{AgentView, Machine, Step, Unserved};
 pub use name::{MAX_NAME_BYTES, Name, NameError};
 pub use policy::{GroupLimits, Policy};
 pub use schedule::{CatchUp, Overlap, Schedule};

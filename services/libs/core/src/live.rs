@@ -47,6 +47,8 @@ pub struct Counters {
     pub leases_expired: u64,
     /// Reports under leases that were not held.
     pub stale_reports: u64,
+    /// Notices that nobody was told for want of room.
+    pub notices_dropped: u64,
 }
 
 /// An agent's connection, or what is left of it.

@@ -14,6 +14,7 @@ use crate::policy::Policy;
 use crate::state::State;
 use crate::time::{Deadline, Now};
 
+pub use pending::Unserved;
 pub(crate) use pending::pending_reason;
 pub use view::AgentView;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::delivery::NotifyRule;
 use crate::id::Seq;
 use crate::name::Name;
 
@@ -49,6 +50,10 @@ pub struct Policy {
     pub max_depth: u32,
     /// How many live subtasks a task may have.
     pub max_subtasks: u32,
+    /// How much may be to be told at once; further notices are dropped, and counted.
+    pub max_deliveries: usize,
+    /// Who is told of what.
+    pub notify: Vec<NotifyRule>,
     /// Tasks submitted up to this event are not assigned; for an orchestrator that serves one caller alone.
     pub assign_after: Seq,
     /// Whether `auto` falls to the mock when no agent offers a coding runner.
@@ -95,6 +100,8 @@ impl Default for Policy {
             max_sessions: 10_000,
             max_depth: 3,
             max_subtasks: 1_000,
+            max_deliveries: 100_000,
+            notify: Vec::new(),
             assign_after: Seq(0),
             auto_mock: false,
             groups: BTreeMap::new(),

@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod apply;
 mod check;
+mod deliveries;
 mod keys;
 mod parts;
 pub(crate) mod queue;
@@ -21,6 +22,7 @@ use crate::schedule::Schedule;
 use crate::time::Wall;
 use access::Access;
 use agents::Agents;
+use deliveries::Deliveries;
 use keys::Key;
 use queue::Queues;
 use task::Task;
@@ -49,6 +51,7 @@ pub struct State {
     keys: IdMap<KeyId, Key>,
     schedules: BTreeMap<ScheduleId, Schedule>,
     access: Access,
+    deliveries: Deliveries,
 }
 
 /// Says that an event does not follow from the state: the log is not this state's log.
@@ -75,6 +78,8 @@ pub enum ApplyError {
     Token,
     /// A session is not known, or is known already.
     Session,
+    /// A delivery is not pending.
+    Delivery(Seq),
 }
 
 impl fmt::Display for ApplyError {
@@ -88,6 +93,7 @@ impl fmt::Display for ApplyError {
             Self::Schedule(schedule) => write!(f, "the event does not fit schedule {schedule}"),
             Self::Token => f.write_str("the event does not fit the tokens"),
             Self::Session => f.write_str("the event does not fit the sessions"),
+            Self::Delivery(seq) => write!(f, "the event does not fit the delivery of event {seq}"),
         }
     }
 }

@@ -50,7 +50,13 @@ fn a_queued_task_costs_at_most_500_bytes() {
     let mut machine = Machine::new(Policy::default(), State::default(), Now::default());
     let before = resident_bytes();
     for number in 1..=120_000 {
-        let submit = Submit { tasks: vec![task(number)], key: None, settled: Vec::new(), by: by.clone() };
+        let submit = Submit {
+            tasks: vec![task(number)],
+            key: None,
+            settled: Vec::new(),
+            webhooks: Vec::new(),
+            by: by.clone(),
+        };
         machine.handle(Now::default(), Command::Submit(submit)).unwrap();
     }
     let each = (resident_bytes() - before) / machine.state().len();

@@ -7,7 +7,7 @@ use conductor_core::{
     AgentId, Effect, EventKind, Lease, Name, RequestId, Requeue, ScheduleId, Seq, TaskId, Wall,
 };
 use conductor_store::log::{Batch, PayloadKey};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use super::handle::Published;
 use super::request::{Release, Watched};
@@ -100,11 +100,20 @@ pub(super) struct Dispatch {
     published: broadcast::Sender<Arc<Published>>,
     durable: watch::Sender<Seq>,
     chores: Option<mpsc::Sender<Chore>>,
+    /// Wakes who tells people of things.
+    deliver: Arc<Notify>,
 }
 
 impl Dispatch {
     pub(super) fn new(published: broadcast::Sender<Arc<Published>>, durable: watch::Sender<Seq>) -> Self {
-        Self { links: HashMap::new(), watchers: HashMap::new(), published, durable, chores: None }
+        Self {
+            links: HashMap::new(),
+            watchers: HashMap::new(),
+            published,
+            durable,
+            chores: None,
+            deliver: Arc::default(),
+        }
     }
 
     /// Opens the queue of chores; once.
@@ -112,6 +121,11 @@ impl Dispatch {
         let (sender, receiver) = mpsc::channel(CHORE_QUEUE);
         self.chores = Some(sender);
         receiver
+    }
+
+    /// What is notified when there is something to tell.
+    pub(super) fn deliver(&self) -> Arc<Notify> {
+        self.deliver.clone()
     }
 
     /// Lets go of a connection, unless a newer one took its place.
@@ -207,6 +221,8 @@ impl Dispatch {
                 Effect::ScheduleDue { schedule, due_at } => {
                     self.chore(Chore::ScheduleDue { schedule, due_at })
                 }
+                // One that waits already is enough.
+                Effect::Deliver => self.deliver.notify_one(),
                 Effect::DeleteRuns(tasks) => self.chore(Chore::DeleteRuns(tasks)),
             }
         }

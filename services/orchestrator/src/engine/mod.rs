@@ -25,7 +25,7 @@ use conductor_protocol::Problem;
 use conductor_runtime::clock::Clock;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_store::log::{Appended, EventLog};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::gate::Gate;
 use batch::{Building, Inflight};
@@ -124,6 +124,11 @@ impl Engine {
     /// Opens the queue of what the engine leaves to others; once, before it runs.
     pub(crate) fn chores(&mut self) -> mpsc::Receiver<Chore> {
         self.dispatch.chores()
+    }
+
+    /// What is notified when there is something to tell.
+    pub(crate) fn deliver(&self) -> Arc<Notify> {
+        self.dispatch.deliver()
     }
 
     /// Runs until every handle is gone or the shutdown kills, and then until what was accepted is durable.

@@ -54,7 +54,13 @@ fn submit(number: u128) -> Command {
         continues: None,
         schedule: None,
     };
-    Command::Submit(Submit { tasks: vec![task], key: None, settled: Vec::new(), by: actor() })
+    Command::Submit(Submit {
+        tasks: vec![task],
+        key: None,
+        settled: Vec::new(),
+        webhooks: Vec::new(),
+        by: actor(),
+    })
 }
 
 fn cancel_of_nothing() -> Command {

@@ -80,12 +80,14 @@ fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         | EventKind::KeyExpired { .. }
         | EventKind::LaneChanged { .. }
         | EventKind::BudgetChanged { .. }
-        | EventKind::WebhookTried { .. }
         | EventKind::TokenCreated { .. }
         | EventKind::TokenRevoked { .. }
         | EventKind::TokenExpired { .. }
         | EventKind::SessionOpened { .. }
-        | EventKind::SessionClosed { .. } => return None,
+        | EventKind::SessionClosed { .. }
+        | EventKind::WebhookAsked { .. }
+        | EventKind::DeliveryDue { .. }
+        | EventKind::DeliveryTried { .. } => return None,
     })
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Occurrence {
     pub(crate) next_at: Wall,
     pub(crate) missed: bool,
     pub(crate) task: Box<NewTask>,
+    pub(crate) webhook: bool,
     pub(crate) by: Arc<Actor>,
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn remove(
 
 /// Handles an occurrence once; a second call for it is passed over.
 pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Reply, Rejection> {
-    let Occurrence { schedule: id, due_at, next_at, missed, task, by } = occurrence;
+    let Occurrence { schedule: id, due_at, next_at, missed, task, webhook, by } = occurrence;
     let schedule = step.state().schedule(id).ok_or(Rejection::UnknownSchedule(id))?;
     if schedule.next_at != due_at {
         return Ok(Reply::Fired { task: None });
@@ -73,7 +74,8 @@ pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Rep
         return Ok(fired(step, id, None, next_at));
     }
     let made = task.id;
-    let submit = Submit { tasks: vec![*task], key: None, settled: Vec::new(), by };
+    let webhooks = webhook.then_some(made).into_iter().collect();
+    let submit = Submit { tasks: vec![*task], key: None, settled: Vec::new(), webhooks, by };
     if let Err(refused) = submit::submit(step, submit) {
         let again = step.now().wall.after(TRY_AGAIN_MS);
         step.live().disarm_schedule(id);

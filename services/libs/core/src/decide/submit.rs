@@ -18,7 +18,7 @@ pub(super) type Fresh = IdMap<TaskId, usize>;
 
 /// Accepts tasks, all or none.
 pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Rejection> {
-    let Submit { mut tasks, key, settled, by } = submit;
+    let Submit { mut tasks, key, settled, webhooks, by } = submit;
     let ids: Box<[TaskId]> = tasks.iter().map(|task| task.id).collect();
     if let Some((key, body)) = key {
         if let Some(bound) = step.state().key(key) {
@@ -53,6 +53,9 @@ pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Re
         }
         let key = key.map(|(key, _)| key);
         step.emit(EventKind::TaskSubmitted { task, standing, key, by: by.clone() });
+        if webhooks.contains(&id) {
+            step.emit(EventKind::WebhookAsked { task: id });
+        }
         if standing == Standing::Blocked {
             step.touch(id);
         }

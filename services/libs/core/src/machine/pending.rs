@@ -7,7 +7,7 @@ use crate::id::TaskId;
 use crate::machine::Machine;
 use crate::state::State;
 use crate::state::task::{Blocked, Stage};
-use crate::time::Now;
+use crate::time::{Now, Wall};
 
 impl Machine {
     /// Why a live task does not run; none when it runs or is not live.
@@ -15,6 +15,44 @@ impl Machine {
     pub fn pending_reason(&self, id: TaskId) -> Option<String> {
         let now = Now::default();
         pending_reason(View { policy: &self.policy, state: &self.state, live: &self.live, now }, id)
+    }
+}
+
+/// A task that waits, and that nothing that is connected can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// The task; the first of those that ask for the same.
+    pub task: TaskId,
+    /// Since when it waits.
+    pub since: Wall,
+    /// Why, for people.
+    pub why: String,
+}
+
+impl Machine {
+    /// Tasks that nothing that is connected can run: of each kind the one that waits first, at most `limit` of them.
+    #[must_use]
+    pub fn unserved(&self, limit: usize) -> Vec<Unserved> {
+        let view = View { policy: &self.policy, state: &self.state, live: &self.live, now: Now::default() };
+        let places = self.state.queues().ready();
+        let found = places.filter_map(|(_, place)| {
+            let ((since, _), task) = servable::first_free(view, place)?;
+            let obstacle = servable::obstacle(view, self.state.live(*task)?);
+            let why = match &obstacle {
+                Obstacle::NoAgent | Obstacle::NoRunner(_) | Obstacle::NoAuto | Obstacle::NoLabels(_) => {
+                    queued_reason(&obstacle)
+                }
+                Obstacle::Paused
+                | Obstacle::Draining
+                | Obstacle::NotServed
+                | Obstacle::RunnerLimit(..)
+                | Obstacle::GroupLimit(..)
+                | Obstacle::LabelLimit(..)
+                | Obstacle::Busy => return None,
+            };
+            Some(Unserved { task: *task, since: *since, why })
+        });
+        found.take(limit).collect()
     }
 }
 

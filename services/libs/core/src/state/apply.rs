@@ -91,11 +91,18 @@ impl State {
             }
             EventKind::SessionOpened { session, by: _ } => self.access.session_opened(session),
             EventKind::SessionClosed { session, by: _ } => self.access.session_closed(*session),
-            // Records and payloads are kept outside; lanes, budgets and webhooks have no rules yet.
+            EventKind::WebhookAsked { task } => self.webhook_asked(*task),
+            EventKind::DeliveryDue { task, route, notice, detail } => {
+                self.delivery_due(at, *task, route, *notice, detail);
+                Ok(())
+            }
+            EventKind::DeliveryTried { delivery, task: _, tried, answer: _ } => {
+                self.delivery_tried(*delivery, tried)
+            }
+            // Records and payloads are kept outside; lanes and budgets have no rules yet.
             EventKind::TasksDeleted { .. }
             | EventKind::LaneChanged { .. }
-            | EventKind::BudgetChanged { .. }
-            | EventKind::WebhookTried { .. } => Ok(()),
+            | EventKind::BudgetChanged { .. } => Ok(()),
         }
     }
 
@@ -289,6 +296,7 @@ impl State {
         if task.run().is_some() {
             return Err(ApplyError::Task(id));
         }
+        self.deliveries.task_ended(id);
         self.queues.leave_stage(&task);
         self.queues.leave(task.place);
         self.queues.remove_body(task.body_bytes);

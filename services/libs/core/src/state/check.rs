@@ -42,6 +42,9 @@ impl State {
             format!("waits {:?} should be {:?}", self.waits.sizes(), rebuilt.waits.sizes())
         })?;
         ensure(self.agents == rebuilt.agents, || "agents disagree with the leases of the tasks".into())?;
+        ensure(self.deliveries == rebuilt.deliveries, || {
+            "deliveries disagree with when they are due".into()
+        })?;
         ensure(self.questions == rebuilt.questions, || "questions disagree with the tasks".into())?;
         let running = |state: &Self| {
             (state.queues.running_by_runner().clone(), state.queues.running_by_label().clone())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::id::{AgentId, KeyId, Lease, ScheduleId, TaskId};
+use crate::id::{AgentId, KeyId, Lease, ScheduleId, Seq, TaskId};
 use crate::image::{Header, Part, StageImage, TaskImage};
 use crate::state::State;
 use crate::state::keys::Key;
@@ -36,6 +36,10 @@ pub enum RestoreError {
         /// What it waits for.
         dependency: TaskId,
     },
+    /// A delivery comes twice.
+    Delivery(Seq),
+    /// A webhook belongs to a task that is not live, or comes twice.
+    Webhook(TaskId),
     /// A task runs under an agent that is not there, or under a lease that is held already.
     Lease(TaskId, Lease),
 }
@@ -54,6 +58,8 @@ impl fmt::Display for RestoreError {
             Self::Dependency { task, dependency } => {
                 write!(f, "in the snapshot task {task} waits for {dependency}, which is not live")
             }
+            Self::Delivery(seq) => write!(f, "the snapshot has the delivery of event {seq} twice"),
+            Self::Webhook(task) => write!(f, "the snapshot has a webhook of {task}, which is not live"),
             Self::Lease(task, lease) => {
                 write!(f, "in the snapshot task {task} runs under the lease {lease}, which no agent can hold")
             }
@@ -81,7 +87,9 @@ impl State {
         let sessions = self.login_sessions().map(|session| Part::Session(session.clone()));
         let access = tokens.chain(sessions);
         let first = std::iter::once(Part::Header(header)).chain(access);
-        first.chain(agents).chain(schedules).chain(keys).chain(tasks)
+        let webhooks = self.deliveries.webhooks().map(Part::Webhook);
+        let deliveries = self.deliveries.iter().map(|delivery| Part::Delivery(Box::new(delivery.clone())));
+        first.chain(agents).chain(schedules).chain(keys).chain(tasks).chain(webhooks).chain(deliveries)
     }
 
     /// Puts a state together from its parts, the header first and the others in any order.
@@ -135,6 +143,17 @@ impl State {
                 Part::Session(session) => {
                     if !state.access.restore_session(session) {
                         return Err(RestoreError::Session);
+                    }
+                }
+                Part::Webhook(task) => {
+                    if !state.deliveries.webhook(task) {
+                        return Err(RestoreError::Webhook(task));
+                    }
+                }
+                Part::Delivery(delivery) => {
+                    let seq = delivery.seq;
+                    if !state.deliveries.add(*delivery) {
+                        return Err(RestoreError::Delivery(seq));
                     }
                 }
                 Part::Task(image) => state.restore_task(*image, &mut queued)?,
@@ -205,6 +224,9 @@ impl State {
 
     /// Ties tasks to each other and to their agents, once all are there.
     fn link(&mut self) -> Result<(), RestoreError> {
+        if let Some(task) = self.deliveries.webhooks().find(|task| !self.tasks.contains_key(task)) {
+            return Err(RestoreError::Webhook(task));
+        }
         for (id, task) in &self.tasks {
             if let Some(parent) = task.parent() {
                 self.waits.adopted(parent, *id);

@@ -256,6 +256,8 @@ impl PartialEq for State {
                 // They come in order already, and the sort is stable.
                 Part::Token(_) => (5, 0),
                 Part::Session(_) => (6, 0),
+                Part::Webhook(task) => (7, task.0),
+                Part::Delivery(delivery) => (8, delivery.seq.0.into()),
             });
             parts
         };

@@ -289,7 +289,13 @@ impl Play {
                 let settled = settled.collect();
                 let ids: Vec<_> = batch.iter().map(|task| task.id).collect();
                 let key = key.map(|key| (KeyId(u128::from(key)), BodyDigest(tasks.len() as u128)));
-                self.give(Command::Submit(Submit { tasks: batch, key, settled, by: actor() }));
+                self.give(Command::Submit(Submit {
+                    tasks: batch,
+                    key,
+                    settled,
+                    webhooks: Vec::new(),
+                    by: actor(),
+                }));
                 self.submitted.extend(ids.into_iter().filter(|id| self.world.accepted.contains(id)));
             }
             Action::Cancel(task) => {
@@ -370,7 +376,15 @@ impl Play {
                 let task = Box::new(self.world.task());
                 let (id, next_at) = (task.id, due_at.after(60_000));
                 let missed = *missed;
-                self.give(Command::FireSchedule { schedule, due_at, next_at, missed, task, by: actor() });
+                self.give(Command::FireSchedule {
+                    schedule,
+                    due_at,
+                    next_at,
+                    missed,
+                    task,
+                    webhook: false,
+                    by: actor(),
+                });
                 self.submitted.extend(self.world.accepted.contains(&id).then_some(id));
             }
             Action::CreateToken { number, lives_ms } => {

@@ -23,7 +23,13 @@ impl World {
     }
 
     fn settled(&mut self, task: NewTask, settled: Vec<(TaskId, bool)>) {
-        self.must(Command::Submit(Submit { tasks: vec![task], key: None, settled, by: actor() }));
+        self.must(Command::Submit(Submit {
+            tasks: vec![task],
+            key: None,
+            settled,
+            webhooks: Vec::new(),
+            by: actor(),
+        }));
     }
 
     fn below(&mut self, parent: TaskId) -> NewTask {
@@ -337,7 +343,8 @@ fn a_chain_of_a_hundred_thousand_ends_in_one_step() {
         let mut task = template.clone();
         task.id = *id;
         task.depends_on = ids[index.saturating_sub(1)..index].into();
-        let submit = Submit { tasks: vec![task], key: None, settled: Vec::new(), by: actor() };
+        let submit =
+            Submit { tasks: vec![task], key: None, settled: Vec::new(), webhooks: Vec::new(), by: actor() };
         machine.handle(now, Command::Submit(submit)).unwrap();
     }
     let cancel = Command::Cancel { task: ids[0], reason: CancelReason::Requested(None), by: actor() };

@@ -10,6 +10,7 @@ mod flow;
 mod generated;
 mod limits;
 mod links;
+mod notices;
 mod owner;
 mod questions;
 mod restart;

@@ -23,7 +23,7 @@ fn due(world: &World) -> Wall {
 fn fire(world: &mut World, missed: bool) -> Command {
     let (due_at, task) = (due(world), Box::new(world.task()));
     let next_at = due_at.after(HOUR);
-    Command::FireSchedule { schedule: ID, due_at, next_at, missed, task, by: actor() }
+    Command::FireSchedule { schedule: ID, due_at, next_at, missed, task, webhook: false, by: actor() }
 }
 
 fn fired(step: &Step) -> Option<TaskId> {
@@ -126,7 +126,15 @@ fn a_next_instant_that_lies_back_makes_no_storm() {
     let due_at = due(&world);
     let task = Box::new(world.task());
     let next_at = Wall(0);
-    world.must(Command::FireSchedule { schedule: ID, due_at, next_at, missed: false, task, by: actor() });
+    world.must(Command::FireSchedule {
+        schedule: ID,
+        due_at,
+        next_at,
+        missed: false,
+        task,
+        webhook: false,
+        by: actor(),
+    });
     assert!(due(&world) > due_at);
 }
 

@@ -125,7 +125,13 @@ impl World {
     }
 
     pub fn submit(&mut self, tasks: Vec<NewTask>) -> Result<Step, Rejection> {
-        self.give(Command::Submit(Submit { tasks, key: None, settled: Vec::new(), by: actor() }))
+        self.give(Command::Submit(Submit {
+            tasks,
+            key: None,
+            settled: Vec::new(),
+            webhooks: Vec::new(),
+            by: actor(),
+        }))
     }
 
     pub fn submit_one(&mut self, change: impl FnOnce(&mut NewTask)) -> TaskId {

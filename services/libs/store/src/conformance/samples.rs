@@ -1,5 +1,7 @@
 //! One value of everything that is kept, for the suites and the fixtures.
 
+mod told;
+
 use std::sync::Arc;
 
 use conductor_core::{
@@ -165,7 +167,7 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
     let cancel = |reason| EventKind::CancelRequested { task, reason, by: None };
     let freed = |standing| EventKind::TaskFreed { task, standing };
     let requeued = |cause, ready_at| EventKind::TaskRequeued { task, cause, ready_at, queued_at: Wall(5) };
-    vec![
+    let mut kinds = vec![
         ("began", EventKind::Began { incarnation: Incarnation(u64::MAX) }),
         (
             "task_submitted",
@@ -269,14 +271,15 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
                 spent_usd_micros: u64::MAX,
             },
         ),
-        ("webhook_tried", EventKind::WebhookTried { task, tries: 3, delivered: false }),
         ("token_created", EventKind::TokenCreated { token: Box::new(token()), by: actor() }),
         ("token_created_full", EventKind::TokenCreated { token: Box::new(full_token()), by: actor() }),
         ("token_revoked", EventKind::TokenRevoked { name: name("ci"), by: actor() }),
         ("token_expired", EventKind::TokenExpired { name: name("ci") }),
         ("session_opened", EventKind::SessionOpened { session: Box::new(session()), by: actor() }),
         ("session_closed", EventKind::SessionClosed { session: SecretDigest([0xab; 32]), by: None }),
-    ]
+    ];
+    kinds.extend(told::event_kinds(task));
+    kinds
 }
 
 fn token() -> Token {
@@ -366,7 +369,7 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         started_at: Some(Wall(3)),
         ..task_image(9, StageImage::Running(run))
     };
-    vec![
+    let mut parts = vec![
         (
             "header",
             Part::Header(Header {
@@ -416,5 +419,7 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         ("schedule", Part::Schedule(schedule())),
         ("token", Part::Token(Box::new(full_token()))),
         ("session", Part::Session(session())),
-    ]
+    ];
+    parts.extend(told::parts());
+    parts
 }

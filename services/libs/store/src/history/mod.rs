@@ -18,7 +18,9 @@ use conductor_core::{Seq, TaskId, Wall};
 use crate::log::{LogId, Payloads, Stretch};
 
 pub use query::{AuditPage, AuditQuery, Cursor, Hour, Page, Query, Sort, Stats, StatsQuery, TrendsQuery};
-pub use record::{AttemptRecord, AttemptState, AuditRecord, State, TaskRecord, Waiting};
+pub use record::{
+    AttemptRecord, AttemptState, AuditRecord, DeliveryRecord, DeliveryState, State, TaskRecord, Waiting,
+};
 pub use tally::{BOUNDS_MS, Durations, RunnerTally, Tally};
 
 /// The most tasks in one page.
@@ -132,6 +134,12 @@ pub trait History: Send + Sync + fmt::Debug {
 
     /// What was taken in since it was opened.
     fn tally(&self) -> Tally;
+
+    /// Lists what was to be told of a task and what came of it, the newest first, at most [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// History cannot be read.
+    fn deliveries(&self, task: TaskId) -> Result<Vec<DeliveryRecord>, Error>;
 
     /// Lists up to `limit` tasks that ended before `before`, those first that ended first.
     ///

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, CancelReason, Failure, Lease, Name, NewTask, Outcome, Question, Seq, TaskId, Usage, Wall,
+    Actor, CancelReason, Failure, Lease, Name, NewTask, Notice, Outcome, Question, Route, Seq, TaskId, Usage,
+    Wall,
 };
 
 /// Where a task stands.
@@ -157,4 +158,43 @@ pub struct AuditRecord {
     pub tasks: Vec<TaskId>,
     /// What else it is about: an agent, a schedule, a token, a reason.
     pub detail: Option<Box<str>>,
+}
+
+/// Something that somebody was to be told of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRecord {
+    /// The event that made it due.
+    pub seq: Seq,
+    /// The task.
+    pub task: TaskId,
+    /// By which way.
+    pub route: Route,
+    /// What.
+    pub notice: Notice,
+    /// Where it was sent, without what is secret in it; none before the first try.
+    pub to: Option<Box<str>>,
+    /// How often it was tried.
+    pub tries: u16,
+    /// How it stands.
+    pub state: DeliveryState,
+    /// The status of the last answer.
+    pub status: Option<u16>,
+    /// Why it was not taken the last time.
+    pub error: Option<Box<str>>,
+    /// When it was tried last, or became due.
+    pub last_at: Wall,
+}
+
+/// How a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// It is tried.
+    Pending {
+        /// When next.
+        next_at: Wall,
+    },
+    /// It was taken.
+    Delivered,
+    /// It was not taken, and is not tried again.
+    GivenUp,
 }

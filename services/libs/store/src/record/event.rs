@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation, KeyId, Lease,
-    LoginSession, Name, NewTask, Outcome, Profile, Question, Report, Requeue, Schedule, ScheduleId,
-    SecretDigest, Standing, TaskId, Token, Wall,
+    Actor, AgentId, Answer, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation, KeyId,
+    Lease, LoginSession, Name, NewTask, Notice, Outcome, Profile, Question, Report, Requeue, Route, Schedule,
+    ScheduleId, SecretDigest, Seq, Standing, TaskId, Token, Tried, Wall,
 };
 
 use super::context::{Context, Invalid};
@@ -43,10 +43,12 @@ EventKind => EventKindV1 {
     ScheduleFired { schedule: ScheduleId, task: Option<TaskId>, next_at: Wall },
     LaneChanged { lane: Name, rests_until: Option<Wall>, open: bool },
     BudgetChanged { group: Name, reserved_usd_micros: u64, spent_usd_micros: u64 },
-    WebhookTried { task: TaskId, tries: u16, delivered: bool },
+    DeliveryTried { delivery: Seq, task: Option<TaskId>, tried: Tried, answer: Box<Answer> },
     TokenCreated { token: Box<Token>, by: Arc<Actor> },
     TokenRevoked { name: Name, by: Arc<Actor> },
     TokenExpired { name: Name },
     SessionOpened { session: Box<LoginSession>, by: Arc<Actor> },
     SessionClosed { session: SecretDigest, by: Option<Arc<Actor>> },
+    WebhookAsked { task: TaskId },
+    DeliveryDue { task: Option<TaskId>, route: Route, notice: Notice, detail: Box<str> },
 });

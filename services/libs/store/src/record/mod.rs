@@ -9,6 +9,7 @@ mod access;
 mod actor;
 mod agent;
 mod context;
+mod delivery;
 mod event;
 #[cfg(test)]
 mod fixtures;

@@ -1,9 +1,9 @@
 //! Records of snapshot parts.
 
 use conductor_core::{
-    AgentId, AgentImage, BodyDigest, CancelReason, Header, Incarnation, KeyId, KeyImage, Lease, LoginSession,
-    Name, OnDependencyFailure, Part, Priority, Profile, Question, RequestId, Requeue, RunImage, Schedule,
-    Seq, StageImage, TaskId, TaskImage, Token, Wall, Work,
+    AgentId, AgentImage, BodyDigest, CancelReason, Delivery, Header, Incarnation, KeyId, KeyImage, Lease,
+    LoginSession, Name, OnDependencyFailure, Part, Priority, Profile, Question, RequestId, Requeue, RunImage,
+    Schedule, Seq, StageImage, TaskId, TaskImage, Token, Wall, Work,
 };
 
 use super::context::{Context, Invalid};
@@ -19,6 +19,8 @@ Part => PartV1 {
     Schedule(schedule: Schedule),
     Token(token: Box<Token>),
     Session(session: LoginSession),
+    Webhook(task: TaskId),
+    Delivery(delivery: Box<Delivery>),
 });
 
 mirror_struct!(Header => HeaderV1 {

@@ -274,7 +274,10 @@ impl World {
                 }
                 self.agents[index(agent)].link = None;
             }
-            Effect::Drain { .. } | Effect::ScheduleDue { .. } | Effect::DeleteRuns(_) => {}
+            Effect::Drain { .. }
+            | Effect::ScheduleDue { .. }
+            | Effect::Deliver
+            | Effect::DeleteRuns(_) => {}
         }
     }
 
@@ -382,6 +385,7 @@ impl World {
             tasks,
             key: Some((KeyId(number), BodyDigest(number))),
             settled: settled.into_iter().collect(),
+            webhooks: Vec::new(),
             by: actor(),
         };
         self.decide(vec![(Command::Submit(submit), Caller::Client(client))]);

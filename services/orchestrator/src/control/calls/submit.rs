@@ -44,7 +44,8 @@ async fn accept(
             true => (std::mem::take(&mut prepared.tasks), std::mem::take(&mut prepared.payloads)),
             false => (prepared.tasks.clone(), prepared.payloads.clone()),
         };
-        let command = Command::Submit(Submit { tasks, key, settled, by: actor.clone() });
+        let webhooks = prepared.webhooks.clone();
+        let command = Command::Submit(Submit { tasks, key, settled, webhooks, by: actor.clone() });
         match context.engine.change(command, payloads, Vec::new()).await {
             Ok(applied) => return answer(&places, applied.reply),
             Err(problem) if last || !names_dependency(&problem) => return Err(prepared.in_refs(problem)),

@@ -1,5 +1,6 @@
 //! What every History does.
 
+mod deliveries;
 mod lists;
 mod sums;
 mod trends;
@@ -41,6 +42,7 @@ const CASES: &[Case] = &[
     ("only_visible_groups_are_in_the_steps", trends::only_visible_groups_are_in_the_steps),
     ("old_minutes_stay_as_hours", trends::old_minutes_stay_as_hours),
     ("what_was_taken_in_is_tallied_by_runner", trends::what_was_taken_in_is_tallied_by_runner),
+    ("what_was_told_of_a_task_goes_with_it", deliveries::what_was_told_of_a_task_goes_with_it),
     ("deleted_tasks_are_gone_and_their_audit_stays", sums::deleted_tasks_are_gone_and_their_audit_stays),
     ("those_that_ended_first_are_listed_first", sums::those_that_ended_first_are_listed_first),
     ("the_audit_tells_who_did_what", sums::the_audit_tells_who_did_what),

@@ -9,9 +9,12 @@ use conductor_core::{
 };
 
 mod change;
+mod delivery;
 mod tally;
 
 use change::{assign, attempt, begun, end_attempt, stand};
+
+pub(crate) use delivery::Told;
 
 use super::query::Hour;
 use super::record::{AuditRecord, State, TaskRecord, Waiting};
@@ -70,6 +73,8 @@ pub(crate) struct Fold {
     pub(crate) tasks: HashMap<TaskId, Change>,
     pub(crate) minutes: Spans,
     pub(crate) tally: Tally,
+    /// What was to be told of tasks and what came of it, in the order it happened.
+    pub(crate) told: Vec<Told>,
     pub(crate) audit: Vec<AuditRecord>,
     /// Agents that joined under a name, or left.
     pub(crate) agents: HashMap<AgentId, Option<Name>>,
@@ -165,6 +170,19 @@ impl Fold {
                     }
                 }
             }
+            EventKind::DeliveryDue { task: Some(task), route, notice, detail: _ } => {
+                self.told.push(Told::Due(delivery::due(seq, at, *task, route, *notice)));
+            }
+            EventKind::DeliveryTried { delivery, task: Some(_), tried, answer } => {
+                self.told.push(Told::Tried {
+                    delivery: *delivery,
+                    at,
+                    tried: tried.clone(),
+                    answer: (**answer).clone(),
+                });
+            }
+            // What is about no task is in nobody's log.
+            EventKind::DeliveryDue { task: None, .. } | EventKind::DeliveryTried { task: None, .. } => {}
             EventKind::TaskFinished { task, outcome, by } => {
                 self.finish(seq, at, *task, outcome, by.as_ref(), source)?
             }
@@ -225,7 +243,7 @@ impl Fold {
             | EventKind::ScheduleFired { .. }
             | EventKind::LaneChanged { .. }
             | EventKind::BudgetChanged { .. }
-            | EventKind::WebhookTried { .. } => {}
+            | EventKind::WebhookAsked { .. } => {}
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use conductor_core::{EventKind, Name, Seq, TaskId};
 use rusqlite::Connection;
 
+use super::deliveries;
 use super::row::{self, Reading, Trouble};
 use super::spans;
 use crate::history::fold::{Change, Fold};
@@ -51,6 +52,7 @@ pub(super) fn apply(
     for ((hour, group), sums) in &fold.hours() {
         spans::write_hour(connection, *hour, group, sums)?;
     }
+    deliveries::write(connection, &fold.told)?;
     write_tasks(connection, fold.tasks, excerpts)?;
     spans::write_minutes(connection, &fold.minutes)?;
     for record in &fold.audit {
@@ -106,9 +108,11 @@ fn write_tasks(
                 connection
                     .prepare_cached("DELETE FROM tasks WHERE seq = ?1")?
                     .execute([record.submitted_seq.0.cast_signed()])?;
+                deliveries::delete(connection, id)?;
                 *places.entry((record.task.group, before)).or_default() -= 1;
             }
-            Change::Deleted { before: None } | Change::Unknown => {}
+            Change::Deleted { before: None } => deliveries::delete(connection, id)?,
+            Change::Unknown => {}
         }
     }
     for ((group, state), change) in places {

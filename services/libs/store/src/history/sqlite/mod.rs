@@ -1,6 +1,7 @@
 //! History in a SQLite file.
 
 mod apply;
+mod deliveries;
 mod list;
 mod row;
 mod schema;
@@ -18,8 +19,8 @@ use conductor_core::{Seq, TaskId, Wall};
 use rusqlite::Connection;
 
 use super::{
-    AuditPage, AuditQuery, Error, History, Hour, Page, Query, Stats, StatsQuery, Tally, TaskRecord,
-    TrendsQuery,
+    AuditPage, AuditQuery, DeliveryRecord, Error, History, Hour, Page, Query, Stats, StatsQuery, Tally,
+    TaskRecord, TrendsQuery,
 };
 use crate::database::{self, Closed, Database, Fault, Readers};
 use crate::log::{LogId, Payloads, Stretch};
@@ -220,6 +221,10 @@ impl History for SqliteHistory {
 
     fn tally(&self) -> Tally {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn deliveries(&self, task: TaskId) -> Result<Vec<DeliveryRecord>, Error> {
+        self.read(|connection, _| deliveries::list(connection, task))
     }
 
     fn ended_before(&self, before: Wall, limit: usize) -> Result<Vec<TaskId>, Error> {

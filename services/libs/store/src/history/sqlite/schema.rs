@@ -79,6 +79,20 @@ pub(super) const KIND: Kind = Kind {
             cost INTEGER NOT NULL,
             PRIMARY KEY (minute, grp)
         ) STRICT, WITHOUT ROWID;
+        CREATE TABLE deliveries (
+            seq INTEGER PRIMARY KEY,
+            task BLOB NOT NULL,
+            rule TEXT,
+            notice INTEGER NOT NULL,
+            sent_to TEXT,
+            tries INTEGER NOT NULL,
+            state INTEGER NOT NULL,
+            next_at INTEGER,
+            status INTEGER,
+            error TEXT,
+            last_at INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX deliveries_by_task ON deliveries (task);
         CREATE TABLE audit (
             seq INTEGER PRIMARY KEY,
             at INTEGER NOT NULL,

@@ -168,7 +168,9 @@ impl SnapshotWriter for Chunks {
                 | Part::Key(_)
                 | Part::Schedule(_)
                 | Part::Token(_)
-                | Part::Session(_),
+                | Part::Session(_)
+                | Part::Webhook(_)
+                | Part::Delivery(_),
                 has_header,
             ) => {
                 if !has_header {
