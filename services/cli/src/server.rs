@@ -3,6 +3,7 @@
 mod agent;
 mod embedded;
 mod find;
+mod http;
 mod up;
 
 pub use agent::{agent, agent_process};

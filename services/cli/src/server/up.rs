@@ -8,6 +8,7 @@ use conductor_runtime::credentials;
 use conductor_runtime::lifecycle::{Ended, Lifecycle, Shutdown};
 
 use super::agent::Agents;
+use super::http::Http;
 use crate::args;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, chain};
@@ -35,10 +36,18 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
     let running = conductor_orchestrator::start(config, Clock::System, &orchestrator)
         .await
         .map_err(|error| failed(&error))?;
+    let http = match Http::start(loaded, &running).await {
+        Ok(http) => http,
+        Err(failure) => {
+            orchestrator.finish(CLOSE).await;
+            running.finish().await.map_err(|error| failed(&error))?;
+            return Err(failure);
+        }
+    };
     let mut agents = Agents::none("warn", loaded);
     let started = agents.start(args.agents.into());
     let told = match started {
-        Ok(()) => match tell(context, args) {
+        Ok(()) => match tell(context, args, &http) {
             // It serves whoever asks, not who reads this.
             Err(Failure::NobodyReads) => Ok(()),
             told => told,
@@ -49,24 +58,29 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
         tokio::select! {
             () = signalled.draining() => {}
             () = orchestrator.draining() => {}
+            () = http.failed() => {}
         }
         let seconds = drain.as_secs();
         context
             .screen
             .note(format!("stopping: what runs has {seconds} s to end; Ctrl-C again stops it at once"));
     }
-    let ended = end(running, &orchestrator, &agents, &signalled, drain).await;
+    let ended = end(Parts { running, orchestrator, agents, http }, &signalled, drain).await;
     told.and(ended)
 }
 
-/// Ends the agents, and then the orchestrator. A second signal does not wait for what runs.
-async fn end(
+/// Everything that runs.
+struct Parts {
     running: Running,
-    orchestrator: &Shutdown,
-    agents: &Agents,
-    told: &Shutdown,
-    drain: Duration,
-) -> Result<Exit, Failure> {
+    orchestrator: Shutdown,
+    agents: Agents,
+    http: Http,
+}
+
+/// Ends the agents, then the API and the dashboard, which show until then what ends, and then the orchestrator. A second
+/// signal does not wait for what runs.
+async fn end(parts: Parts, told: &Shutdown, drain: Duration) -> Result<Exit, Failure> {
+    let Parts { running, orchestrator, agents, http } = parts;
     // Half a second more than the agents give themselves.
     let mut ending = Box::pin(agents.end(drain + Duration::from_millis(500)));
     tokio::select! {
@@ -76,10 +90,16 @@ async fn end(
             ending.await;
         }
     }
+    let served = http.end(told.is_killed()).await;
     let ended = orchestrator.finish(CLOSE).await;
     if let Err(error) = running.finish().await {
         return Err(Failure::Failed(chain(&error)));
     }
+    let ended = match served {
+        panicked @ Ended::Panicked { .. } => panicked,
+        // A connection that had to be cut is no failure of the server.
+        Ended::Drained | Ended::Killed { .. } => ended,
+    };
     match ended {
         Ended::Drained if told.is_killed() => Ok(Exit::Cancelled),
         Ended::Drained => Ok(Exit::Succeeded),
@@ -88,25 +108,26 @@ async fn end(
     }
 }
 
-fn tell(context: &mut Context<'_>, args: &args::Up) -> Result<(), Failure> {
+fn tell(context: &mut Context<'_>, args: &args::Up, http: &Http) -> Result<(), Failure> {
     let (home, config) = (&context.loaded.home, &context.loaded.config);
     let (control, agent) = (home.control_socket(), home.agent_socket());
     if context.screen.is_json() {
         return context.screen.json(&serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "control_socket": control,
             "agent_socket": agent, "workspace": home.workspace, "logs": home.logs, "agents": args.agents,
+            "api": http.api_url,
         }));
     }
     let slots = config.agent.slots();
     for line in [
         format!("conductor {} is up", env!("CARGO_PKG_VERSION")),
+        format!("  API             {}", http.api_url),
         format!("  workspace       {}", home.workspace.display()),
         format!("  logs            {}", home.logs.display()),
         format!("  control socket  {}", control.display()),
         format!("  agent socket    {}", agent.display()),
         format!("  agents          {}, each with {slots} slots", args.agents),
-        "  not yet         the API and the dashboard come with a later release; commands run unsandboxed"
-            .to_owned(),
+        "  not yet         the dashboard comes with a later release; commands run unsandboxed".to_owned(),
         "try: conductor run \"Say hello\"; Ctrl-C drains, a second one ends at once".to_owned(),
     ] {
         context.screen.line(line)?;

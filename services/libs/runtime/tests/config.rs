@@ -205,13 +205,12 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("sandbox: {mode: required}", "sandbox.mode: required"),
         ("git: {credentials: [{host: example.com}]}", "git.credentials"),
         ("notify: [{on: failed, to: me}]", "notify"),
-        ("tls: {cert_file: /cert.pem}", "tls.cert_file"),
         ("auth: {tokens_file: /tokens}", "auth.tokens_file"),
         ("budgets: {day_usd: 10}", "budgets.day_usd"),
         ("budgets: {day_usd: null}", "budgets.day_usd"),
         ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),
         ("secrets: {key: {file: /key}}", "secrets.key.file"),
-        ("api: {listen: 0.0.0.0:8081}", "api.listen"),
+        ("files: {hosts: [files.example]}", "files.hosts"),
         ("orchestrator: {listen: 0.0.0.0:8083}", "orchestrator.listen"),
         ("task_types: {review: {prompt: x}}", "task_types.review.prompt"),
     ] {
@@ -220,6 +219,27 @@ fn what_is_not_built_is_unavailable_by_name() {
         assert!(said.contains(&format!("{name} is unavailable: ")), "{text}: {said}");
         assert!(matches!(machine.problems()[..], [Problem::Unavailable { .. }]));
     }
+}
+
+#[test]
+fn a_certificate_without_its_key_is_refused() {
+    let said = Machine::new().file("tls: {cert_file: /cert.pem}").problem_in_file();
+    assert!(said.contains("tls.cert_file") && said.contains("tls.key_file is not set"), "{said}");
+    let said = Machine::new().file("tls: {key_file: /key.pem}").problem_in_file();
+    assert!(said.contains("tls.key_file") && said.contains("tls.cert_file is not set"), "{said}");
+    let both = Machine::new().file("tls: {cert_file: /cert.pem, key_file: /key.pem}").load();
+    assert_eq!(both.config.tls.key_file.as_deref(), Some(std::path::Path::new("/key.pem")));
+}
+
+#[test]
+fn proxies_are_networks() {
+    let loaded = Machine::new().file("trusted_proxies: [10.0.0.0/8, \"::1\"]").load();
+    let trusted = loaded.config.trusted_proxies;
+    assert!(trusted[0].contains("10.1.2.3".parse().unwrap()) && trusted[1].contains("::1".parse().unwrap()));
+    let loaded = Machine::new().env("CONDUCTOR__TRUSTED_PROXIES", "192.0.2.1,192.0.2.2").load();
+    assert_eq!(loaded.config.trusted_proxies.len(), 2);
+    let said = Machine::new().file("trusted_proxies: [10.0.0.0/33]").problem_in_file();
+    assert!(said.contains("10.0.0.0/8"), "{said}");
 }
 
 #[test]

@@ -200,7 +200,11 @@ impl World {
     pub fn environment(&self) -> Vec<(String, String)> {
         let home = self.home.root.as_ref().expect("the home of a world has a root").display().to_string();
         let own = [("CONDUCTOR_HOME".to_owned(), home), (MARK.to_owned(), self.mark.clone())];
-        own.into_iter().chain(self.settings.iter().cloned()).collect()
+        let ports = ["API", "DASHBOARD"]
+            .map(|program| (format!("CONDUCTOR__{program}__LISTEN"), "127.0.0.1:0".to_owned()))
+            .into_iter()
+            .filter(|(name, _)| self.settings.iter().all(|(known, _)| known != name));
+        own.into_iter().chain(ports).chain(self.settings.iter().cloned()).collect()
     }
 
     fn said(&self) -> PathBuf {
