@@ -22,7 +22,7 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 const FULL: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\n",
     "content-type: application/problem+json\r\n",
-    "content-length: 202\r\n",
+    "content-length: 199\r\n",
     "retry-after: 1\r\n",
     "connection: close\r\n",
     "\r\n",
