@@ -40,6 +40,8 @@ pub struct Config {
     pub embedded: bool,
     /// Whether a token is asked for.
     pub auth: AuthMode,
+    /// The whole configuration as it is shown, without secrets.
+    pub effective: serde_json::Value,
     /// Reads how many log events were not pushed to Loki; none when none are.
     pub loki_dropped: Option<LokiDropped>,
 }
@@ -83,6 +85,7 @@ impl Config {
             max_volume_percent: config.retention.max_volume_percent,
             embedded: false,
             auth: config.auth.mode,
+            effective: serde_json::Value::Null,
             loki_dropped: None,
             home,
         })

@@ -37,7 +37,9 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> anyhow::Result
             tracing::warn!("{warning}");
         }
         let lifecycle = Lifecycle::start(loaded.config.orchestrator.drain)?;
+        let effective = loaded.shown_json();
         let mut config = Config::new(&loaded.config, loaded.home)?;
+        config.effective = effective;
         config.loki_dropped = telemetry.loki_dropped();
         let control_socket = config.home.control_socket();
         let running = crate::start(config, Clock::System, &lifecycle.shutdown()).await?;

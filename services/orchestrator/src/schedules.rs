@@ -41,11 +41,11 @@ pub(crate) struct Chores {
 }
 
 /// An actor as it is kept.
-pub(crate) fn stored_actor(actor: &Actor) -> ActorView {
+pub(crate) fn stored_actor(actor: &Actor, groups: Groups) -> ActorView {
     ActorView {
         name: actor.name.to_string(),
         role: view::role_on_wire(actor.role),
-        groups: Groups::All,
+        groups,
         via: "schedule".to_owned(),
         address: actor.address.as_deref().map(ToOwned::to_owned),
     }
@@ -117,7 +117,9 @@ impl Chores {
         let next_at = cron.after(now.max(schedule.next_at))?;
         let origin = Origin { retry_of: None, schedule: Some(id) };
         let mut prepared = submit::prepare(&[stored.schedule.task], &self.defaults, origin)?;
-        let Some(task) = prepared.tasks.pop() else { return Ok(()) };
+        let Some(mut task) = prepared.tasks.pop() else { return Ok(()) };
+        // Who made the schedule may have another default than everybody.
+        task.group = schedule.group.clone();
         let missed = now.0 - due_at.0 > MISSED_MS;
         let by = Arc::new(actor(stored.by)?);
         let webhook = !prepared.webhooks.is_empty();

@@ -173,6 +173,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         state_dir: config.home.state.clone(),
         started_at: now.wall,
         embedded: config.embedded,
+        effective: serde_json::value::to_raw_value(&config.effective).expect("a JSON value can be written"),
         loki_dropped: config.loki_dropped,
         owner: Arc::new(owner()),
     });

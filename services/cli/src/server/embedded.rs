@@ -70,6 +70,7 @@ impl Embedded {
         let start = |error: &dyn std::error::Error| Error::Start(chain(error));
         let mut config = Config::new(&context.loaded.config, home.clone()).map_err(|error| start(&error))?;
         config.embedded = true;
+        config.effective = context.loaded.shown_json();
         home.create().map_err(|error| start(&error))?;
         context.start_logs("error").map_err(|error| start(&error))?;
         credentials::admin_token(&home).map_err(|error| start(&error))?;

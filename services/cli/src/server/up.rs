@@ -30,7 +30,8 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
     let lifecycle = Lifecycle::start(drain)?;
     let signalled = lifecycle.shutdown();
     credentials::admin_token(&home).map_err(|error| failed(&error))?;
-    let config = Config::new(&loaded.config, home).map_err(|error| failed(&error))?;
+    let mut config = Config::new(&loaded.config, home).map_err(|error| failed(&error))?;
+    config.effective = loaded.shown_json();
     // Not a part of the life of this process: it ends after the agents, so that it takes what they report.
     let orchestrator = Shutdown::new();
     let running = conductor_orchestrator::start(config, Clock::System, &orchestrator)

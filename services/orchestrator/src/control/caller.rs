@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use conductor_core::{Actor, Name};
-use conductor_protocol::control::{ActorView, Call, Role};
+use conductor_core::{Actor, Groups, Name, ScheduleId, TaskId};
+use conductor_protocol::control::{self, ActorView, Call, Id, Role};
 use conductor_protocol::{Code, Problem};
 
 use crate::view;
@@ -14,8 +14,24 @@ pub(super) struct Caller {
     /// For the audit and for `created_by`.
     pub(super) actor: Arc<Actor>,
     role: Role,
+    groups: Groups,
     /// Whether nobody was named: the program at the other end of the socket asks for itself.
     is_owner: bool,
+}
+
+/// What a call reaches, as far as it decides who may make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// What belongs to no group.
+    Nothing,
+    /// What belongs to groups; whatever answers it leaves out what its caller may not see.
+    Filtered,
+    /// A task; one that its caller may not see is not there.
+    Task(TaskId),
+    /// A schedule, likewise.
+    Schedule(ScheduleId),
+    /// All groups at once.
+    Everything,
 }
 
 /// What a call asks of its caller.
@@ -31,7 +47,7 @@ impl Caller {
     /// Who a request says to ask.
     pub(super) fn new(view: Option<ActorView>, owner: &Arc<Actor>) -> Result<Self, Problem> {
         let Some(view) = view else {
-            return Ok(Self { actor: owner.clone(), role: Role::Admin, is_owner: true });
+            return Ok(Self { actor: owner.clone(), role: Role::Admin, groups: Groups::All, is_owner: true });
         };
         let name = |field: &str, text: &str| {
             Name::new(text).map_err(|error| Problem::at(format!("/actor/{field}"), error.to_string()))
@@ -42,7 +58,66 @@ impl Caller {
             via: name("via", &view.via)?,
             address: view.address.map(Into::into),
         });
-        Ok(Self { actor, role: view.role, is_owner: false })
+        let groups = match &view.groups {
+            control::Groups::All => Groups::All,
+            control::Groups::Only(names) => {
+                Groups::Only(names.iter().map(|group| name("groups", group)).collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Self { actor, role: view.role, groups, is_owner: false })
+    }
+
+    /// Whether nothing is hidden from the caller.
+    pub(super) fn sees_everything(&self) -> bool {
+        matches!(self.groups, Groups::All)
+    }
+
+    /// Whether the caller may see what belongs to a group.
+    pub(super) fn sees(&self, group: &Name) -> bool {
+        self.groups.reach(group)
+    }
+
+    /// The groups that the caller may see; none for all, as History takes it.
+    pub(super) fn visible(&self) -> Option<Vec<Name>> {
+        match &self.groups {
+            Groups::All => None,
+            Groups::Only(groups) => Some(groups.to_vec()),
+        }
+    }
+
+    /// The group of what the caller makes without naming one, when there is only one that it could be.
+    pub(super) fn only_group(&self) -> Option<&Name> {
+        match &self.groups {
+            Groups::Only(groups) if groups.len() == 1 => groups.first(),
+            Groups::Only(_) | Groups::All => None,
+        }
+    }
+
+    /// The groups that the caller reaches, for people.
+    pub(super) fn reached(&self) -> String {
+        match &self.groups {
+            Groups::All => "all groups".to_owned(),
+            Groups::Only(groups) => {
+                let names: Vec<_> = groups.iter().map(Name::as_str).collect();
+                format!("the groups {}", names.join(", "))
+            }
+        }
+    }
+
+    /// Refuses what the caller would make in a group that it does not reach.
+    pub(super) fn check_group(&self, group: &Name) -> Result<(), Problem> {
+        match self.sees(group) {
+            true => Ok(()),
+            false => {
+                let detail = format!("the token reaches {}, not {group}; name one of them", self.reached());
+                Err(Problem::new(Code::Forbidden, detail))
+            }
+        }
+    }
+
+    /// The groups as the wire has them.
+    pub(super) fn groups(&self) -> control::Groups {
+        view::groups_on_wire(&self.groups)
     }
 
     /// Refuses a call that is above the caller's role.
@@ -107,6 +182,53 @@ pub(super) fn needs(call: &Call) -> Needs {
         | Call::CreateToken(_)
         | Call::RevokeToken(_)
         | Call::Config => Needs::Role(Role::Admin),
+    }
+}
+
+/// What a call reaches. A new call does not compile without a place here either.
+pub(super) fn about(call: &Call) -> About {
+    match call {
+        Call::Get(Id { id }) | Call::Retry(Id { id }) | Call::Delete(Id { id }) => About::Task(*id),
+        Call::Files(Id { id }) | Call::Deliveries(Id { id }) => About::Task(*id),
+        Call::Wait(call) => About::Task(call.id),
+        Call::Cancel(call) => About::Task(call.id),
+        Call::Message(call) => About::Task(call.id),
+        Call::Answer(call) => About::Task(call.id),
+        Call::Output(call) | Call::RunEvents(call) | Call::Diff(call) => About::Task(call.id),
+        Call::File(call) => About::Task(call.id),
+        Call::RemoveSchedule(call) => About::Schedule(call.id),
+        Call::Submit(_)
+        | Call::List(_)
+        | Call::CancelMatching(_)
+        | Call::RetryMatching(_)
+        | Call::Questions
+        | Call::Agents
+        | Call::Queue
+        | Call::Stats
+        | Call::Trends(_)
+        | Call::AddSchedule(_)
+        | Call::Schedules
+        | Call::Events(_) => About::Filtered,
+        Call::Status
+        | Call::Runners
+        | Call::CreateUpload(_)
+        | Call::AppendUpload(_)
+        | Call::Upload(_)
+        | Call::Authenticate(_)
+        | Call::OpenSession(_)
+        | Call::CloseSession(_)
+        | Call::Stop(_) => About::Nothing,
+        Call::DrainAgent(_)
+        | Call::RevokeAgent(_)
+        | Call::Pause(_)
+        | Call::Audit(_)
+        | Call::Gc(_)
+        | Call::Metrics
+        | Call::MakeLogin
+        | Call::Tokens
+        | Call::CreateToken(_)
+        | Call::RevokeToken(_)
+        | Call::Config => About::Everything,
     }
 }
 

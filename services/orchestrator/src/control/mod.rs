@@ -2,6 +2,7 @@
 
 mod caller;
 mod calls;
+mod groups;
 mod session;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use conductor_runtime::lifecycle::Shutdown;
 use conductor_runtime::listen::UnixListener;
 use conductor_runtime::telemetry::LokiDropped;
 use conductor_store::log::EventLog;
+use serde_json::value::RawValue;
 
 use crate::access::Access;
 use crate::engine::Handle;
@@ -45,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) started_at: Wall,
     pub(crate) embedded: bool,
     pub(crate) loki_dropped: Option<LokiDropped>,
+    /// The effective configuration, without secrets.
+    pub(crate) effective: Box<RawValue>,
     /// Who asks when nobody is named: the owner of the socket.
     pub(crate) owner: Arc<Actor>,
 }

@@ -8,13 +8,60 @@ use conductor_protocol::task::State;
 
 use super::{cancel_text, cancel_view, failure_view};
 
-/// The events that people follow, from the number `first` on.
-pub(crate) fn event_views(first: Seq, events: &[Event]) -> Vec<EventView> {
-    (first.0..).zip(events).filter_map(|(seq, event)| event_view(Seq(seq), event)).collect()
+/// What an event is about, as far as it decides who may see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A task, which has a group.
+    Task(TaskId),
+    /// A schedule, which has one too.
+    Schedule(ScheduleId),
+    /// Tasks of any group.
+    Tasks,
+    /// What belongs to nobody: agents, the queue.
+    Everybody,
+}
+
+/// What an event is about.
+pub(crate) fn subject(kind: &EventKind) -> Subject {
+    match kind {
+        EventKind::TaskSubmitted { task, .. } => Subject::Task(task.id),
+        EventKind::TaskFreed { task, .. }
+        | EventKind::TaskAssigned { task, .. }
+        | EventKind::TaskStarted { task, .. }
+        | EventKind::TaskAsked { task, .. }
+        | EventKind::TaskAnswered { task, .. }
+        | EventKind::CancelRequested { task, .. }
+        | EventKind::AttemptEnded { task, .. }
+        | EventKind::TaskRequeued { task, .. }
+        | EventKind::TaskFinished { task, .. } => Subject::Task(*task),
+        EventKind::TasksDeleted { .. } => Subject::Tasks,
+        EventKind::ScheduleAdded { schedule, .. } => Subject::Schedule(schedule.id),
+        EventKind::ScheduleRemoved { schedule, .. } | EventKind::ScheduleFired { schedule, .. } => {
+            Subject::Schedule(*schedule)
+        }
+        EventKind::AgentJoined { .. }
+        | EventKind::AgentLeft { .. }
+        | EventKind::AgentDrained { .. }
+        | EventKind::AgentRevoked { .. }
+        | EventKind::QueuePaused { .. }
+        | EventKind::Began { .. }
+        | EventKind::KeyBound { .. }
+        | EventKind::KeyExpired { .. }
+        | EventKind::LaneChanged { .. }
+        | EventKind::BudgetChanged { .. }
+        | EventKind::WebhookAsked { .. }
+        | EventKind::DeliveryDue { .. }
+        | EventKind::DeliveryTried { .. }
+        | EventKind::TokenCreated { .. }
+        | EventKind::TokenRevoked { .. }
+        | EventKind::TokenExpired { .. }
+        | EventKind::SessionOpened { .. }
+        | EventKind::SessionClosed { .. } => Subject::Everybody,
+    }
 }
 
 /// One event; none when it is of no use to people.
-fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
+pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
     let task = |kind: &str, task: TaskId, state: Option<State>| {
         let id = Some(task.to_string());
         EventView { state, ..blank(seq, event, "tasks", kind, id) }

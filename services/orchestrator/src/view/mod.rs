@@ -5,7 +5,7 @@ mod event;
 mod task;
 
 pub(crate) use agent::{agent_view, queue_view};
-pub(crate) use event::event_views;
+pub(crate) use event::{Subject, event_view, subject};
 pub(crate) use task::{Live, has_work, task_view};
 
 use conductor_core::{Actor, CancelReason, Failure, Groups, Role};

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod access;
+mod groups;
 mod leases;
 mod numbers;
 mod queue;
+mod rights;
 mod server;
 mod time;

@@ -11,11 +11,14 @@ use conductor_protocol::{Code, Problem, limits};
 use conductor_store::log::PayloadKey;
 
 use super::super::Context;
-use super::{list, read};
+use super::super::caller::Caller;
+use super::{list, read, submit};
 use crate::retention;
 
 /// The longest reason for a cancel.
 const MAX_REASON_CHARS: usize = 500;
+/// The most tasks that are repeated together.
+const MAX_REPEATED: usize = 10_000;
 
 /// Ends a task and all below it.
 pub(super) async fn cancel(context: &Context, actor: Arc<Actor>, call: Cancel) -> Result<Affected, Problem> {
@@ -42,7 +45,7 @@ pub(super) async fn cancel(context: &Context, actor: Arc<Actor>, call: Cancel) -
 /// Ends all live tasks that match.
 pub(super) async fn cancel_matching(
     context: &Context,
-    actor: Arc<Actor>,
+    caller: &Caller,
     mut filter: Filter,
 ) -> Result<Affected, Problem> {
     let live = |state: &State| !state.is_terminal();
@@ -56,10 +59,10 @@ pub(super) async fn cancel_matching(
     let mut request = ListRequest { filter, limit: Some(limits::MAX_PAGE), ..ListRequest::default() };
     let mut ids = Vec::new();
     loop {
-        let page = list::list(context, request.clone()).await?;
+        let page = list::list(context, caller, request.clone()).await?;
         for task in page.items {
             let reason = CancelReason::Requested(None);
-            let command = Command::Cancel { task: task.id, reason, by: actor.clone() };
+            let command = Command::Cancel { task: task.id, reason, by: caller.actor.clone() };
             match context.engine.command(command).await {
                 Ok(applied) => {
                     if let Reply::Cancelled(ended) = applied.reply {
@@ -76,6 +79,51 @@ pub(super) async fn cancel_matching(
             None => return Ok(Affected { ids }),
         }
     }
+}
+
+/// Repeats all terminal tasks that match. What only stands for its subtasks, or is not kept whole, is passed over.
+pub(super) async fn retry_matching(
+    context: &Context,
+    caller: &Caller,
+    mut filter: Filter,
+) -> Result<Affected, Problem> {
+    filter.state = match filter.state.is_empty() {
+        true => State::ALL.into_iter().filter(|state| state.is_terminal()).collect(),
+        false => filter.state.into_iter().filter(|state| state.is_terminal()).collect(),
+    };
+    if filter.state.is_empty() {
+        return Err(Problem::at("/state", "only tasks that are over can be repeated"));
+    }
+    let mut request = ListRequest { filter, limit: Some(limits::MAX_PAGE), ..ListRequest::default() };
+    let mut matching = Vec::new();
+    loop {
+        let page = list::list(context, caller, request.clone()).await?;
+        matching.extend(page.items.into_iter().map(|task| task.id));
+        if matching.len() > MAX_REPEATED {
+            let detail = format!("more than {MAX_REPEATED} tasks match; narrow the filter");
+            return Err(Problem::new(Code::InvalidRequest, detail));
+        }
+        match page.next_cursor {
+            Some(cursor) => request.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    let mut ids = Vec::new();
+    // The oldest first, so that they come in the order in which they came before.
+    for task in matching.into_iter().rev() {
+        match submit::retry(context, caller, task).await {
+            Ok(submitted) => ids.extend(submitted.ids),
+            Err(problem) => match problem.code {
+                Code::NotFound | Code::Conflict | Code::Gone => {}
+                _ if ids.is_empty() => return Err(problem),
+                _ => {
+                    let detail = format!("{} tasks were repeated, then: {}", ids.len(), problem.detail);
+                    return Err(Problem { detail, ..problem });
+                }
+            },
+        }
+    }
+    Ok(Affected { ids })
 }
 
 /// Answers a question.

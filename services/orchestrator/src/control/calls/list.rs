@@ -9,14 +9,16 @@ use conductor_protocol::{Code, Problem, limits};
 use conductor_store::history::{self, AuditQuery, Cursor, Query, StatsQuery};
 
 use super::super::Context;
+use super::super::caller::Caller;
 use crate::view;
 
 /// A page of tasks when the caller names no size.
 const DEFAULT_PAGE: u32 = 50;
 
 /// A page of tasks.
-pub(super) async fn list(context: &Context, call: ListRequest) -> Result<Page, Problem> {
-    let query = query(&call)?;
+pub(super) async fn list(context: &Context, caller: &Caller, call: ListRequest) -> Result<Page, Problem> {
+    let mut query = query(&call)?;
+    query.visible = caller.visible();
     let seq = context.engine.look(|machine, _| machine.state().seq()).await?;
     context.follower.reach(seq).await;
     let page = context.follower.read(move |history| history.list(&query)).await?;
@@ -116,12 +118,12 @@ fn shown_state(state: history::State) -> Option<State> {
 }
 
 /// Numbers over time.
-pub(super) async fn stats(context: &Context) -> Result<StatsView, Problem> {
+pub(super) async fn stats(context: &Context, visible: Option<Vec<Name>>) -> Result<StatsView, Problem> {
     const HOUR_MS: i64 = 3_600_000;
     let (seq, now) = context.engine.look(|machine, now| (machine.state().seq(), now.wall)).await?;
     context.follower.reach(seq).await;
     let since = Wall(now.0 - 24 * HOUR_MS);
-    let query = StatsQuery { since: Some(since), ..StatsQuery::default() };
+    let query = StatsQuery { since: Some(since), visible };
     let stats = context.follower.read(move |history| history.stats(&query)).await?;
     let sum = |of: fn(&history::Hour) -> u64| stats.hours.iter().map(of).sum::<u64>();
     let finished = sum(|hour| hour.succeeded + hour.failed + hour.cancelled);

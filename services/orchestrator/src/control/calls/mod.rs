@@ -1,6 +1,7 @@
 //! What can be asked, one function a call.
 
 mod change;
+mod events;
 mod list;
 mod numbers;
 mod read;
@@ -13,7 +14,8 @@ use conductor_protocol::{Code, Problem};
 use serde_json::value::RawValue;
 
 use super::Context;
-use super::caller::Caller;
+use super::caller::{Caller, about};
+use super::groups;
 use super::session::{Items, raw};
 
 pub(super) use read::status;
@@ -26,35 +28,36 @@ pub(super) async fn answer(
     items: Items,
 ) -> Result<Box<RawValue>, Problem> {
     caller.check(&call)?;
+    groups::check(context, caller, about(&call)).await?;
     let actor = caller.actor.clone();
     let done = |()| raw(&Done {});
     match call {
-        Call::Submit(call) => Ok(raw(&submit::submit(context, actor, call).await?)),
-        Call::Retry(call) => Ok(raw(&submit::retry(context, actor, call.id).await?)),
-        Call::Message(call) => Ok(raw(&submit::message(context, actor, call).await?)),
+        Call::Submit(call) => Ok(raw(&submit::submit(context, caller, call).await?)),
+        Call::Retry(call) => Ok(raw(&submit::retry(context, caller, call.id).await?)),
+        Call::Message(call) => Ok(raw(&submit::message(context, caller, call).await?)),
         Call::Get(call) => Ok(raw(&read::get(context, call.id).await?)),
         Call::Wait(call) => Ok(raw(&read::wait(context, call).await?)),
-        Call::List(call) => Ok(raw(&list::list(context, *call).await?)),
-        Call::Questions => Ok(raw(&read::questions(context).await?)),
-        Call::Agents => Ok(raw(&read::agents(context).await?)),
-        Call::Queue => Ok(raw(&read::queue(context).await?)),
-        Call::Stats => Ok(raw(&list::stats(context).await?)),
-        Call::Trends(call) => Ok(raw(&numbers::trends(context, None, call).await?)),
+        Call::List(call) => Ok(raw(&list::list(context, caller, *call).await?)),
+        Call::Questions => Ok(raw(&read::questions(context, caller).await?)),
+        Call::Agents => Ok(raw(&read::agents(context, caller).await?)),
+        Call::Queue => Ok(raw(&read::queue(context, caller).await?)),
+        Call::Stats => Ok(raw(&list::stats(context, caller.visible()).await?)),
+        Call::Trends(call) => Ok(raw(&numbers::trends(context, caller.visible(), call).await?)),
         Call::Metrics => Ok(raw(&numbers::metrics(context).await?)),
         Call::Status => Ok(raw(&read::status(context).await?)),
         Call::Audit(call) => Ok(raw(&list::audit(context, call).await?)),
         Call::Cancel(call) => Ok(raw(&change::cancel(context, actor, call).await?)),
-        Call::CancelMatching(filter) => Ok(raw(&change::cancel_matching(context, actor, *filter).await?)),
+        Call::CancelMatching(filter) => Ok(raw(&change::cancel_matching(context, caller, *filter).await?)),
         Call::Answer(call) => change::answer(context, actor, call).await.map(done),
         Call::Delete(call) => change::delete(context, actor, call.id).await.map(done),
         Call::DrainAgent(call) => change::drain_agent(context, actor, call).await.map(done),
         Call::RevokeAgent(call) => change::revoke_agent(context, actor, call).await.map(done),
         Call::Pause(call) => change::pause(context, actor, call.paused).await.map(done),
         Call::Gc(call) => Ok(raw(&change::gc(context, call).await?)),
-        Call::AddSchedule(call) => Ok(raw(&schedule::add(context, actor, *call).await?)),
-        Call::Schedules => Ok(raw(&schedule::list(context).await?)),
+        Call::AddSchedule(call) => Ok(raw(&schedule::add(context, caller, *call).await?)),
+        Call::Schedules => Ok(raw(&schedule::list(context, caller).await?)),
         Call::RemoveSchedule(call) => schedule::remove(context, actor, call.id).await.map(done),
-        Call::Events(call) => stream::events(context, call, items).await.map(done),
+        Call::Events(call) => events::events(context, caller, call, items).await.map(done),
         Call::Output(call) => Ok(raw(&stream::output(context, call, items).await?)),
         Call::RunEvents(call) => stream::run_events(context, call, items).await.map(done),
         Call::Diff(call) => Ok(raw(&stream::diff(context, call, items).await?)),
@@ -67,13 +70,12 @@ pub(super) async fn answer(
         Call::Tokens => Ok(raw(&context.access.tokens().await?)),
         Call::CreateToken(call) => Ok(raw(&context.access.create_token(actor, call).await?)),
         Call::RevokeToken(call) => context.access.revoke_token(actor, &call.name).await.map(done),
-        Call::RetryMatching(_)
-        | Call::CreateUpload(_)
-        | Call::AppendUpload(_)
-        | Call::Upload(_)
-        | Call::Deliveries(_)
-        | Call::Runners
-        | Call::Config => Err(Problem::new(Code::Unavailable, "this call is not answered yet")),
+        Call::RetryMatching(filter) => Ok(raw(&change::retry_matching(context, caller, *filter).await?)),
+        Call::Runners => Ok(raw(&read::runners(context).await?)),
+        Call::Config => Ok(context.effective.clone()),
+        Call::CreateUpload(_) | Call::AppendUpload(_) | Call::Upload(_) | Call::Deliveries(_) => {
+            Err(Problem::new(Code::Unavailable, "this call is not answered yet"))
+        }
         // The session ends streams itself.
         Call::Stop(_) => Ok(raw(&Done {})),
     }

@@ -1,11 +1,12 @@
 //! Reading: one task, agents, the queue, the orchestrator itself.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use conductor_core::{Machine, Seq, StageImage, TaskId};
+use conductor_core::{Machine, Name, Seq, StageImage, TaskId};
 use conductor_protocol::agent::LogPosition;
-use conductor_protocol::control::{AgentView, Counters, FilesView, QueueView, StatusView, Wait};
+use conductor_protocol::control::{AgentView, Counters, FilesView, QueueView, RunnerOffer, StatusView, Wait};
 use conductor_protocol::submit::SubmitTask;
 use conductor_protocol::task::TaskView;
 use conductor_protocol::{Code, Problem, limits};
@@ -13,6 +14,7 @@ use conductor_runtime::telemetry::LokiDropped;
 use conductor_store::log::PayloadKey;
 
 use super::super::Context;
+use super::super::caller::Caller;
 use crate::view::{self, Live};
 
 /// One task: from the machine while it lives, else from History.
@@ -83,11 +85,14 @@ pub(super) async fn wait(context: &Context, call: Wait) -> Result<TaskView, Prob
 }
 
 /// What waits for a person.
-pub(super) async fn questions(context: &Context) -> Result<Vec<TaskView>, Problem> {
+pub(super) async fn questions(context: &Context, caller: &Caller) -> Result<Vec<TaskView>, Problem> {
+    let asks = caller.clone();
     let waiting: Vec<(TaskId, Option<Live>, Seq)> = context
         .engine
-        .look(|machine, _| {
-            let tasks = machine.state().questions().take(limits::MAX_PAGE as usize);
+        .look(move |machine, _| {
+            let state = machine.state();
+            let seen = |task: &TaskId| state.group_of(*task).is_some_and(|group| asks.sees(group));
+            let tasks = state.questions().filter(seen).take(limits::MAX_PAGE as usize);
             tasks.map(|task| (task, live(machine, task), machine.state().seq())).collect()
         })
         .await?;
@@ -98,17 +103,68 @@ pub(super) async fn questions(context: &Context) -> Result<Vec<TaskView>, Proble
     Ok(views)
 }
 
-/// All agents.
-pub(super) async fn agents(context: &Context) -> Result<Vec<AgentView>, Problem> {
+/// All agents, with those of their tasks that the caller may see.
+pub(super) async fn agents(context: &Context, caller: &Caller) -> Result<Vec<AgentView>, Problem> {
+    let asks = caller.clone();
     context
         .engine
-        .look(|machine, _| machine.state().agents().map(|image| view::agent_view(machine, image)).collect())
+        .look(move |machine, _| {
+            let state = machine.state();
+            let seen = |task: &TaskId| state.group_of(*task).is_some_and(|group| asks.sees(group));
+            let agent = |image| {
+                let mut agent = view::agent_view(machine, image);
+                agent.tasks.retain(seen);
+                agent
+            };
+            state.agents().map(agent).collect()
+        })
         .await
 }
 
-/// The queue.
-pub(super) async fn queue(context: &Context) -> Result<QueueView, Problem> {
-    context.engine.look(view::queue_view).await
+/// The runners that tasks can name, and the agents that offer them.
+pub(super) async fn runners(context: &Context) -> Result<Vec<RunnerOffer>, Problem> {
+    let known = context.defaults.runners.clone();
+    let agents = agents_of_everybody(context).await?;
+    let mut offers: BTreeMap<String, RunnerOffer> = BTreeMap::new();
+    for name in known {
+        offers.entry(name.to_string()).or_insert_with(|| offer(name.as_str()));
+    }
+    for agent in agents.iter().filter(|agent| agent.state == "connected") {
+        for runner in agent.runners.iter().filter(|runner| runner.ready) {
+            let offer = offers.entry(runner.name.clone()).or_insert_with(|| offer(&runner.name));
+            offer.agents.push(agent.name.clone());
+            offer.free += u64::from(agent.free);
+            if offer.version.is_none() {
+                offer.version.clone_from(&runner.version);
+            }
+        }
+    }
+    Ok(offers.into_values().collect())
+}
+
+fn offer(name: &str) -> RunnerOffer {
+    RunnerOffer { name: name.to_owned(), agents: Vec::new(), version: None, free: 0 }
+}
+
+async fn agents_of_everybody(context: &Context) -> Result<Vec<AgentView>, Problem> {
+    let all =
+        |machine: &Machine| machine.state().agents().map(|image| view::agent_view(machine, image)).collect();
+    context.engine.look(move |machine, _| all(machine)).await
+}
+
+/// The queue. To a caller of some groups it tells of these: where their tasks stand as History counts them, and what of
+/// theirs waits; what is known over all groups together alone is left out.
+pub(super) async fn queue(context: &Context, caller: &Caller) -> Result<QueueView, Problem> {
+    let mut queue = context.engine.look(view::queue_view).await?;
+    if caller.sees_everything() {
+        return Ok(queue);
+    }
+    let counts = super::list::stats(context, caller.visible()).await?.by_state;
+    queue.by_state = counts.into_iter().filter(|(state, _)| !state.is_terminal()).collect();
+    queue.queued_by_group.retain(|(group, _)| Name::new(group).is_ok_and(|group| caller.sees(&group)));
+    queue.queued_by_runner.clear();
+    queue.oldest_seconds = None;
+    Ok(queue)
 }
 
 /// The orchestrator itself.

@@ -8,6 +8,7 @@ use conductor_protocol::{Code, Problem};
 use conductor_store::log::{Payload, PayloadKey};
 
 use super::super::Context;
+use super::super::caller::Caller;
 use crate::cron::Cron;
 use crate::engine;
 use crate::schedules;
@@ -16,16 +17,17 @@ use crate::submit::{self, Origin};
 /// Adds a schedule, once its expression, its time zone and its task are found good.
 pub(super) async fn add(
     context: &Context,
-    actor: Arc<Actor>,
+    caller: &Caller,
     call: AddSchedule,
 ) -> Result<ScheduleView, Problem> {
     let cron = Cron::parse(&call.cron, call.time_zone.as_deref())?;
     let task = [call.task.clone()];
-    let prepared = submit::prepare(&task, &context.defaults, Origin::default())
+    let prepared = submit::prepare(&task, &super::submit::defaults(context, caller), Origin::default())
         .map_err(|problem| within(problem, "/task"))?;
     if !prepared.outside.is_empty() || prepared.tasks[0].run_at.is_some() || prepared.tasks.len() > 1 {
         return Err(Problem::at("/task", "a scheduled task has no dependencies, no subtasks and no run_at"));
     }
+    caller.check_group(&prepared.tasks[0].group)?;
     let now = engine::now(&context.clock).wall;
     let next_at = cron.after(now)?;
     let id = ScheduleId(uuid::Uuid::now_v7().as_u128());
@@ -40,19 +42,20 @@ pub(super) async fn add(
     };
     let bytes = serde_json::to_vec(&schedules::Stored {
         schedule: call.clone(),
-        by: schedules::stored_actor(&actor),
+        by: schedules::stored_actor(&caller.actor, caller.groups()),
     })
     .expect("a schedule that was read can be written");
     let payload = Payload { key: PayloadKey::from(id), bytes };
-    let command = Command::AddSchedule { schedule: Box::new(schedule.clone()), by: actor };
+    let command = Command::AddSchedule { schedule: Box::new(schedule.clone()), by: caller.actor.clone() };
     context.engine.change(command, vec![payload], Vec::new()).await?;
     Ok(view(&schedule, call))
 }
 
 /// All schedules, the next due first.
-pub(super) async fn list(context: &Context) -> Result<Vec<ScheduleView>, Problem> {
+pub(super) async fn list(context: &Context, caller: &Caller) -> Result<Vec<ScheduleView>, Problem> {
     let mut known: Vec<Schedule> =
         context.engine.look(|machine, _| machine.state().schedules().cloned().collect()).await?;
+    known.retain(|schedule| caller.sees(&schedule.group));
     known.sort_by_key(|schedule| (schedule.next_at, schedule.id));
     let ids: Vec<ScheduleId> = known.iter().map(|schedule| schedule.id).collect();
     let stored = schedules::read(&context.log, ids).await?;

@@ -1,14 +1,13 @@
-//! Streams: state changes, output as it grows, files.
+//! Streams: output as it grows, files.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-use conductor_core::{Seq, StageImage, TaskId};
-use conductor_protocol::control::{Events, FileCall, Output, OutputEnd};
+use conductor_core::{StageImage, TaskId};
+use conductor_protocol::control::{FileCall, Output, OutputEnd};
 use conductor_protocol::limits::MAX_OUTPUT_FRAME_BYTES;
 use conductor_protocol::{Code, Problem};
-use conductor_store::log::Read;
 use serde_json::value::RawValue;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -16,74 +15,11 @@ use super::super::Context;
 use super::super::session::Items;
 use super::read;
 use crate::run_files::RunFiles;
-use crate::view;
 
-/// Events read from the log together.
-const READ_EVENTS: usize = 2_000;
 /// A follower looks at the file by itself this often, should a notice be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The longest line of a run's events that is passed on.
 const MAX_LINE_BYTES: usize = 1 << 20;
-
-/// State changes after a number, and on: none is missed and none comes twice.
-pub(super) async fn events(context: &Context, call: Events, items: Items) -> Result<(), Problem> {
-    let mut published = context.engine.subscribe();
-    let mut seq = match call.since {
-        Some(since) => Seq(since),
-        None => *context.engine.durable().borrow(),
-    };
-    loop {
-        seq = send_kept(context, seq, &items).await?;
-        if !call.follow {
-            return Ok(());
-        }
-        loop {
-            match published.recv().await {
-                Ok(batch) if batch.batch.last_seq() <= seq => {}
-                // Something lies between what was sent and this batch: the log has it.
-                Ok(batch) if batch.first > seq.next() => break,
-                Ok(batch) => {
-                    let known = usize::try_from(seq.0 + 1 - batch.first.0).unwrap_or(usize::MAX);
-                    let new = batch.batch.events.get(known..).unwrap_or_default();
-                    for event in view::event_views(seq.next(), new) {
-                        items.item(&event).await?;
-                    }
-                    seq = batch.batch.last_seq();
-                }
-                Err(RecvError::Lagged(_)) => break,
-                Err(RecvError::Closed) => return Ok(()),
-            }
-        }
-    }
-}
-
-/// Sends what the log keeps after a number; answers the last number sent.
-async fn send_kept(context: &Context, mut seq: Seq, items: &Items) -> Result<Seq, Problem> {
-    loop {
-        let log = context.log.clone();
-        let read = tokio::task::spawn_blocking(move || log.read_after(seq, READ_EVENTS)).await;
-        let stretch = match read {
-            Ok(Ok(Read::Events(stretch))) => stretch,
-            Ok(Ok(Read::Trimmed { first })) => {
-                let detail =
-                    format!("events up to {} are not kept any more; the first kept is {first}", first.0 - 1);
-                return Err(Problem::new(Code::Gone, detail));
-            }
-            Ok(Err(error)) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "failed to read the event log");
-                return Err(Problem::new(Code::Internal, "the event log cannot be read"));
-            }
-            Err(_) => return Err(Problem::new(Code::Internal, "the event log cannot be read")),
-        };
-        if stretch.events.is_empty() {
-            return Ok(seq);
-        }
-        for event in view::event_views(stretch.first, &stretch.events) {
-            items.item(&event).await?;
-        }
-        seq = stretch.last();
-    }
-}
 
 /// Where an attempt stands, as far as its output goes.
 enum Attempt {

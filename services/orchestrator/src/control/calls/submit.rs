@@ -1,9 +1,9 @@
 //! Accepting tasks: new ones, repeated ones, and those that go on from a terminal one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use conductor_core::{Actor, Command, Reply, Submit, TaskId};
+use conductor_core::{Command, Rejection, Reply, Submit, TaskId};
 use conductor_protocol::control::{self, Message, Submitted};
 use conductor_protocol::submit::{SubmitTask, Workspace};
 use conductor_protocol::{Code, Problem};
@@ -11,9 +11,11 @@ use conductor_store::history::TaskRecord;
 use conductor_store::log::PayloadKey;
 use serde_json::value::RawValue;
 
-use super::super::Context;
+use super::super::caller::Caller;
 use super::super::session::raw;
-use crate::submit::{self, Origin, Prepared};
+use super::super::{Context, groups};
+use crate::refusal;
+use crate::submit::{self, Defaults, Origin, Prepared};
 
 /// How often a submit is tried anew when a dependency ended while it was looked up.
 const TRIES: usize = 5;
@@ -21,21 +23,22 @@ const TRIES: usize = 5;
 /// Accepts tasks, all or none.
 pub(super) async fn submit(
     context: &Context,
-    actor: Arc<Actor>,
+    caller: &Caller,
     call: control::Submit,
 ) -> Result<Submitted, Problem> {
-    accept(context, actor, call, Origin::default()).await
+    accept(context, caller, call, Origin::default()).await
 }
 
 async fn accept(
     context: &Context,
-    actor: Arc<Actor>,
+    caller: &Caller,
     call: control::Submit,
     origin: Origin,
 ) -> Result<Submitted, Problem> {
-    let key = call.key.as_deref().map(|key| submit::key(key, &actor, &call.tasks)).transpose()?;
-    let mut prepared = submit::prepare(&call.tasks, &context.defaults, origin)?;
-    check_continued(context, &prepared).await?;
+    let key = call.key.as_deref().map(|key| submit::key(key, &caller.actor, &call.tasks)).transpose()?;
+    let mut prepared = submit::prepare(&call.tasks, &defaults(context, caller), origin)?;
+    check_groups(context, caller, &prepared).await?;
+    check_continued(context, caller, &prepared).await?;
     let places = places(&prepared);
     for turn in 1..=TRIES {
         let last = prepared.outside.is_empty() || turn == TRIES;
@@ -45,7 +48,7 @@ async fn accept(
             false => (prepared.tasks.clone(), prepared.payloads.clone()),
         };
         let webhooks = prepared.webhooks.clone();
-        let command = Command::Submit(Submit { tasks, key, settled, webhooks, by: actor.clone() });
+        let command = Command::Submit(Submit { tasks, key, settled, webhooks, by: caller.actor.clone() });
         match context.engine.change(command, payloads, Vec::new()).await {
             Ok(applied) => return answer(&places, applied.reply),
             Err(problem) if last || !names_dependency(&problem) => return Err(prepared.in_refs(problem)),
@@ -116,17 +119,42 @@ async fn known(context: &Context, tasks: &[TaskId]) -> Result<Vec<TaskRecord>, P
 }
 
 /// A task can go on only from one that is over.
-async fn check_continued(context: &Context, prepared: &Prepared) -> Result<(), Problem> {
+async fn check_continued(context: &Context, caller: &Caller, prepared: &Prepared) -> Result<(), Problem> {
     let continued: Vec<TaskId> = prepared.tasks.iter().filter_map(|task| task.continues).collect();
+    if let Some(unseen) = groups::unseen(context, caller, &continued).await?.first() {
+        return Err(nothing_to_continue(*unseen));
+    }
     for task in continued {
         terminal(context, task).await.map_err(|problem| match problem.code {
-            Code::NotFound => {
-                Problem::at("/workspace/continue", format!("there is no task {task} to go on from"))
-            }
+            Code::NotFound => nothing_to_continue(task),
             _ => problem,
         })?;
     }
     Ok(())
+}
+
+fn nothing_to_continue(task: TaskId) -> Problem {
+    Problem::at("/workspace/continue", format!("there is no task {task} to go on from"))
+}
+
+/// What tasks get where they say nothing; a caller of one group makes them in that one.
+pub(super) fn defaults<'c>(context: &'c Context, caller: &Caller) -> Cow<'c, Defaults> {
+    match caller.only_group() {
+        None => Cow::Borrowed(&context.defaults),
+        Some(group) => Cow::Owned(Defaults { group: group.clone(), ..context.defaults.clone() }),
+    }
+}
+
+/// A caller makes tasks in groups that it reaches, and they wait for tasks that it sees.
+async fn check_groups(context: &Context, caller: &Caller, prepared: &Prepared) -> Result<(), Problem> {
+    for task in &prepared.tasks {
+        caller.check_group(&task.group)?;
+    }
+    match groups::unseen(context, caller, &prepared.outside).await?.first() {
+        // In the words of the machine for one that is not there.
+        Some(unseen) => Err(refusal::problem(&Rejection::UnknownDependency(*unseen))),
+        None => Ok(()),
+    }
 }
 
 /// The record of a task that is over.
@@ -165,7 +193,7 @@ async fn body(context: &Context, task: TaskId) -> Result<SubmitTask, Problem> {
 }
 
 /// Repeats a terminal task as a new one that starts from a copy of the old work.
-pub(super) async fn retry(context: &Context, actor: Arc<Actor>, task: TaskId) -> Result<Submitted, Problem> {
+pub(super) async fn retry(context: &Context, caller: &Caller, task: TaskId) -> Result<Submitted, Problem> {
     let record = terminal(context, task).await?;
     if !crate::view::has_work(record.task.work) {
         let detail = format!("task {task} only stands for its subtasks; retry those that failed");
@@ -173,6 +201,7 @@ pub(super) async fn retry(context: &Context, actor: Arc<Actor>, task: TaskId) ->
     }
     let mut body = body(context, task).await?;
     unbind(&mut body);
+    body.group = Some(record.task.group.to_string());
     // Its files are in the old work already, perhaps changed; they are written anew only where that is gone.
     let old_work = context.workspace.join("tasks").join(task.to_string()).join("work");
     if !record.attempts.is_empty() && tokio::fs::try_exists(&old_work).await.unwrap_or(false) {
@@ -180,15 +209,11 @@ pub(super) async fn retry(context: &Context, actor: Arc<Actor>, task: TaskId) ->
         body.files.clear();
     }
     let call = control::Submit { tasks: vec![rewritten(&body)], key: None };
-    accept(context, actor, call, Origin { retry_of: Some(task), schedule: None }).await
+    accept(context, caller, call, Origin { retry_of: Some(task), schedule: None }).await
 }
 
 /// Goes on from a terminal task with a new prompt.
-pub(super) async fn message(
-    context: &Context,
-    actor: Arc<Actor>,
-    call: Message,
-) -> Result<Submitted, Problem> {
+pub(super) async fn message(context: &Context, caller: &Caller, call: Message) -> Result<Submitted, Problem> {
     if call.text.trim().is_empty() {
         return Err(Problem::at("/text", "the message is empty"));
     }
@@ -206,12 +231,13 @@ pub(super) async fn message(
         return Err(Problem::new(Code::Conflict, detail));
     }
     unbind(&mut body);
+    body.group = Some(record.task.group.to_string());
     body.prompt = Some(call.text);
     body.files.clear();
     body.runner = Some(record.task.runner.to_string());
     body.workspace = Some(Workspace::Continue(call.id.to_string()));
     let call = control::Submit { tasks: vec![rewritten(&body)], key: None };
-    accept(context, actor, call, Origin::default()).await
+    accept(context, caller, call, Origin::default()).await
 }
 
 /// Takes out what bound a task to others of its submit and to its time.
