@@ -5,6 +5,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use conductor_web::{Caller, Refusal, Shown};
 
+use crate::exposition;
 use crate::server::App;
 
 /// The form of the text.
@@ -21,6 +22,7 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 )]
 pub(super) async fn metrics(State(app): State<App>, caller: Caller) -> Result<Response, Refusal> {
     let control = caller.control(&app.site).await?;
-    let _status = control.status().await?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], app.measures.render()).into_response())
+    let mut text = exposition::text(&control.metrics().await?, &control.welcome().version);
+    text.push_str(&app.measures.render());
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }

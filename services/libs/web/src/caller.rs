@@ -113,8 +113,7 @@ impl Caller {
     }
 
     fn with_cookie(mut self, secret: &str) -> Self {
-        let digest = Sha256::new().chain_update(CSRF_LABEL).chain_update(secret).finalize();
-        self.csrf = Some(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+        self.csrf = Some(csrf_of(secret));
         self
     }
 
@@ -174,6 +173,13 @@ where
         }
         site.anybody(&client).ok_or_else(|| Refusal(nobody("this needs a token")))
     }
+}
+
+/// The token that the forms of a session carry.
+#[must_use]
+pub fn csrf_of(session: &str) -> String {
+    let digest = Sha256::new().chain_update(CSRF_LABEL).chain_update(session).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Somebody known, or nobody: for pages that send who is nobody to the login.

@@ -25,7 +25,7 @@ mod site;
 mod tls;
 
 pub use body::{Streamed, Whole};
-pub use caller::{Caller, MaybeCaller};
+pub use caller::{Caller, MaybeCaller, csrf_of};
 pub use client::Client;
 pub use cookie::{SESSION_COOKIES, clear_session, set_session};
 pub use headers::CSRF_HEADER;

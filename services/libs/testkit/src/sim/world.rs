@@ -274,10 +274,7 @@ impl World {
                 }
                 self.agents[index(agent)].link = None;
             }
-            Effect::Drain { .. }
-            | Effect::ScheduleDue { .. }
-            | Effect::Deliver
-            | Effect::DeleteRuns(_) => {}
+            Effect::Drain { .. } | Effect::ScheduleDue { .. } | Effect::Deliver | Effect::DeleteRuns(_) => {}
         }
     }
 
