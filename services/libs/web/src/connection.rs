@@ -25,6 +25,7 @@ use tower::ServiceExt as _;
 
 use crate::body::{Keeping, paced};
 use crate::client::Client;
+use crate::limits::Limits;
 use crate::patient::Patient;
 use crate::refusal::Refusal;
 use crate::site::Site;
@@ -114,7 +115,7 @@ impl Served {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_time)
+            .header_read_timeout(limits.idle_time)
             .max_headers(limits.headers)
             .max_buf_size(limits.header_bytes.max(8_192));
         builder
@@ -132,7 +133,7 @@ impl Served {
         let io = TokioIo::new(Patient::new(stream, limits.write_pause));
         let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(io, answer));
         let mut ending = false;
-        let mut next = now + limits.header_time;
+        let mut next = now + limits.header_time.min(limits.idle_time);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -147,10 +148,16 @@ impl Served {
                     connection.as_mut().graceful_shutdown();
                     next = Instant::now() + limits.end_time;
                 }
-                () = tokio::time::sleep_until(next) => {
-                    let Some(later) = activity.look(&limits, ending) else { return };
-                    next = later;
-                }
+                () = tokio::time::sleep_until(next) => match activity.look(&limits, now) {
+                    Look::Keep(until) if !ending => next = until,
+                    // What is on its way at this moment is still answered.
+                    Look::Idle if !ending => {
+                        ending = true;
+                        connection.as_mut().graceful_shutdown();
+                        next = Instant::now() + limits.end_time;
+                    }
+                    Look::Keep(_) | Look::Idle | Look::Silent => return,
+                },
             }
         }
     }
@@ -190,18 +197,30 @@ impl Served {
     }
 }
 
+/// What a connection looks like at a moment.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    /// It is in use, or was a moment ago: look again then.
+    Keep(Instant),
+    /// It asks nothing any more.
+    Idle,
+    /// It never asked anything.
+    Silent,
+}
+
 impl Activity {
-    /// When to look again; nothing when the connection has to go.
-    fn look(&self, limits: &crate::limits::Limits, ending: bool) -> Option<Instant> {
+    fn look(&self, limits: &Limits, opened: Instant) -> Look {
         let now = Instant::now();
-        if ending || !self.begun.load(Ordering::Relaxed) {
-            return None;
+        let until = match (self.begun.load(Ordering::Relaxed), self.under_way.load(Ordering::Relaxed)) {
+            (false, _) => opened + limits.header_time,
+            (true, 0) => *self.last.lock().unwrap_or_else(PoisonError::into_inner) + limits.idle_time,
+            (true, _) => now + limits.idle_time,
+        };
+        match self.begun.load(Ordering::Relaxed) {
+            _ if until > now => Look::Keep(until),
+            true => Look::Idle,
+            false => Look::Silent,
         }
-        if self.under_way.load(Ordering::Relaxed) > 0 {
-            return Some(now + limits.idle_time);
-        }
-        let until = *self.last.lock().unwrap_or_else(PoisonError::into_inner) + limits.idle_time;
-        (until > now).then_some(until)
     }
 }
 

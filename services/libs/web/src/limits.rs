@@ -9,9 +9,9 @@ pub struct Limits {
     pub connections: usize,
     /// The most connections beyond those that are told so at the same time; further ones are closed without a word.
     pub refusals: usize,
-    /// How long a connection has until its first request, or the next one's head once it began, is there.
+    /// How long a connection has until its first request is there.
     pub header_time: Duration,
-    /// How long a connection without a request is kept.
+    /// How long a connection is kept between two requests, the reading of the second one's head among it.
     pub idle_time: Duration,
     /// How long a body may stand still.
     pub body_pause: Duration,

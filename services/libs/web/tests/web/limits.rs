@@ -52,6 +52,33 @@ async fn a_connection_that_asks_nothing_more_is_closed() {
 }
 
 #[tokio::test]
+async fn a_second_head_that_drips_is_cut() {
+    let place = place(|options| options.limits.idle_time = SHORT).await;
+    let mut stream = place.connect().await;
+    stream.write_all(b"GET /open HTTP/1.1\r\nHost: localhost\r\n\r\nGET /open HTTP/1.1\r\n").await.unwrap();
+    let drip = async {
+        while stream.write_all(b"X: y\r\n").await.is_ok() {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, drip).await.expect("it is cut in time");
+}
+
+#[tokio::test]
+async fn a_connection_in_use_is_kept_beyond_the_time_for_its_first_request() {
+    let place = place(|options| options.limits.header_time = SHORT).await;
+    let mut stream = place.connect().await;
+    for _ in 0..3 {
+        stream.write_all(b"GET /open HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut said = Vec::new();
+        while !said.ends_with(b"\r\n\r\nopen") {
+            said.push(stream.read_u8().await.expect("the connection is kept"));
+        }
+        tokio::time::sleep(SHORT).await;
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_stands_still_is_refused() {
     let place = place(|options| options.limits.body_pause = SHORT).await;
     let head =
