@@ -12,7 +12,9 @@ use conductor_runtime::telemetry;
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
-use crate::{apply, compare, doctor, follow, run, schedule, server, show, submit, tasks, unavailable, watch};
+use crate::{
+    apply, compare, doctor, follow, run, schedule, server, show, submit, tasks, token, unavailable, watch,
+};
 
 /// What every command is given.
 #[derive(Debug)]
@@ -133,7 +135,7 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         Command::Schedule(command) => schedule::run(context, command).await,
         Command::Events(args) => watch::events(context, &args).await,
         Command::Audit(args) => watch::audit(context, &args).await,
-        Command::Token(_) => show::token(context),
+        Command::Token(command) => token::run(context, command).await,
         Command::Gc(args) => watch::gc(context, args.dry_run).await,
         Command::Healthcheck => watch::healthcheck(context).await,
         // All of these were dealt with before a configuration was read.

@@ -14,6 +14,7 @@ mod server;
 mod show;
 mod submit;
 mod tasks;
+mod token;
 mod unavailable;
 mod watch;
 

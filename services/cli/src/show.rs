@@ -5,10 +5,8 @@ mod task;
 
 use clap::CommandFactory as _;
 use conductor_runtime::config::{self, Sources};
-use conductor_runtime::credentials;
 
 use crate::args::{Args, ConfigCommand};
-use crate::context::Context;
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 
@@ -57,18 +55,6 @@ pub fn config(screen: &mut Screen, command: ConfigCommand) -> Result<Exit, Failu
                 screen.line(line + &origin)?;
             }
         }
-    }
-    Ok(Exit::Succeeded)
-}
-
-/// `token show`
-pub fn token(context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let token =
-        credentials::shown_token(&context.loaded.home).map_err(|error| Failure::Failed(chain(&error)))?;
-    if context.screen.is_json() {
-        context.screen.json(&serde_json::json!({"token": token.secret.reveal()}))?;
-    } else {
-        context.screen.line(token.secret.reveal())?;
     }
     Ok(Exit::Succeeded)
 }

@@ -2,7 +2,7 @@
 
 use conductor_protocol::Problem;
 
-use crate::args::{AuditCommand, Command, ScheduleCommand, TaskOptions, TokenCommand};
+use crate::args::{AuditCommand, Command, ScheduleCommand, TaskOptions};
 use crate::exit::Failure;
 
 /// Refuses a command or an option that a later release brings, so that nothing is taken and then ignored.
@@ -23,11 +23,8 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         Command::Upgrade(_) => Some("upgrade"),
         Command::SupportBundle(_) => Some("support-bundle"),
         Command::Secret(_) => Some("secret"),
-        Command::Token(TokenCommand::Create(_)) => Some("token create"),
-        Command::Token(TokenCommand::List) => Some("token list"),
-        Command::Token(TokenCommand::Revoke(_)) => Some("token revoke"),
         Command::Audit(audit) => audit.command.map(|AuditCommand::Verify| "audit verify"),
-        Command::Token(TokenCommand::Show)
+        Command::Token(_)
         | Command::Schedule(ScheduleCommand::List | ScheduleCommand::Rm(_))
         | Command::List(_)
         | Command::Get(_)
@@ -112,9 +109,6 @@ mod tests {
             ("conductor migrate", "migrate"),
             ("conductor upgrade finalize", "upgrade"),
             ("conductor support-bundle", "support-bundle"),
-            ("conductor token create ci", "token create"),
-            ("conductor token list", "token list"),
-            ("conductor token revoke ci", "token revoke"),
             ("conductor secret set NAME", "secret"),
             ("conductor audit verify", "audit verify"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),

@@ -40,6 +40,8 @@ pub struct Config {
     pub embedded: bool,
     /// Whether a token is asked for.
     pub auth: AuthMode,
+    /// A file with further tokens.
+    pub tokens_file: Option<PathBuf>,
     /// The whole configuration as it is shown, without secrets.
     pub effective: serde_json::Value,
     /// Reads how many log events were not pushed to Loki; none when none are.
@@ -85,6 +87,7 @@ impl Config {
             max_volume_percent: config.retention.max_volume_percent,
             embedded: false,
             auth: config.auth.mode,
+            tokens_file: config.auth.tokens_file.clone(),
             effective: serde_json::Value::Null,
             loki_dropped: None,
             home,

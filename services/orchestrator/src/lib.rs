@@ -24,6 +24,7 @@ mod start;
 mod submit;
 mod view;
 
+pub use access::TokensFileError;
 pub use compactor::LoadError;
 pub use config::{Config, Error as ConfigError};
 pub use program::run as run_program;

@@ -13,7 +13,7 @@ use conductor_store::history::{self, History, Query};
 use conductor_store::log::{self, EventLog};
 use conductor_store::state_dir::{LockError, StateDir};
 
-use crate::access::Access;
+use crate::access::{Access, TokensFile, TokensFileError};
 use crate::compactor::{self, LoadError};
 use crate::config::Config;
 use crate::engine::{self, Engine};
@@ -74,6 +74,9 @@ pub enum StartError {
     /// A key or token cannot be made.
     #[error("failed to make the credentials")]
     Credentials(#[from] credentials::Error),
+    /// The tokens file does not hold.
+    #[error(transparent)]
+    TokensFile(#[from] TokensFileError),
     /// A socket is taken or cannot be made.
     #[error(transparent)]
     Listen(#[from] listen::Error),
@@ -135,6 +138,13 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     let chores = engine.chores();
 
     let admin_token = credentials::admin_token(&config.home)?;
+    let (tokens_file, file_tokens) = match config.tokens_file {
+        Some(path) => {
+            let (file, tokens) = TokensFile::open(path)?;
+            (Some(file), Some(tokens))
+        }
+        None => (None, None),
+    };
     let agent_key = StartKey::create(&config.home.agent_key())?;
     let control_key = StartKey::create(&config.home.control_key())?;
     let agent_listener = UnixListener::bind(&config.home.agent_socket())?;
@@ -164,7 +174,13 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         log: log.clone(),
         follower: follower.clone(),
         key: control_key,
-        access: Access::new(config.auth, admin_token.secret.reveal(), handle.clone(), clock.clone()),
+        access: Access::new(
+            config.auth,
+            admin_token.secret.reveal(),
+            file_tokens,
+            handle.clone(),
+            clock.clone(),
+        ),
         hub,
         clock: clock.clone(),
         defaults: config.defaults.clone(),
@@ -187,6 +203,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     };
 
     let failed = Arc::default();
+    if let Some(tokens_file) = tokens_file {
+        shutdown.spawn("tokens file", tokens_file.follow(shutdown.clone()));
+    }
     shutdown.spawn("engine", run_engine(engine, shutdown.clone(), Arc::clone(&failed)));
     shutdown.spawn("chores", chores_work.run(chores, shutdown.clone()));
     shutdown.spawn("compactor", compactor::run(log.clone(), history, shutdown.clone()));

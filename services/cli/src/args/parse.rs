@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conductor_core::Wall;
-use conductor_protocol::control::{CatchUp, Overlap, Sort};
+use conductor_protocol::control::{CatchUp, Overlap, Role, Sort};
 use conductor_protocol::task::State;
 use conductor_protocol::text::{parse_rfc3339, rfc3339};
 use conductor_runtime::clock::Clock;
@@ -59,6 +59,17 @@ pub fn catch_up(text: &str) -> Result<CatchUp, String> {
         "none" => Ok(CatchUp::None),
         "one" => Ok(CatchUp::One),
         _ => Err("it may be none or one".to_owned()),
+    }
+}
+
+/// A role by its word.
+pub fn role(text: &str) -> Result<Role, String> {
+    match text {
+        "viewer" => Ok(Role::Viewer),
+        "operator" => Ok(Role::Operator),
+        "admin" => Ok(Role::Admin),
+        "agent" => Ok(Role::Agent),
+        _ => Err("the roles are viewer, operator, admin, agent".to_owned()),
     }
 }
 

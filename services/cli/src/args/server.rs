@@ -1,8 +1,10 @@
 //! Options of the commands about the server.
 
+use std::time::Duration;
+
 use clap::{Args as ClapArgs, Subcommand};
 use conductor_core::ScheduleId;
-use conductor_protocol::control::{CatchUp, Overlap};
+use conductor_protocol::control::{CatchUp, Overlap, Role};
 
 use super::{TaskOptions, Work, parse};
 
@@ -118,14 +120,30 @@ pub enum ConfigCommand {
 /// `token`
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Makes a token. (With a later release.)
-    Create(Rest),
-    /// Lists the tokens. (With a later release.)
+    /// Makes a token and prints its secret, this once.
+    Create(CreateToken),
+    /// Lists the tokens, without their secrets.
     List,
-    /// Takes a token away. (With a later release.)
-    Revoke(Rest),
+    /// Takes a token away, and every session that it opened.
+    Revoke(Name),
     /// Prints the admin token.
     Show,
+}
+
+/// `token create`
+#[derive(Debug, ClapArgs)]
+pub struct CreateToken {
+    /// What it is called.
+    pub name: String,
+    /// What it may do: viewer, operator, admin or agent.
+    #[arg(long, default_value = "operator", value_parser = parse::role)]
+    pub role: Role,
+    /// A group that it reaches; all of them when none is given.
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// How long it lasts, such as 30d; for ever when not given.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub expires: Option<Duration>,
 }
 
 /// `gc`

@@ -36,6 +36,9 @@ fn every_command_prints_json() {
         &["config", "check"],
         &["config", "show"],
         &["token", "show"],
+        &["token", "create", "ci"],
+        &["token", "list"],
+        &["token", "revoke", "ci"],
         &["doctor"],
         &["healthcheck"],
     ] {

@@ -10,3 +10,4 @@ mod place;
 mod server;
 mod tasks;
 mod terminal;
+mod token;

@@ -3,6 +3,7 @@
 //! Secrets never come here, only their SHA-256. What a digest is compared with is compared in constant time where it stands
 //! in a list; tokens and sessions of the log are looked up by digest, whose timing tells at most of a hash.
 
+mod file;
 mod login;
 mod tokens;
 
@@ -14,9 +15,12 @@ use conductor_runtime::config::AuthMode;
 use conductor_runtime::credentials::{self, SecretKind};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
 
 use crate::engine::{self, Handle};
 use crate::view;
+pub use file::Error as TokensFileError;
+pub(crate) use file::{FileTokens, TokensFile};
 use login::Logins;
 
 /// The name of the home's admin token, and of whoever logs in by a code.
@@ -35,6 +39,8 @@ const MAX_ADDRESS_BYTES: usize = 64;
 pub(crate) struct Access {
     mode: AuthMode,
     home: SecretDigest,
+    /// The tokens of the file, when there is one.
+    file: Option<watch::Receiver<FileTokens>>,
     logins: Logins,
     engine: Handle,
     clock: Clock,
@@ -48,8 +54,14 @@ struct Known {
 }
 
 impl Access {
-    pub(crate) fn new(mode: AuthMode, home_token: &str, engine: Handle, clock: Clock) -> Self {
-        Self { mode, home: digest_of(home_token), logins: Logins::default(), engine, clock }
+    pub(crate) fn new(
+        mode: AuthMode,
+        home_token: &str,
+        file: Option<watch::Receiver<FileTokens>>,
+        engine: Handle,
+        clock: Clock,
+    ) -> Self {
+        Self { mode, home: digest_of(home_token), file, logins: Logins::default(), engine, clock }
     }
 
     /// Says who a secret stands for.
@@ -133,7 +145,20 @@ impl Access {
 
     /// A token that is not in the log. All of them are looked at, whichever it is.
     fn given(&self, digest: SecretDigest) -> Option<Known> {
-        bool::from(self.home.0.ct_eq(&digest.0)).then(|| self.admin())
+        let mut found = None;
+        for known in self.all_given() {
+            if bool::from(known.token.digest.0.ct_eq(&digest.0)) {
+                found = Some(known);
+            }
+        }
+        found
+    }
+
+    /// The tokens that are not in the log.
+    fn all_given(&self) -> Vec<Known> {
+        let file = self.file.as_ref().map(|tokens| tokens.borrow().clone()).unwrap_or_default();
+        let file = file.iter().map(|token| Known { token: token.clone(), kind: TokenKind::File });
+        std::iter::once(self.admin()).chain(file).collect()
     }
 
     /// The home's own token.

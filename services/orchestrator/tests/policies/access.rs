@@ -7,9 +7,10 @@ use conductor_protocol::Code;
 use conductor_protocol::control::{
     ActorView, CreateToken, Groups, Identity, NewToken, Presented, Role, TokenKind,
 };
+use conductor_testkit::world::eventually;
 use sha2::{Digest as _, Sha256};
 
-use crate::server::Server;
+use crate::server::{LIMIT, Server};
 
 const DAY: u64 = 24 * 3_600;
 
@@ -189,4 +190,34 @@ async fn without_tokens_everybody_is_an_admin_called_nobody() {
     let identity = server.control.authenticate(nothing.clone()).await.unwrap();
     assert_eq!((identity.name.as_str(), identity.role), ("nobody", Role::Admin));
     assert_eq!(server.control.open_session(nothing).await.unwrap().identity.name, "nobody");
+}
+
+#[tokio::test]
+async fn tokens_of_a_file_are_in_force_as_the_file_says_and_a_bad_one_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.yaml");
+    let ci = "- {name: ci, role: operator, groups: [red], token: the-secret-of-the-ci}\n";
+    std::fs::write(&path, ci).unwrap();
+    let server = Server::with(&[("CONDUCTOR__AUTH__TOKENS_FILE", path.to_str().unwrap())]).await;
+    let identity = who(&server.control, "the-secret-of-the-ci").await.expect("it is in the file");
+    assert_eq!((identity.name.as_str(), identity.kind), ("ci", TokenKind::File));
+    assert_eq!(identity.groups, Groups::Only(vec!["red".into()]));
+    let session = server.control.open_session(presented("the-secret-of-the-ci")).await.unwrap().secret;
+    assert_eq!(code(create(&server.control, "ci", None).await), Some(Code::Conflict), "the name is taken");
+    assert_eq!(code(server.control.revoke_token("ci".into()).await), Some(Code::Conflict), "the file has it");
+
+    // Put in place in one step, as such files are written, so that no half of it is read.
+    let put = |text: String| {
+        std::fs::write(folder.path().join("new"), text).unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+    };
+    put(format!("{ci}- {{name: second, role: viewer, token: the-second-secret-there}}\n"));
+    let secret = "the-second-secret-there";
+    let second = eventually(LIMIT, "the second token", async || who(&server.control, secret).await).await;
+    assert_eq!(second.name, "second");
+    put("- {name: third, role: viewer, token: the-third-secret-there}\n".to_owned());
+    let secret = "the-third-secret-there";
+    eventually(LIMIT, "the third token", async || who(&server.control, secret).await).await;
+    assert_eq!(who(&server.control, "the-secret-of-the-ci").await, None, "it was taken out");
+    assert_eq!(who(&server.control, &session).await, None, "and its session with it");
 }

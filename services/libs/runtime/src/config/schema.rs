@@ -188,7 +188,7 @@ pub(super) const KEYS: &[Key] = &[
     key("s3.access_key_id", Kind::Text).secret().later(DISTRIBUTED),
     key("s3.secret_access_key", Kind::Text).secret().later(DISTRIBUTED),
     key("auth.mode", Kind::Choice(&["token", "none"])),
-    key("auth.tokens_file", Kind::Path).optional().later(API),
+    key("auth.tokens_file", Kind::Path).optional(),
     key("retention.work_hours", Kind::Whole { min: 0, max: 24 * 3_650 }).optional(),
     key("retention.runs_days", Kind::Whole { min: 0, max: 3_650 }).optional(),
     key("retention.max_volume_percent", Kind::Whole { min: 1, max: 100 }),

@@ -179,6 +179,8 @@ pub struct LabelLimits {
 pub struct Auth {
     /// Whether a token is asked for.
     pub mode: AuthMode,
+    /// A file with tokens, beside those made while running.
+    pub tokens_file: Option<PathBuf>,
 }
 
 /// `auth.mode`
