@@ -3,10 +3,14 @@
 //! [`start`] listens and serves; it reaches the orchestrator through the control protocol alone, and asks it everything on
 //! behalf of who asks. `routes` has one file for each group of operations; the OpenAPI document is made from them.
 
+mod archive;
 mod body;
 mod exposition;
+mod http;
+mod live;
 mod measure;
 mod program;
+mod reference;
 mod routes;
 mod server;
 

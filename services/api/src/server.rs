@@ -10,6 +10,7 @@ use conductor_runtime::config;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_web::{ListenError, Listener, Site};
 
+use crate::live::{Hub, Lines};
 use crate::measure::Measures;
 use crate::routes;
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub tls: config::Tls,
     /// Its HTTP side.
     pub site: conductor_web::Options,
+    /// The most bytes of the files of one archive.
+    pub max_archive_bytes: u64,
 }
 
 impl Config {
@@ -29,7 +32,8 @@ impl Config {
     #[must_use]
     pub fn new(config: &config::Config) -> Self {
         let site = conductor_web::Options::new(config, "http");
-        Self { listen: config.api.listen.clone(), tls: config.tls.clone(), site }
+        let max_archive_bytes = config.files.max_archive_bytes;
+        Self { listen: config.api.listen.clone(), tls: config.tls.clone(), site, max_archive_bytes }
     }
 }
 
@@ -57,6 +61,12 @@ pub(crate) struct App {
     pub(crate) site: Site,
     /// What the API measures of itself.
     pub(crate) measures: Arc<Measures>,
+    /// State changes, for all who follow them.
+    pub(crate) hub: Hub,
+    /// Connections for what takes long.
+    pub(crate) lines: Lines,
+    /// The most bytes of the files of one archive.
+    pub(crate) max_archive_bytes: u64,
 }
 
 impl FromRef<App> for Site {
@@ -73,7 +83,13 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown, link: Link
     let listener = Listener::bind(&config.listen, &config.tls).await?;
     let (address, url) = (listener.address(), listener.url());
     let site = Site::start(config.site, link, clock, shutdown);
-    let app = App { site: site.clone(), measures: Arc::new(Measures::new()) };
+    let app = App {
+        measures: Arc::new(Measures::new()),
+        hub: Hub::start(&site),
+        lines: Lines::new(site.clone()),
+        max_archive_bytes: config.max_archive_bytes,
+        site: site.clone(),
+    };
     let router = routes::router(app);
     shutdown.spawn("api listener", conductor_web::serve(listener, site, router, shutdown.clone()));
     Ok(Api { address, url })

@@ -11,11 +11,34 @@ use utoipa_axum::routes;
 use crate::measure::measure;
 use crate::server::App;
 
+mod agents;
 mod authz;
+mod change;
+mod compare;
+mod events;
+mod files;
 mod health;
+mod mcp;
 mod me;
 mod metrics;
+mod openapi;
+mod output;
+mod queue;
+mod schedules;
+mod served;
+mod submit;
+mod subscriptions;
+mod tasks;
 mod tokens;
+mod uploads;
+mod ws;
+
+/// A list.
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "it describes what is passed on as the orchestrator wrote it")]
+struct Items<T: utoipa::ToSchema> {
+    items: Vec<T>,
+}
 
 /// All routes, with what they say of themselves.
 fn described() -> OpenApiRouter<App> {
@@ -27,6 +50,57 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(authz::authz))
+        .merge(of_tasks())
+        .merge(of_the_rest())
+}
+
+/// The routes about tasks and their runs.
+fn of_tasks() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(tasks::list, submit::submit))
+        .routes(routes!(submit::batch))
+        .routes(routes!(change::cancel_matching))
+        .routes(routes!(change::retry_matching))
+        .routes(routes!(tasks::get, tasks::delete))
+        .routes(routes!(change::cancel))
+        .routes(routes!(change::retry))
+        .routes(routes!(change::message))
+        .routes(routes!(change::answer))
+        .routes(routes!(tasks::deliveries))
+        .routes(routes!(tasks::questions))
+        .routes(routes!(compare::compare))
+        .routes(routes!(output::output))
+        .routes(routes!(output::run_events))
+        .routes(routes!(files::list))
+        .routes(routes!(files::get))
+        .routes(routes!(files::diff))
+        .routes(routes!(files::archive))
+}
+
+/// The routes about everything else.
+fn of_the_rest() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::get))
+        .routes(routes!(agents::drain))
+        .routes(routes!(agents::resume))
+        .routes(routes!(agents::revoke))
+        .routes(routes!(agents::runners))
+        .routes(routes!(queue::get))
+        .routes(routes!(queue::pause))
+        .routes(routes!(queue::resume))
+        .routes(routes!(queue::stats))
+        .routes(routes!(queue::trends))
+        .routes(routes!(queue::audit))
+        .routes(routes!(schedules::list, schedules::add))
+        .routes(routes!(schedules::get, schedules::remove))
+        .routes(routes!(uploads::create))
+        .routes(routes!(uploads::get, uploads::more))
+        .routes(routes!(events::follow))
+        .routes(routes!(ws::connect))
+        .routes(routes!(mcp::mcp))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(openapi::docs))
 }
 
 /// What every path has in common.
@@ -46,7 +120,7 @@ fn frame() -> OpenApi {
 /// The OpenAPI document.
 #[must_use]
 pub fn document() -> OpenApi {
-    described().into_openapi()
+    openapi::finished(&described().into_openapi())
 }
 
 /// The router of the API.

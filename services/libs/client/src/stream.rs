@@ -73,12 +73,13 @@ impl Drop for Stream {
 #[derive(Debug)]
 pub struct Items<T> {
     stream: Stream,
+    end: Option<Box<RawValue>>,
     items: PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned> Items<T> {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, items: PhantomData }
+        Self { stream, end: None, items: PhantomData }
     }
 
     /// Waits for the next item; nothing when the stream has come to its end. Cancel safe.
@@ -94,8 +95,19 @@ impl<T: DeserializeOwned> Items<T> {
                 serde_json::from_str(item.get()).map(Some).map_err(Error::malformed)
             }
             Next::Piece(Piece::Bytes { .. }) => Err(Error::malformed("bytes in a stream of items")),
-            Next::End(_) => Ok(None),
+            Next::End(answer) => {
+                self.end = Some(answer);
+                Ok(None)
+            }
         }
+    }
+
+    /// What the orchestrator said at the end, once the stream has come to it.
+    ///
+    /// # Errors
+    /// When it is not of the kind.
+    pub fn end<E: DeserializeOwned>(&self) -> Result<Option<E>, Error> {
+        self.end.as_deref().map(|end| serde_json::from_str(end.get()).map_err(Error::malformed)).transpose()
     }
 }
 

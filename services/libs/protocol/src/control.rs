@@ -135,7 +135,7 @@ pub enum Call {
     Events(Events),
     /// Output of an attempt from an offset. Streams binary frames; ends at the end of the attempt. Answer: [`OutputEnd`].
     Output(Output),
-    /// What the runner reported. Streams lines of `events.ndjson` as JSON. Answer: [`Done`].
+    /// What the runner reported. Streams lines of `events.ndjson` as JSON. Answer: [`OutputEnd`], after the last whole line.
     RunEvents(Output),
     /// What a run left. Answer: [`FilesView`].
     Files(Id),

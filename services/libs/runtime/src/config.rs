@@ -22,4 +22,4 @@ pub use types::{
     Agent, Auth, AuthMode, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
     Retention, RunnerLimits, Tasks, Telemetry,
 };
-pub use web::{Api, Dashboard, Tls};
+pub use web::{Api, Dashboard, Files, Tls};

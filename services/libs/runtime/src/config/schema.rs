@@ -172,7 +172,7 @@ pub(super) const KEYS: &[Key] = &[
     key("tls.key_file", Kind::Path).optional(),
     key("files.public_url", Kind::Url).optional().later(API),
     key("files.hosts", Kind::Texts).later(API),
-    whole("files.max_archive_bytes", 1).later(API),
+    whole("files.max_archive_bytes", 1),
     key("git.credentials", Kind::Anything).later("work on git repositories"),
     key("secrets.*.file", Kind::Path).later(SECRETS),
     key("secrets.*.groups", Kind::Names).later(SECRETS),

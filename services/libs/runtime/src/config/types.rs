@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::network::Network;
-use super::web::{Api, Dashboard, Tls};
+use super::web::{Api, Dashboard, Files, Tls};
 
 /// What is configured, but for the paths, which are the [`Home`](crate::paths::Home)'s.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// The certificate of the listeners.
     pub tls: Tls,
+    /// Files that runs left.
+    pub files: Files,
     /// How long things are kept.
     pub retention: Retention,
     /// Logs.

@@ -35,3 +35,10 @@ pub struct Tls {
     /// Its key, as PEM.
     pub key_file: Option<PathBuf>,
 }
+
+/// `files.*`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Files {
+    /// The most bytes of the files of one archive.
+    pub max_archive_bytes: u64,
+}

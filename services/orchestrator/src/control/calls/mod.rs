@@ -59,7 +59,7 @@ pub(super) async fn answer(
         Call::RemoveSchedule(call) => schedule::remove(context, actor, call.id).await.map(done),
         Call::Events(call) => events::events(context, caller, call, items).await.map(done),
         Call::Output(call) => Ok(raw(&stream::output(context, call, items).await?)),
-        Call::RunEvents(call) => stream::run_events(context, call, items).await.map(done),
+        Call::RunEvents(call) => Ok(raw(&stream::run_events(context, call, items).await?)),
         Call::Diff(call) => Ok(raw(&stream::diff(context, call, items).await?)),
         Call::Files(call) => Ok(raw(&read::files(context, call.id).await?)),
         Call::File(call) => Ok(raw(&stream::file(context, call, items).await?)),

@@ -66,9 +66,11 @@ pub(super) async fn output(context: &Context, call: Output, items: Items) -> Res
 }
 
 /// What the runner reported, line by line.
-pub(super) async fn run_events(context: &Context, call: Output, items: Items) -> Result<(), Problem> {
-    let mut sender = LineSender { items, offset: call.offset, partial: Vec::new() };
-    follow(context, call, "events.ndjson", &mut sender).await.map(drop)
+pub(super) async fn run_events(context: &Context, call: Output, items: Items) -> Result<OutputEnd, Problem> {
+    let end = call.limit.map_or(u64::MAX, |limit| call.offset.saturating_add(limit));
+    let mut sender = LineSender { items, offset: call.offset, partial: Vec::new(), whole: call.offset, end };
+    let (attempt, bytes) = follow(context, call, "events.ndjson", &mut sender).await?;
+    Ok(OutputEnd { attempt, offset: sender.whole, bytes })
 }
 
 /// What takes in the bytes of a file as it grows.
@@ -112,6 +114,10 @@ struct LineSender {
     items: Items,
     offset: u64,
     partial: Vec<u8>,
+    /// The offset after the last whole line.
+    whole: u64,
+    /// No line is begun at or after it.
+    end: u64,
 }
 
 impl Sink for LineSender {
@@ -120,12 +126,16 @@ impl Sink for LineSender {
     }
 
     fn room(&self) -> u64 {
-        u64::MAX
+        // A line that was begun is read to its end.
+        if self.whole < self.end { u64::MAX } else { 0 }
     }
 
     async fn take(&mut self, bytes: &[u8]) -> Result<(), Problem> {
-        self.offset += bytes.len() as u64;
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.room() == 0 {
+                return Ok(());
+            }
+            self.offset += piece.len() as u64;
             self.partial.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
                 // A line that is no JSON was written by something else; it is passed over.
@@ -133,6 +143,7 @@ impl Sink for LineSender {
                     self.items.item(&line).await?;
                 }
                 self.partial.clear();
+                self.whole = self.offset;
             } else if self.partial.len() > MAX_LINE_BYTES {
                 self.partial.clear();
             }

@@ -1,0 +1,15 @@
+//! From HTTP to calls and back: paths, queries, bodies, ranges, answers.
+
+mod answer;
+mod body;
+mod path;
+mod query;
+mod range;
+mod sse;
+
+pub(crate) use answer::{created, items, json, none, passed};
+pub(crate) use body::{Json, Sent};
+pub(crate) use path::{Named, Pair, Task, Within};
+pub(crate) use query::Params;
+pub(crate) use range::{Part, part};
+pub(crate) use sse::{Piece, events, wants};

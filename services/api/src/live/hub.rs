@@ -1,0 +1,199 @@
+//! Follows the orchestrator's state changes once, for all who follow them here.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use conductor_client::{Error, Items, Options, WhenFull};
+use conductor_protocol::control::{Events, Groups};
+use conductor_protocol::event::EventView;
+use conductor_protocol::{Code, Problem};
+use conductor_web::Site;
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
+
+use super::feed::Feed;
+use super::ring::{Entry, Ring};
+
+/// The most events that are taken in together.
+const MAX_TOGETHER: usize = 512;
+/// Those who follow are woken at most this often, so that they find more at a time.
+const GATHER: Duration = Duration::from_millis(5);
+/// The first pause between two attempts to connect; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// State changes, for all who follow them; clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    kept: RwLock<Kept>,
+    /// Grows whenever there is more to read.
+    grown: watch::Sender<u64>,
+}
+
+/// What is kept of which log.
+#[derive(Debug, Default)]
+struct Kept {
+    /// None until the orchestrator was reached.
+    log: Option<Arc<str>>,
+    ring: Ring,
+}
+
+/// What there is after a number.
+pub(super) enum Found {
+    /// These, perhaps none yet.
+    Entries(Vec<Entry>),
+    /// Not all of them are here any more; the last is this one.
+    Missed { head: u64 },
+    /// The log is another one than it was.
+    Replaced { log: Arc<str>, head: u64 },
+}
+
+impl Hub {
+    /// Begins to follow the orchestrator.
+    pub(crate) fn start(site: &Site) -> Self {
+        let hub = Self { shared: Arc::new(Shared { kept: RwLock::default(), grown: watch::channel(0).0 }) };
+        let (following, site) = (hub.clone(), site.clone());
+        let shutdown = site.shutdown().clone();
+        shutdown.spawn("event hub", async move {
+            tokio::select! {
+                () = following.follow_for_ever(&site) => {}
+                () = site.shutdown().draining() => {}
+            }
+        });
+        hub
+    }
+
+    /// Which log is followed, and the last number that is known of it.
+    ///
+    /// # Errors
+    /// `unavailable` until the orchestrator was reached.
+    pub(crate) fn log(&self) -> Result<(Arc<str>, u64), Problem> {
+        let kept = self.shared.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let log = kept.log.clone().ok_or_else(|| {
+            Problem::new(Code::Unavailable, "the orchestrator was not reached yet").retry_after(1)
+        })?;
+        Ok((log, kept.ring.head()))
+    }
+
+    /// Follows state changes after a number, or from now on.
+    ///
+    /// # Errors
+    /// `unavailable` until the orchestrator was reached.
+    pub(crate) fn feed(&self, since: Option<u64>, groups: Groups) -> Result<Feed, Problem> {
+        let (log, head) = self.log()?;
+        Ok(Feed::new(
+            Arc::clone(&self.shared),
+            log,
+            since.unwrap_or(head),
+            groups,
+            self.shared.grown.subscribe(),
+        ))
+    }
+
+    /// Whether everything after a number is kept here.
+    pub(crate) fn keeps(&self, since: u64) -> bool {
+        let kept = self.shared.kept.read().unwrap_or_else(PoisonError::into_inner);
+        since >= kept.ring.base()
+    }
+
+    async fn follow_for_ever(&self, site: &Site) {
+        let options =
+            Options::new(concat!("conductor-api ", env!("CARGO_PKG_VERSION"))).when_full(WhenFull::Wait);
+        let mut link = site.another_link(options).await;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.follow(&mut link).await {
+                Ok(()) => pause = FIRST_PAUSE,
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no state changes"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Follows on one connection to its end.
+    async fn follow(&self, link: &mut conductor_client::Link) -> Result<(), Error> {
+        let control = link.control().await?;
+        let log = &control.welcome().log;
+        let since = self.shared.begin(&log.id, log.seq);
+        let mut items = control.events(Events { since: Some(since), follow: true }).await?;
+        match self.shared.take_all(&mut items).await {
+            // What lies between is not kept any more: everybody has to look anew.
+            Err(Error::Refused(problem)) if problem.code == Code::Gone => {
+                self.shared.forget();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl Shared {
+    /// Goes on where it ended, when the log is the same; else begins anew. Answers after which number.
+    fn begin(&self, log: &str, seq: u64) -> u64 {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = kept.log.as_deref() == Some(log) && kept.ring.head() <= seq;
+        if !goes_on {
+            *kept = Kept { log: Some(log.into()), ring: Ring::after(seq) };
+        }
+        let head = kept.ring.head();
+        drop(kept);
+        self.grown.send_modify(|times| *times += 1);
+        head
+    }
+
+    /// Keeps nothing, so that the next connection begins anew.
+    fn forget(&self) {
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) =
+            Kept { log: None, ring: Ring::after(u64::MAX) };
+    }
+
+    async fn take_all(&self, items: &mut Items<EventView>) -> Result<(), Error> {
+        while let Some(first) = items.next().await? {
+            let mut views = vec![first];
+            let mut end = None;
+            while views.len() < MAX_TOGETHER {
+                match items.next().now_or_never() {
+                    Some(Ok(Some(view))) => views.push(view),
+                    Some(Ok(None)) => end = Some(Ok(())),
+                    Some(Err(error)) => end = Some(Err(error)),
+                    None => break,
+                }
+                if end.is_some() {
+                    break;
+                }
+            }
+            let entries: Vec<_> = views.iter().map(|view| (view.seq, Entry::new(view))).collect();
+            {
+                let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+                for (seq, entry) in entries {
+                    kept.ring.push(seq, entry);
+                }
+            }
+            self.grown.send_modify(|times| *times += 1);
+            if let Some(end) = end {
+                return end;
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+        Ok(())
+    }
+
+    /// What there is after a number of a log.
+    pub(super) fn read(&self, log: &Arc<str>, after: u64, most: usize) -> Found {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        match &kept.log {
+            Some(now) if now != log => Found::Replaced { log: Arc::clone(now), head: kept.ring.head() },
+            Some(_) | None => match kept.ring.read(after, most) {
+                Some(entries) => Found::Entries(entries),
+                None => Found::Missed { head: kept.ring.head() },
+            },
+        }
+    }
+}
