@@ -171,9 +171,9 @@ impl Served {
         let began = Instant::now();
         let (mut parts, body) = request.into_parts();
         let trusted = &self.site.options().trusted_proxies;
-        let client = Client::of(peer.address.ip(), self.tls, &parts.headers, trusted, peer.permit);
+        let mut client = Client::of(peer.address.ip(), self.tls, &parts.headers, trusted, peer.permit);
         let (method, path, address) = (parts.method.clone(), parts.uri.path().to_owned(), client.address);
-        let mut response = match guard::check(&self.site, self.local, &mut parts) {
+        let mut response = match guard::check(&self.site, self.local, &mut parts, &mut client) {
             Err(problem) => Refusal(problem).into_response(),
             Ok(()) => {
                 parts.extensions.insert(client);

@@ -7,11 +7,17 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Uri, header};
 use conductor_protocol::{Code, Problem};
 
+use crate::client::Client;
 use crate::hosts::Authority;
 use crate::site::Site;
 
 /// Checks whom a request is for and where it comes from, and takes the public path from its own.
-pub(crate) fn check(site: &Site, local: SocketAddr, parts: &mut Parts) -> Result<(), Problem> {
+pub(crate) fn check(
+    site: &Site,
+    local: SocketAddr,
+    parts: &mut Parts,
+    client: &mut Client,
+) -> Result<(), Problem> {
     let host = host(parts)?;
     if !site.hosts().answers_to(&host, local) {
         let detail =
@@ -23,6 +29,8 @@ pub(crate) fn check(site: &Site, local: SocketAddr, parts: &mut Parts) -> Result
             "pages of another site may not do this; public_url in the server's configuration names its own";
         return Err(Problem::new(Code::Forbidden, detail));
     }
+    // Who asks for the name that is public by https came by https, also through a proxy that does not say so.
+    client.https |= site.public_url().is_some_and(|url| site.hosts().is_public(&host, url));
     if let Some(uri) = below(site.prefix(), &parts.uri) {
         parts.uri = uri;
     }

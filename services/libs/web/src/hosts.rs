@@ -99,6 +99,14 @@ impl Hosts {
         host.is_origin(origin) || self.public.as_ref().is_some_and(|public| public == origin)
     }
 
+    /// Whether this is the public name of a server that is reached by https.
+    pub(crate) fn is_public(&self, host: &Authority, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        url.scheme() == "https"
+            && self.public.as_ref().is_some_and(|public| public.host == host.host)
+            && host.port.is_none_or(|found| Some(found) == port)
+    }
+
     fn is_named(&self, host: &str) -> bool {
         self.public.as_ref().is_some_and(|public| public.host == host)
             || self.allowed.iter().any(|allowed| match allowed.strip_prefix('*') {

@@ -60,8 +60,10 @@ async fn below_a_public_path_requests_and_links_agree() {
     let host = "Host: tasks.example";
     for path in ["/conductor/where", "/where"] {
         let seen = place.ask("GET", path, &[host]).await;
-        assert!(seen.ok().starts_with("/where /conductor/next"), "{seen:?}");
+        assert_eq!(seen.ok(), "/where /conductor/next 127.0.0.1 true", "by https, as the public URL says");
     }
+    let local = place.ask("GET", "/where", &["Host: localhost"]).await;
+    assert_eq!(local.ok(), "/where /conductor/next 127.0.0.1 false");
     place.ask("POST", "/conductor/change", &[host, "Origin: https://tasks.example"]).await.ok();
     place.ask("POST", "/change", &[host, "Origin: https://other.example"]).await.problem(403, "forbidden");
     place.ask("GET", "/conductors/where", &[host]).await.problem(404, "not_found");

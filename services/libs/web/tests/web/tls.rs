@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::{Request, Version};
 use conductor_protocol::control::Role;
 use conductor_runtime::config::Tls;
+use conductor_runtime::lifecycle::Ended;
 use conductor_web::{ListenError, Listener};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -24,14 +28,23 @@ fn certify(folder: &Path) -> (Tls, CertificateDer<'static>) {
 }
 
 async fn connect(place: &Place, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_by(place, trusted, &[]).await
+}
+
+async fn connect_by(
+    place: &Place,
+    trusted: &CertificateDer<'static>,
+    protocols: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, place.connect().await).await
 }
@@ -49,6 +62,28 @@ async fn a_session_over_tls_has_the_cookie_that_no_other_site_can_set() {
     };
     assert!(ask("__Host-conductor=session-secret").await.ok().starts_with("ann"));
     ask("conductor=session-secret").await.problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_and_many_requests_share_a_connection_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tls, trusted) = certify(folder.path());
+    let place = Place::on("127.0.0.1:0", &tls, |_| {}).await;
+    let stream = connect_by(&place, &trusted, &[b"h2"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let ask = async |host: &str| {
+        let request = Request::get(format!("https://{host}/open")).body(Body::empty()).unwrap();
+        client.clone().send_request(request).await.unwrap()
+    };
+    for answer in futures_util::future::join_all((0..20).map(|_| ask("localhost"))).await {
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+    }
+    assert_eq!(ask("evil.example").await.status(), 403, "the name is in the URI");
+    assert_eq!(place.shutdown.finish(crate::place::LIMIT).await, Ended::Drained);
+    connection.await.unwrap().unwrap();
 }
 
 #[tokio::test]
