@@ -1,6 +1,6 @@
 //! Which group a task or a schedule belongs to, and whether a caller may see it.
 
-use conductor_core::{Name, ScheduleId, TaskId};
+use conductor_core::{Name, ScheduleId, Seq, TaskId};
 use conductor_protocol::{Code, Problem};
 
 use super::Context;
@@ -37,14 +37,14 @@ pub(super) async fn unseen(
     if caller.sees_everything() || tasks.is_empty() {
         return Ok(Vec::new());
     }
-    let groups = groups_of(context, tasks.to_vec()).await?;
+    let groups = groups_of(context, tasks.to_vec(), None).await?;
     let unseen =
         |(_, group): &(&TaskId, &Option<Name>)| !group.as_ref().is_some_and(|group| caller.sees(group));
     Ok(tasks.iter().zip(&groups).filter(unseen).map(|(task, _)| *task).collect())
 }
 
 async fn group_of(context: &Context, task: TaskId) -> Result<Option<Name>, Problem> {
-    Ok(groups_of(context, vec![task]).await?.into_iter().next().flatten())
+    Ok(groups_of(context, vec![task], None).await?.into_iter().next().flatten())
 }
 
 async fn group_of_schedule(context: &Context, id: ScheduleId) -> Result<Option<Name>, Problem> {
@@ -54,8 +54,13 @@ async fn group_of_schedule(context: &Context, id: ScheduleId) -> Result<Option<N
         .await
 }
 
-/// The group of each task: from the machine while it lives, else from History; none for those that nobody knows.
-pub(super) async fn groups_of(context: &Context, tasks: Vec<TaskId>) -> Result<Vec<Option<Name>>, Problem> {
+/// The group of each task: from the machine while it lives, else from History; none for those that nobody knows. All were
+/// submitted up to `submitted`, or up to now.
+pub(super) async fn groups_of(
+    context: &Context,
+    tasks: Vec<TaskId>,
+    submitted: Option<Seq>,
+) -> Result<Vec<Option<Name>>, Problem> {
     let asked = tasks.clone();
     let (mut groups, seq) = context
         .engine
@@ -69,7 +74,7 @@ pub(super) async fn groups_of(context: &Context, tasks: Vec<TaskId>) -> Result<V
     if missing.is_empty() {
         return Ok(groups);
     }
-    let reached = context.follower.reach(seq).await;
+    let reached = context.follower.reach(submitted.unwrap_or(seq)).await;
     let gone: Vec<TaskId> = missing.iter().map(|at| tasks[*at]).collect();
     let records = context.follower.read(move |history| history.tasks(&gone)).await?;
     for (at, record) in missing.into_iter().zip(records) {

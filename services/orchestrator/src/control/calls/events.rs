@@ -101,7 +101,11 @@ impl Stream<'_> {
 
     /// Sends what the caller may see of these events.
     async fn send(&mut self, first: Seq, events: &[Event]) -> Result<(), Problem> {
-        self.learn(events).await?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let last = Seq(first.0 + events.len() as u64 - 1);
+        self.learn(last, events).await?;
         for (seq, event) in (first.0..).zip(events) {
             if let Some(shown) = self.shown(Seq(seq), event) {
                 self.items.item(&shown).await?;
@@ -128,7 +132,7 @@ impl Stream<'_> {
     }
 
     /// Finds out the groups of all that these events are about.
-    async fn learn(&mut self, events: &[Event]) -> Result<(), Problem> {
+    async fn learn(&mut self, last: Seq, events: &[Event]) -> Result<(), Problem> {
         if self.known.tasks.len() > MAX_KNOWN {
             self.known.tasks.clear();
         }
@@ -151,7 +155,7 @@ impl Stream<'_> {
         if !tasks.is_empty() {
             tasks.sort_unstable();
             tasks.dedup();
-            let found = groups::groups_of(self.context, tasks.clone()).await?;
+            let found = groups::groups_of(self.context, tasks.clone(), Some(last)).await?;
             let found = tasks.into_iter().zip(found);
             self.known.tasks.extend(found.filter_map(|(task, group)| Some((task, group?))));
         }
