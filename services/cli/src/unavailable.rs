@@ -68,7 +68,6 @@ fn options(options: &TaskOptions) -> Option<&'static str> {
         (options.budget.is_some(), "--budget"),
         (options.max_turns.is_some(), "--max-turns"),
         (options.model.is_some(), "--model"),
-        (options.webhook.is_some(), "--webhook"),
         (options.task_type.as_deref().is_some_and(|name| name != "generic"), "--type"),
     ];
     asked.iter().find(|(asked, _)| *asked).map(|(_, what)| *what)
@@ -99,7 +98,6 @@ mod tests {
             ("conductor run --budget 1.5 x", "--budget"),
             ("conductor run --max-turns 3 x", "--max-turns"),
             ("conductor run --model m x", "--model"),
-            ("conductor run --webhook https://example.com x", "--webhook"),
             ("conductor run --type refactor x", "--type"),
             ("conductor up --install", "up --install"),
             ("conductor mcp", "mcp"),

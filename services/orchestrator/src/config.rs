@@ -8,10 +8,14 @@ use conductor_runtime::config::{self, AuthMode};
 use conductor_runtime::paths::Home;
 use conductor_runtime::telemetry::LokiDropped;
 
+use crate::notify;
 use crate::submit::Defaults;
 
 /// Bytes set aside on the state volume for when it is full.
 const RESERVE_BYTES: u64 = 32 << 20;
+
+/// How long a receiver of a webhook has to answer.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an orchestrator is told at its start.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Config {
     pub tokens_file: Option<PathBuf>,
     /// The whole configuration as it is shown, without secrets.
     pub effective: serde_json::Value,
+    /// How webhooks and notices are sent.
+    pub notify: notify::Options,
     /// Reads how many log events were not pushed to Loki; none when none are.
     pub loki_dropped: Option<LokiDropped>,
 }
@@ -89,6 +95,12 @@ impl Config {
             auth: config.auth.mode,
             tokens_file: config.auth.tokens_file.clone(),
             effective: serde_json::Value::Null,
+            notify: notify::Options {
+                signing_key: config.webhooks.signing_key.clone(),
+                allow_private: config.webhooks.allow_private.clone(),
+                timeout: WEBHOOK_TIMEOUT,
+                targets: notify::rules(&config.notify).1,
+            },
             loki_dropped: None,
             home,
         })
@@ -112,6 +124,7 @@ fn policy(config: &config::Config) -> Result<Policy, Error> {
         idempotency_ms: millis(config.tasks.idempotency),
         waiting_timeout_ms: config.tasks.waiting_timeout.map_or(u64::MAX / 4, millis),
         auto_mock: true,
+        notify: notify::rules(&config.notify).0,
         ..Policy::default()
     };
     for (group, limits) in &config.groups {

@@ -65,6 +65,11 @@ impl Gate {
         self.no_room.load(Ordering::Relaxed) || self.below_floor.load(Ordering::Relaxed)
     }
 
+    /// Whether the state volume has less free space than it must.
+    pub(crate) fn is_below_floor(&self) -> bool {
+        self.below_floor.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing new is let in because the end is near.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)

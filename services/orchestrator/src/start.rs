@@ -20,6 +20,7 @@ use crate::engine::{self, Engine};
 use crate::follower::{self, Follower};
 use crate::gate::Gate;
 use crate::hub::Hub;
+use crate::notify::{self, Sender};
 use crate::retention::{self, Retention};
 use crate::schedules::Chores;
 use crate::{agents, control};
@@ -135,7 +136,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     let machine = Machine::new(policy, state, now);
     let gate = Arc::new(Gate::default());
     let (mut engine, handle) = Engine::new(machine, log.clone(), clock.clone(), gate.clone())?;
-    let chores = engine.chores();
+    let (chores, deliver) = (engine.chores(), engine.deliver());
 
     let admin_token = credentials::admin_token(&config.home)?;
     let (tokens_file, file_tokens) = match config.tokens_file {
@@ -193,6 +194,8 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         loki_dropped: config.loki_dropped,
         owner: Arc::new(owner()),
     });
+    let webhook_key = credentials::webhook_key(&config.home)?;
+    let sender = Sender::new(context.clone(), config.notify, webhook_key.reveal(), deliver);
     let (served, control_key) = (Arc::downgrade(&context), context.key.reveal().to_owned());
     let chores_work = Chores {
         engine: handle.clone(),
@@ -211,6 +214,8 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     shutdown.spawn("compactor", compactor::run(log.clone(), history, shutdown.clone()));
     shutdown.spawn("retention", retention::run(retention, handle, follower.clone(), clock, shutdown.clone()));
     shutdown.spawn("space", watch_space(log.clone(), gate, config.free_floor_bytes, shutdown.clone()));
+    shutdown.spawn("notices", sender.run(shutdown.clone()));
+    shutdown.spawn("watch", notify::watch(context.clone(), shutdown.clone()));
     shutdown.spawn("agent listener", agents::listen(agent_listener, agents, shutdown.clone()));
     shutdown.spawn("control listener", control::listen(control_listener, context, shutdown.clone()));
     Ok(Running {

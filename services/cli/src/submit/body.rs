@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use conductor_protocol::limits::MAX_PROMPT_BYTES;
-use conductor_protocol::submit::{self, Dependency, Retry, SubmitTask, Workspace};
+use conductor_protocol::submit::{self, Dependency, Retry, SubmitTask, Webhook, Workspace};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{files, folder};
@@ -34,6 +34,7 @@ pub fn task(work: &Work, options: &TaskOptions, notes: &mut Vec<String>) -> Resu
         depends_on: options.after.iter().copied().map(Dependency::Id).collect(),
         run_at: options.at.clone(),
         env: map(&options.env, "--env")?,
+        webhook: options.webhook.clone().map(|url| Webhook { url, secret: None }),
         ..SubmitTask::default()
     };
     // What needs no file is checked before any is read.

@@ -26,6 +26,8 @@ pub const MAX_COMMAND_WORDS: usize = 4_096;
 pub const MAX_TITLE_CHARS: usize = 200;
 /// The longest path in bytes.
 pub const MAX_PATH_BYTES: usize = 4_096;
+/// The longest URL in bytes.
+pub const MAX_URL_BYTES: usize = 2_048;
 /// The longest idempotency key in bytes.
 pub const MAX_KEY_BYTES: usize = 256;
 /// The most attempts of a task.

@@ -8,6 +8,7 @@ mod kind;
 mod layer;
 mod load;
 mod network;
+mod notify;
 mod schema;
 mod show;
 mod types;
@@ -17,6 +18,7 @@ pub use error::{Error, Origin, Problem};
 pub use layer::Sources;
 pub use load::{Loaded, load, secret_env_names};
 pub use network::Network;
+pub use notify::{NotifyOn, NotifyRule, NotifyTo, Reachable, Webhooks};
 pub use show::Shown;
 pub use types::{
     Agent, Auth, AuthMode, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,

@@ -5,6 +5,7 @@ mod file;
 mod secret_kind;
 mod start_key;
 mod token;
+mod webhook_key;
 
 use std::fmt;
 use std::io;
@@ -15,6 +16,7 @@ use subtle::ConstantTimeEq;
 pub use secret_kind::{SecretKind, new_secret};
 pub use start_key::StartKey;
 pub use token::{AdminToken, Origin, admin_token, read_token, shown_token};
+pub use webhook_key::webhook_key;
 
 /// The environment variable of a server's first admin token.
 pub const ADMIN_TOKEN_ENV: &str = "CONDUCTOR_ADMIN_TOKEN";

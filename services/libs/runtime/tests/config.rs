@@ -204,7 +204,6 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("redis: {url: redis://localhost}", "redis.url"),
         ("sandbox: {mode: required}", "sandbox.mode: required"),
         ("git: {credentials: [{host: example.com}]}", "git.credentials"),
-        ("notify: [{on: failed, to: me}]", "notify"),
         ("budgets: {day_usd: 10}", "budgets.day_usd"),
         ("budgets: {day_usd: null}", "budgets.day_usd"),
         ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),

@@ -8,8 +8,9 @@ mod session;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use conductor_core::{Actor, Wall};
+use conductor_core::{Actor, TaskId, Wall};
 use conductor_protocol::control::{Opened, Opening, StatusView};
+use conductor_protocol::task::TaskView;
 use conductor_protocol::{Code, Problem};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::credentials::StartKey;
@@ -69,6 +70,11 @@ pub(crate) fn connect(context: &Arc<Context>, shutdown: &Shutdown) -> tokio::io:
     let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
     shutdown.spawn("control session", serve(ours, context.clone(), shutdown.clone()));
     theirs
+}
+
+/// One task as people read it.
+pub(crate) async fn task(context: &Context, task: TaskId) -> Result<TaskView, Problem> {
+    calls::task(context, task).await
 }
 
 /// Serves one connection of a client.

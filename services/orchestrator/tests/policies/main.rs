@@ -4,6 +4,7 @@
 
 mod access;
 mod groups;
+mod hooks;
 mod leases;
 mod numbers;
 mod queue;

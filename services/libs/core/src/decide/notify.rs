@@ -60,8 +60,15 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
 }
 
 fn routes(view: View<'_>, notice: Notice, group: Option<&Name>) -> Vec<Route> {
-    let rules = view.policy.notify.iter().filter(|rule| rule.tells(notice, group));
-    rules.map(|rule| Route::Rule(rule.name.clone())).collect()
+    let mut routes: Vec<Route> = Vec::new();
+    for rule in view.policy.notify.iter().filter(|rule| rule.tells(notice, group)) {
+        // Rules that lead to the same place tell it once.
+        let route = Route::Rule(rule.name.clone());
+        if !routes.contains(&route) {
+            routes.push(route);
+        }
+    }
+    routes
 }
 
 /// Makes deliveries due, as many as there is room for.

@@ -58,6 +58,9 @@ pub fn check(task: &SubmitTask, at: &str) -> Result<(), Problem> {
         check_file(index, file, &mut faults);
     }
     check_env(task, &mut faults);
+    if let Some(webhook) = &task.webhook {
+        check_webhook(&webhook.url, &mut faults);
+    }
     if faults.found.is_empty() { Ok(()) } else { Err(Problem::invalid(faults.found)) }
 }
 
@@ -193,6 +196,22 @@ pub fn check_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn check_webhook(url: &str, faults: &mut Faults) {
+    if url.len() > limits::MAX_URL_BYTES {
+        return faults.add("webhook/url", format!("at most {} bytes", limits::MAX_URL_BYTES));
+    }
+    match url::Url::parse(url) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            faults.add("webhook/url", "the URL must begin with http:// or https://");
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            faults.add("webhook/url", "the URL may not hold a user or a password");
+        }
+        Ok(_) => {}
+        Err(error) => faults.add("webhook/url", format!("not a URL: {error}")),
+    }
+}
+
 fn check_env(task: &SubmitTask, faults: &mut Faults) {
     faults.at_most("env", task.env.len(), limits::MAX_ENV, "variables");
     for (key, value) in &task.env {
@@ -223,7 +242,7 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         (task.model.is_some(), "model"),
         (task.may_submit, "may_submit"),
         (task.verify.is_some(), "verify"),
-        (task.webhook.is_some(), "webhook"),
+        (task.webhook.as_ref().is_some_and(|webhook| webhook.secret.is_some()), "webhook.secret"),
         (task.files.iter().any(|file| file.upload.is_some()), "files by upload"),
         (task.task_type.as_deref().is_some_and(|name| name != "generic"), "a task type other than generic"),
     ];
@@ -272,6 +291,11 @@ mod tests {
         assert_eq!(pointers(r#"{"prompt":"x","env":{"LD_PRELOAD":"x"}}"#), ["/env/LD_PRELOAD"]);
         assert_eq!(pointers(r#"{"prompt":"x","run_at":"soon"}"#), ["/run_at"]);
         assert_eq!(pointers(r#"{"command":["x"],"runner":"mock"}"#), ["/runner"]);
+        for url in ["", "hooks.example", "ftp://example.com/", "http://", "https://me:secret@example.com/"] {
+            let task = format!(r#"{{"prompt":"x","webhook":{{"url":"{url}"}}}}"#);
+            assert_eq!(pointers(&task), ["/webhook/url"], "{url}");
+        }
+        assert!(pointers(r#"{"prompt":"x","webhook":{"url":"https://example.com/a?b"}}"#).is_empty());
     }
 
     #[test]

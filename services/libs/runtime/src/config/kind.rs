@@ -41,6 +41,12 @@ pub(super) enum Kind {
     Networks,
     /// A filter of log events.
     LogFilter,
+    /// A host name, an address or a network.
+    Reachable,
+    /// A list of host names, addresses and networks.
+    Reachables,
+    /// Who is told of what.
+    Notify,
     /// Not looked at, since nothing uses it yet.
     Anything,
 }
@@ -67,11 +73,18 @@ impl Kind {
             (Kind::Amount, &ValueKind::Float(number)) if number >= 0.0 && number.is_finite() => {
                 Ok(ValueKind::Float(number))
             }
-            (Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks, ValueKind::Array(items)) => {
+            (Kind::Notify, value) => super::notify::rules(super::show::json(value)).map(|_| value.clone()),
+            (
+                Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables,
+                ValueKind::Array(items),
+            ) => {
                 let items = items.iter().map(|item| Ok(Value::new(None, self.item().check(&item.kind)?)));
                 items.collect::<Result<Vec<_>, String>>().map(ValueKind::Array)
             }
-            (Kind::Amount | Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks, _) => Err(mismatch()),
+            (
+                Kind::Amount | Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables,
+                _,
+            ) => Err(mismatch()),
             (_, ValueKind::String(text)) => match self.check_text(text) {
                 None => Ok(ValueKind::String(text.clone())),
                 Some(why) => Err(format!("{}{why}", mismatch())),
@@ -86,7 +99,8 @@ impl Kind {
         let value = match self {
             Kind::Whole { .. } => text.parse().map(ValueKind::I64).ok(),
             Kind::Amount => text.parse().map(ValueKind::Float).ok(),
-            Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks => {
+            Kind::Notify => serde_json::from_str(text).ok().map(super::notify::value),
+            Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Some(ValueKind::Array(items.map(|item| Value::new(None, item)).collect()))
             }
@@ -97,6 +111,7 @@ impl Kind {
             | Kind::HostPort
             | Kind::Url
             | Kind::Network
+            | Kind::Reachable
             | Kind::LogFilter
             | Kind::Anything => None,
         };
@@ -126,6 +141,9 @@ impl Kind {
                 "error, warn, info, debug, trace, off, or a filter such as info,conductor_agent=debug"
                     .to_owned()
             }
+            Kind::Reachable => "a host name, an address or a network".to_owned(),
+            Kind::Reachables => "a list of host names, addresses and networks".to_owned(),
+            Kind::Notify => "a list of rules; as text, JSON".to_owned(),
             Kind::Anything => "a value".to_owned(),
         }
     }
@@ -135,6 +153,7 @@ impl Kind {
             Kind::Names => Kind::Name,
             Kind::Paths => Kind::Path,
             Kind::Networks => Kind::Network,
+            Kind::Reachables => Kind::Reachable,
             _ => Kind::Text,
         }
     }
@@ -150,6 +169,7 @@ impl Kind {
             Kind::HostPort => fits(is_host_port(text)),
             Kind::Url => fits(is_url(text)),
             Kind::LogFilter => fits(is_log_filter(text)),
+            Kind::Reachable => text.parse::<super::notify::Reachable>().err().map(|why| format!(": {why}")),
             Kind::Network => fits(Network::parse(text).is_some()),
             Kind::Whole { .. }
             | Kind::Amount
@@ -157,6 +177,8 @@ impl Kind {
             | Kind::Names
             | Kind::Paths
             | Kind::Networks
+            | Kind::Reachables
+            | Kind::Notify
             | Kind::Anything => fits(false),
         }
     }

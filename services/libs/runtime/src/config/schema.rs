@@ -97,7 +97,6 @@ const MAX_WHOLE: u64 = i64::MAX as u64;
 const API: &str = "the API";
 const BUDGETS: &str = "the accounting of cost";
 const DISTRIBUTED: &str = "distributed storage";
-const NOTIFY: &str = "notification";
 const REMOTE: &str = "the connection between hosts";
 const SAFETY: &str = "the sandbox";
 const SECRETS: &str = "the keeping of secrets";
@@ -193,7 +192,9 @@ pub(super) const KEYS: &[Key] = &[
     key("retention.runs_days", Kind::Whole { min: 0, max: 3_650 }).optional(),
     key("retention.max_volume_percent", Kind::Whole { min: 1, max: 100 }),
     whole("retention.free_floor_bytes", 0),
-    key("notify", Kind::Anything).later(NOTIFY),
+    key("notify", Kind::Notify),
+    key("webhooks.signing_key", Kind::Text).secret(),
+    key("webhooks.allow_private", Kind::Reachables),
     key("telemetry.log_level", Kind::LogFilter),
     key("telemetry.log_format", Kind::Choice(&["auto", "human", "json"])),
     key("telemetry.log_files", Kind::Whole { min: 1, max: 1_000 }),

@@ -28,7 +28,9 @@ impl Loaded {
             .values()
             .map(|leaf| Shown {
                 key: leaf.path.join("."),
-                value: if schema::find(&leaf.path).is_some_and(|key| key.secret)
+                value: if leaf.path == ["notify"] {
+                    super::notify::shown(json(&leaf.value))
+                } else if schema::find(&leaf.path).is_some_and(|key| key.secret)
                     && leaf.value != ValueKind::Nil
                 {
                     REDACTED.into()
@@ -61,7 +63,7 @@ impl Loaded {
     }
 }
 
-fn json(value: &ValueKind) -> serde_json::Value {
+pub(super) fn json(value: &ValueKind) -> serde_json::Value {
     match value {
         ValueKind::Nil => serde_json::Value::Null,
         ValueKind::Boolean(flag) => (*flag).into(),

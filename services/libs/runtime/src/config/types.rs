@@ -49,6 +49,11 @@ pub struct Config {
     pub files: Files,
     /// How long things are kept.
     pub retention: Retention,
+    /// Who is told of what.
+    #[serde(default, deserialize_with = "super::notify::typed")]
+    pub notify: Vec<super::notify::NotifyRule>,
+    /// How webhooks are sent.
+    pub webhooks: super::notify::Webhooks,
     /// Logs.
     pub telemetry: Telemetry,
 }

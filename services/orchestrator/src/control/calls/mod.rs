@@ -8,6 +8,7 @@ mod read;
 mod schedule;
 mod stream;
 mod submit;
+mod told;
 
 use conductor_protocol::control::{Call, Done};
 use conductor_protocol::{Code, Problem};
@@ -18,6 +19,7 @@ use super::caller::{Caller, about};
 use super::groups;
 use super::session::{Items, raw};
 
+pub(crate) use read::get as task;
 pub(super) use read::status;
 
 /// Answers a request.
@@ -71,9 +73,10 @@ pub(super) async fn answer(
         Call::CreateToken(call) => Ok(raw(&context.access.create_token(actor, call).await?)),
         Call::RevokeToken(call) => context.access.revoke_token(actor, &call.name).await.map(done),
         Call::RetryMatching(filter) => Ok(raw(&change::retry_matching(context, caller, *filter).await?)),
+        Call::Deliveries(call) => Ok(raw(&told::deliveries(context, call.id).await?)),
         Call::Runners => Ok(raw(&read::runners(context).await?)),
         Call::Config => Ok(context.effective.clone()),
-        Call::CreateUpload(_) | Call::AppendUpload(_) | Call::Upload(_) | Call::Deliveries(_) => {
+        Call::CreateUpload(_) | Call::AppendUpload(_) | Call::Upload(_) => {
             Err(Problem::new(Code::Unavailable, "this call is not answered yet"))
         }
         // The session ends streams itself.

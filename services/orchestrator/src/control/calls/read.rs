@@ -18,7 +18,7 @@ use super::super::caller::Caller;
 use crate::view::{self, Live};
 
 /// One task: from the machine while it lives, else from History.
-pub(super) async fn get(context: &Context, task: TaskId) -> Result<TaskView, Problem> {
+pub(crate) async fn get(context: &Context, task: TaskId) -> Result<TaskView, Problem> {
     let (live, seq) = context
         .engine
         .look(move |machine, _| {

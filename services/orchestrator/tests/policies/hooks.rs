@@ -1,0 +1,221 @@
+//! Who is told of what, over HTTP, and what a restart leaves of it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use conductor_core::TaskId;
+use conductor_protocol::agent::{Asked, FromAgent};
+use conductor_protocol::control::DeliveryView;
+use conductor_protocol::task::State;
+use conductor_testkit::world::eventually;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::server::{LIMIT, Server, assigned, failed};
+
+const LOOPBACK: (&str, &str) = ("CONDUCTOR__WEBHOOKS__ALLOW_PRIVATE", "127.0.0.1");
+
+/// What a receiver was sent.
+#[derive(Debug, Clone)]
+struct Heard {
+    head: String,
+    body: String,
+}
+
+impl Heard {
+    fn header(&self, name: &str) -> String {
+        let line = self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("no {name} in {}", self.head)).to_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// Takes what is sent to it, and answers with the statuses given, then with 204.
+struct Receiver {
+    url: String,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Receiver {
+    async fn new(statuses: &[&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
+        let (kept, mut statuses) = (heard.clone(), VecDeque::from(statuses.to_vec()));
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut text = String::new();
+                let heard = loop {
+                    let mut buffer = [0; 16 << 10];
+                    let count = stream.read(&mut buffer).await.unwrap();
+                    text.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let heard = Heard { head: head.to_owned(), body: body.to_owned() };
+                    if heard.header("content-length").parse::<usize>().unwrap() == body.len() {
+                        break heard;
+                    }
+                };
+                kept.lock().unwrap().push(heard);
+                let status = statuses.pop_front().unwrap_or("204 No Content");
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        Self { url, heard, task }
+    }
+
+    async fn heard(&self, count: usize) -> Vec<Heard> {
+        eventually(LIMIT, "the receiver hears of it", async || {
+            Some(self.heard.lock().unwrap().clone()).filter(|heard| heard.len() >= count)
+        })
+        .await
+    }
+}
+
+/// Waits until the newest delivery of a task stands so.
+async fn delivery(server: &Server, task: TaskId, state: &str, tries: u32) -> DeliveryView {
+    eventually(LIMIT, state, async || {
+        let told = server.control.deliveries(task).await.unwrap().into_iter().next();
+        told.filter(|told| told.state == state && told.tries == tries)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_is_told_signed_and_again_until_it_is_taken() {
+    let receiver = Receiver::new(&["500 Broken", "302 Elsewhere"]).await;
+    let server = Server::with(&[LOOPBACK, ("CONDUCTOR__WEBHOOKS__SIGNING_KEY", "whsec_c2VjcmV0")]).await;
+    let task = server.submit(json!({"prompt": "x", "webhook": {"url": receiver.url}})).await;
+    server.control.cancel(task, None).await.unwrap();
+    let told = delivery(&server, task, "pending", 1).await;
+    assert_eq!(
+        (told.status, told.channel.as_str(), told.event.as_str()),
+        (Some(500), "webhook", "task.finished")
+    );
+    assert!(told.next_at.is_some() && told.to.starts_with("http://127.0.0.1:") && !told.to.contains("hook"));
+    server.advance(5);
+    let told = delivery(&server, task, "pending", 2).await;
+    assert!(told.error.is_some_and(|error| error.contains("redirects are not followed")));
+    server.advance(30);
+    let told = delivery(&server, task, "delivered", 3).await;
+    assert_eq!((told.status, told.next_at, told.error), (Some(204), None, None));
+    let heard = receiver.heard(3).await;
+    assert_eq!(heard.len(), 3);
+    let id = heard[0].header("webhook-id");
+    assert!(heard.iter().all(|heard| heard.header("webhook-id") == id), "one id for every try");
+    assert_ne!(heard[0].header("webhook-timestamp"), heard[2].header("webhook-timestamp"));
+    let signatures = heard.iter().map(|heard| heard.header("webhook-signature")).collect::<Vec<_>>();
+    assert!(
+        signatures.iter().all(|signature| signature.starts_with("v1,")) && signatures[0] != signatures[2]
+    );
+    let body = heard[2].json();
+    assert_eq!((&body["type"], &body["task"]["id"]), (&json!("task.finished"), &json!(task.to_string())));
+    assert_eq!(body["task"]["state"], "cancelled");
+    assert!(body["seq"].as_u64().is_some());
+}
+
+#[tokio::test]
+async fn a_restart_in_the_midst_of_tries_loses_nothing_and_repeats_nothing() {
+    let receiver = Receiver::new(&["500 Broken"]).await;
+    let mut server = Server::with(&[LOOPBACK]).await;
+    let first = server.submit(json!({"prompt": "x", "webhook": {"url": receiver.url}})).await;
+    server.control.cancel(first, None).await.unwrap();
+    delivery(&server, first, "pending", 1).await;
+    server.restart(Duration::ZERO).await;
+    assert_eq!(delivery(&server, first, "pending", 1).await.status, Some(500));
+    server.restart(Duration::from_secs(5)).await;
+    delivery(&server, first, "delivered", 2).await;
+    server.restart(Duration::from_secs(24 * 3_600)).await;
+    // Another is told after the restart: what went before it would have come before it.
+    let second = server.submit(json!({"prompt": "x", "webhook": {"url": receiver.url}})).await;
+    server.control.cancel(second, None).await.unwrap();
+    delivery(&server, second, "delivered", 1).await;
+    let told: Vec<_> =
+        receiver.heard(3).await.iter().map(|heard| heard.json()["task"]["id"].clone()).collect();
+    assert_eq!(told, [first, first, second].map(|task| json!(task.to_string())));
+}
+
+#[tokio::test]
+async fn a_private_address_is_refused_unless_it_is_allowed() {
+    let receiver = Receiver::new(&[]).await;
+    let server = Server::new().await;
+    let task = server.submit(json!({"prompt": "x", "webhook": {"url": receiver.url}})).await;
+    server.control.cancel(task, None).await.unwrap();
+    let told = delivery(&server, task, "pending", 1).await;
+    assert!(told.error.is_some_and(|error| error.contains("no public address")));
+    assert!(receiver.heard.lock().unwrap().is_empty());
+    let problem = server.try_submit(vec![json!({"prompt": "x", "webhook": {"url": "file:///"}})], None).await;
+    assert_eq!(problem.unwrap_err().errors[0].pointer, "/webhook/url");
+}
+
+#[tokio::test]
+async fn rules_tell_people_of_failures_and_of_what_nothing_can_run() {
+    let (slack, ntfy) = (Receiver::new(&[]).await, Receiver::new(&[]).await);
+    let rules = json!([
+        {"on": ["failed"], "group": "red", "to": {"slack": slack.url}},
+        {"on": ["unservable"], "to": {"ntfy": ntfy.url}},
+    ]);
+    let server = Server::with(&[LOOPBACK, ("CONDUCTOR__NOTIFY", &rules.to_string())]).await;
+    let mut agent = server.agent("one", 2);
+    let mut session = agent.connect().await.unwrap();
+    for group in ["blue", "red"] {
+        let task = server.submit(json!({"prompt": "x", "group": group, "name": "the task"})).await;
+        let assign = assigned(&mut session).await;
+        session.finish([assign.lease], &failed()).await.unwrap();
+        server.until(task, State::Failed).await;
+    }
+    let said = slack.heard(1).await;
+    let text = said[0].json()["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("the task") && text.contains("runner_error"), "{text}");
+    let picky = server.submit(json!({"prompt": "x", "requires": ["gpu"]})).await;
+    server.advance(61);
+    let said = ntfy.heard(1).await;
+    assert!(said[0].body.contains(&picky.to_string()) && said[0].body.contains("gpu"), "{}", said[0].body);
+    assert_eq!(said[0].header("priority"), "4");
+    assert_eq!(slack.heard.lock().unwrap().len(), 1, "the failure in blue is not told");
+}
+
+#[tokio::test]
+async fn a_question_is_told_and_the_end_after_it() {
+    let receiver = Receiver::new(&[]).await;
+    let server = Server::with(&[LOOPBACK]).await;
+    let task = server.submit(json!({"prompt": "x", "webhook": {"url": receiver.url}})).await;
+    let mut agent = server.agent("one", 1);
+    let mut session = agent.connect().await.unwrap();
+    let lease = assigned(&mut session).await.lease;
+    let asked = Asked {
+        lease,
+        request_id: "0199c000-0000-7000-8000-000000000001".parse().unwrap(),
+        kind: "question".into(),
+        text: "Shall I?".into(),
+        tool: None,
+        input: None,
+    };
+    session.say(FromAgent { asked: vec![asked], ..FromAgent::default() }).await.unwrap();
+    let heard = receiver.heard(1).await[0].json();
+    assert_eq!(
+        (&heard["type"], &heard["task"]["waiting"]["text"]),
+        (&json!("task.waiting"), &json!("Shall I?"))
+    );
+    session.finish([lease], &failed()).await.unwrap();
+    server.until(task, State::Failed).await;
+    assert_eq!(delivery(&server, task, "delivered", 1).await.event, "task.failed");
+    assert_eq!(receiver.heard(2).await[1].json()["type"], "task.failed");
+    assert_eq!(server.control.deliveries(task).await.unwrap().len(), 2);
+    server.control.delete(task).await.unwrap();
+    let gone = server.control.deliveries(task).await.unwrap_err();
+    assert!(gone.to_string().contains("no task"), "{gone}");
+}
