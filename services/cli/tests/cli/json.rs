@@ -9,8 +9,10 @@ fn every_command_prints_json() {
     let place = Place::new();
     let up = place.start(&["up", "--output", "json"]);
     place.until("the server serves", || place.is_served());
+    place.until("it says what there is", || up.out().ends_with('\n'));
     let told: Value = serde_json::from_str(&up.out()).unwrap();
     assert!(told["control_socket"].is_string(), "{told}");
+    assert!(told["api"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1:")), "{told}");
     let run = place.run(&["run", "--output", "json", "write a.txt x"]).with(0).json();
     let id = run["id"].as_str().unwrap().to_owned();
     assert_eq!((&run["state"], &run["simulated"]), (&"succeeded".into(), &true.into()));

@@ -8,12 +8,15 @@ use crate::place::Place;
 fn up_serves_until_it_is_told_to_end_and_drains() {
     let place = Place::new();
     let up = place.up(&[]);
+    place.until("it says what there is", || up.out().contains("Ctrl-C"));
     let said = up.out();
     for part in ["control socket", "workspace", "later release", "Ctrl-C"] {
         assert!(said.contains(part), "{said}");
     }
-    let agents = place.run(&["agents", "--output", "json"]).with(0).json();
-    assert_eq!(agents.as_array().unwrap().len(), 1, "{agents}");
+    place.until("its agent is there", || {
+        let agents = place.run(&["agents", "--output", "json"]).with(0).json();
+        agents.as_array().unwrap().len() == 1
+    });
     let id = place.submit(&["print a; sleep 1s; print b"]);
     let running = || place.run(&["get", &id, "--output", "json"]).json()["state"] == "running";
     place.until("it runs", running);
@@ -49,6 +52,22 @@ fn a_second_up_refuses_with_one_clear_line() {
     assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
     assert!(ended.err.contains(&up.pid().as_raw_nonzero().to_string()), "it names the holder: {ended:?}");
     assert!(place.is_served());
+}
+
+#[test]
+fn a_taken_port_is_told_in_one_line_and_nothing_is_left_running() {
+    let mut place = Place::new();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    place.world.set("api.listen", &address);
+    let ended = place.run(&["up"]).with(1);
+    assert!(ended.out.is_empty() && ended.err.lines().count() == 1, "{ended:?}");
+    assert!(ended.err.contains(&address), "{ended:?}");
+    assert!(ended.err.contains(&std::process::id().to_string()), "it names the holder: {ended:?}");
+    place.is_left_clean();
+    drop(holder);
+    let up = place.up(&[]);
+    place.until("it says where it listens", || up.out().contains(&format!("http://{address}")));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::cookie;
 use crate::headers::CSRF_HEADER;
 use crate::refusal::Refusal;
-use crate::site::{Site, nobody};
+use crate::site::{Shown, Site, nobody};
 
 /// How often a stream asks whether who reads it is still somebody.
 const LOOK: Duration = Duration::from_secs(1);
@@ -158,12 +158,12 @@ where
         if let Some(shown) = parts.headers.get(header::AUTHORIZATION) {
             let token = shown.to_str().ok().and_then(bearer);
             let token = token.ok_or_else(|| nobody("the Authorization header holds no bearer token"))?;
-            return Ok(site.known(token, &client).await?);
+            return Ok(site.known(token, &client, Shown::Token).await?);
         }
         if let Some(secret) = cookie::session(&parts.headers, client.https) {
             let caller = match site.anybody(&client) {
                 Some(caller) => caller,
-                None => site.known(&secret, &client).await?,
+                None => site.known(&secret, &client, Shown::Cookie).await?,
             };
             let caller = caller.with_cookie(&secret);
             if !site.options().forms {

@@ -9,6 +9,8 @@ use conductor_protocol::control::Identity;
 pub(crate) const FRESH_MS: u64 = 1_000;
 /// How long a secret that was good is known as one that was: who shows it is not held up by another's guesses.
 const KNOWN_MS: u64 = 3_600_000;
+/// How long a secret that was not good is known as one that was not.
+const BAD_MS: u64 = 60_000;
 /// The most answers that are remembered.
 const MAX_ANSWERS: usize = 8_192;
 
@@ -39,6 +41,13 @@ impl Identities {
     pub(crate) fn was_good(&self, digest: &str, now_ms: u64) -> bool {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.get(digest).is_some_and(|answer| answer.is_known(now_ms))
+    }
+
+    /// Whether a secret was shown not long ago and was not good then either: showing it again is no new guess.
+    pub(crate) fn was_bad(&self, digest: &str, now_ms: u64) -> bool {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = answers.get(digest).filter(|answer| answer.identity.is_none());
+        answer.is_some_and(|answer| now_ms.saturating_sub(answer.at_ms) < BAD_MS)
     }
 
     /// Remembers an answer that was asked for at `now_ms`.
@@ -73,7 +82,7 @@ impl Answer {
 
 /// Lets go of what holds no more; then of guesses; then of everything.
 fn make_room(answers: &mut HashMap<String, Answer>, now_ms: u64) {
-    answers.retain(|_, it| it.is_known(now_ms) || now_ms.saturating_sub(it.at_ms) < FRESH_MS);
+    answers.retain(|_, it| it.is_known(now_ms) || now_ms.saturating_sub(it.at_ms) < BAD_MS);
     if answers.len() >= MAX_ANSWERS {
         answers.retain(|_, it| it.is_known(now_ms));
     }

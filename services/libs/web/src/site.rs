@@ -67,6 +67,15 @@ impl Options {
     }
 }
 
+/// How a secret is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// In the Authorization header.
+    Token,
+    /// In a cookie.
+    Cookie,
+}
+
 /// A program's HTTP side: its way to the orchestrator, who it knows, and what it bears with. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -151,15 +160,18 @@ impl Site {
     /// `unauthorized` for nobody, `rate_limited` after too many failures, `unavailable` without an orchestrator.
     pub async fn identity(&self, secret: &str, address: IpAddr) -> Result<Caller, Problem> {
         let client = Client { address, ..Client::default() };
-        self.known(secret, &client).await
+        self.known(secret, &client, Shown::Token).await
     }
 
-    pub(crate) async fn known(&self, secret: &str, client: &Client) -> Result<Caller, Problem> {
+    pub(crate) async fn known(&self, secret: &str, client: &Client, shown: Shown) -> Result<Caller, Problem> {
         let shared = &self.shared;
         let digest = digest(secret);
         let now_ms = shared.clock.now().mono_ms;
         let fresh = shared.identities.fresh(&digest, now_ms);
-        if !matches!(fresh, Some(Some(_))) {
+        // A browser shows the cookie of a session that is over again and again; it guesses nothing by that.
+        let is_stale = shown == Shown::Cookie
+            && (shared.identities.was_bad(&digest, now_ms) || shared.identities.was_good(&digest, now_ms));
+        if !matches!(fresh, Some(Some(_))) && !is_stale {
             let was_good = shared.identities.was_good(&digest, now_ms);
             if let Some(seconds) = shared.attempts.wait(secret, client.address, was_good, now_ms) {
                 let detail = "there were too many attempts with a wrong token; wait before the next";
@@ -174,7 +186,9 @@ impl Site {
         match identity {
             Some(identity) => Ok(Caller::new(identity, digest, client.clone(), shared.options.via)),
             None => {
-                shared.attempts.failed(secret, client.address, now_ms);
+                if !is_stale {
+                    shared.attempts.failed(secret, client.address, now_ms);
+                }
                 Err(nobody("the token or session is not known, has expired or was revoked"))
             }
         }

@@ -75,6 +75,21 @@ async fn one_bad_token_that_is_shown_again_and_again_is_held_up() {
 }
 
 #[tokio::test]
+async fn a_browser_with_an_old_cookie_is_sent_to_the_login_however_often_it_comes() {
+    let place = place().await;
+    for _ in 0..30 {
+        place.ask("GET", "/me", &["Cookie: conductor=old-session-1"]).await.problem(401, "unauthorized");
+        advance(&place.clock, 1_500);
+    }
+    for guess in 0..9 {
+        let cookie = format!("Cookie: conductor=old-session-guess{guess}");
+        place.ask("GET", "/me", &[&cookie]).await.problem(401, "unauthorized");
+    }
+    let guess = place.ask("GET", "/me", &["Cookie: conductor=old-session-other"]).await;
+    guess.problem(429, "rate_limited");
+}
+
+#[tokio::test]
 async fn guesses_of_one_address_hold_up_strangers_but_not_who_was_let_in() {
     let place = place().await;
     place.with_token("/me", TOKEN).await.ok();
