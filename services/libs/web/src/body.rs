@@ -1,6 +1,7 @@
 //! Bodies that are bounded in size and in the time they may take.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use conductor_protocol::{Code, Problem};
 use futures_util::StreamExt as _;
 use hyper::body::{Body as _, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 use crate::refusal::Refusal;
@@ -34,10 +36,13 @@ where
         let read = async {
             let mut first = body.next().await?.unwrap_or_default();
             let Some(second) = body.next().await? else { return Ok(first) };
+            let mut room = Room { of_all: site.reading(), held: None };
+            room.take(second.len())?;
             let mut whole = BytesMut::with_capacity(first.len() + second.len());
             whole.extend_from_slice(&std::mem::take(&mut first));
             whole.extend_from_slice(&second);
             while let Some(more) = body.next().await? {
+                room.take(more.len())?;
                 whole.extend_from_slice(&more);
             }
             Ok(whole.freeze())
@@ -46,6 +51,27 @@ where
             Ok(whole) => whole.map(Self),
             Err(_) => Err(slow(site.limits().body_time)),
         }
+    }
+}
+
+/// What one body holds of the room for all.
+struct Room {
+    of_all: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.of_all).try_acquire_many_owned(kib).map_err(|_| {
+            let detail = "there are too many large requests at the moment";
+            Refusal(Problem::new(Code::Unavailable, detail).retry_after(1))
+        })?;
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            held @ None => *held = Some(more),
+        }
+        Ok(())
     }
 }
 

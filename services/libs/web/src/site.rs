@@ -10,6 +10,7 @@ use conductor_runtime::clock::Clock;
 use conductor_runtime::config::{AuthMode, Config, Network};
 use conductor_runtime::lifecycle::Shutdown;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::attempts::Attempts;
@@ -91,6 +92,8 @@ struct Shared {
     aside: tokio::sync::Mutex<Link>,
     identities: Identities,
     attempts: Attempts,
+    /// Room for bodies that are being read, in KiB.
+    reading: Arc<Semaphore>,
     clock: Clock,
     shutdown: Shutdown,
 }
@@ -107,6 +110,7 @@ impl Site {
             aside: tokio::sync::Mutex::new(aside),
             identities: Identities::default(),
             attempts: Attempts::default(),
+            reading: Arc::new(Semaphore::new(options.limits.reading_bytes >> 10)),
             options,
             clock,
             shutdown: shutdown.clone(),
@@ -293,6 +297,11 @@ impl Site {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.options.limits
+    }
+
+    /// Room for bodies that are being read, in KiB.
+    pub(crate) fn reading(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.shared.reading)
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -137,6 +137,21 @@ async fn a_body_beyond_its_limit_is_refused_with_or_without_a_length() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_read_at_the_same_time_have_bounded_room_together() {
+    let place = place(|options| options.limits.reading_bytes = 1 << 20).await;
+    let body = "x".repeat(2 << 20);
+    let head = format!("POST /whole HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}", body.len());
+    let refused = place.send(&format!("{head}\r\nConnection: close\r\n\r\n{body}")).await;
+    refused.problem(503, "unavailable");
+    for _ in 0..3 {
+        let body = "x".repeat(600 << 10);
+        let head = format!("POST /whole HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}", body.len());
+        let taken = place.send(&format!("{head}\r\nConnection: close\r\n\r\n{body}")).await;
+        assert_eq!(taken.ok(), body.len().to_string(), "the room is given back");
+    }
+}
+
+#[tokio::test]
 async fn a_head_beyond_its_limits_is_refused() {
     let place = place(|_| {}).await;
     let many = vec!["X: y"; 200];
