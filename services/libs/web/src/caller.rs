@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use conductor_client::Control;
 use conductor_protocol::Code;
-use conductor_protocol::control::{ActorView, Identity};
+use conductor_protocol::control::{ActorView, Identity, Presented};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -90,6 +90,13 @@ impl Caller {
                 Err(problem) => tracing::trace!(%problem, "cannot tell whether a stream may go on"),
             }
         }
+    }
+
+    /// What the caller presented, to end its session; nothing where everybody is let in.
+    #[must_use]
+    pub fn presented(&self) -> Option<Presented> {
+        let address = Some(self.address.to_string());
+        (!self.digest.is_empty()).then(|| Presented { digest: self.digest.clone(), address })
     }
 
     /// The token that this session's forms carry; none when the caller showed no cookie.
