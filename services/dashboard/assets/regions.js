@@ -1,0 +1,101 @@
+// Regions of the page are loaded anew when what they show has changed, and only what differs in them is touched.
+import { localize } from './times.js';
+
+const LEAST_PAUSE = 350;
+const SLOW_PAUSE = 5000;
+let wanted = new Set();
+let timer = 0;
+let running = false;
+let took = 0;
+let lastSlow = 0;
+
+export function isHeld(region) {
+  // What somebody is typing or choosing is not taken from them.
+  const active = document.activeElement;
+  if (active && region.contains(active) && active.matches('input, textarea, select')) return active.type !== 'checkbox';
+  return [...region.querySelectorAll('[data-keep-typing] textarea')].some((area) => area.value !== '');
+}
+
+// Says that topics have changed: every region that shows one of them is loaded anew soon.
+export function touch(...topics) {
+  for (const topic of topics) wanted.add(topic);
+  if (!timer && !running) timer = setTimeout(load, Math.max(LEAST_PAUSE, took * 2));
+}
+
+function due() {
+  const now = Date.now();
+  const slow = now - lastSlow > SLOW_PAUSE;
+  const regions = [...document.querySelectorAll('[data-region]')].filter((region) => {
+    const topics = region.dataset.region.split(' ');
+    return topics.some((topic) => wanted.has(topic)) && (slow || !topics.includes('slow'));
+  });
+  if (slow) lastSlow = now;
+  return regions;
+}
+
+async function load() {
+  timer = 0;
+  if (document.hidden) { document.addEventListener('visibilitychange', () => touch(), { once: true }); return; }
+  const regions = due();
+  wanted = new Set();
+  if (!regions.length) return;
+  running = true;
+  const began = performance.now();
+  try {
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, credentials: 'same-origin' });
+    if (response.redirected && new URL(response.url).pathname.endsWith('/login')) { location.assign(response.url); return; }
+    if (response.ok) {
+      const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+      for (const region of regions) {
+        const fresh = region.id && page.getElementById(region.id);
+        if (fresh && !isHeld(region)) patch(region, fresh);
+      }
+      document.dispatchEvent(new CustomEvent('patched'));
+    }
+  } catch { /* The connection says that it is gone. */ } finally {
+    took = performance.now() - began;
+    running = false;
+    if (wanted.size) touch();
+  }
+}
+
+// Makes `old` like `fresh`: its attributes, and those of its children that differ.
+export function patch(old, fresh) {
+  for (const { name, value } of [...fresh.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !(old.matches('details') && name === 'open')) old.removeAttribute(name);
+  children(old, fresh);
+}
+
+function like(a, b) {
+  if (a.nodeType !== b.nodeType || a.nodeName !== b.nodeName) return false;
+  return a.nodeType !== 1 || (a.dataset?.key ?? '') === (b.dataset?.key ?? '') && a.id === b.id;
+}
+
+function children(old, fresh) {
+  const keyed = new Map();
+  for (const child of old.children) if (child.dataset?.key) keyed.set(child.dataset.key, child);
+  let at = old.firstChild;
+  for (const node of [...fresh.childNodes]) {
+    const key = node.nodeType === 1 && node.dataset?.key;
+    const known = key ? keyed.get(key) : null;
+    if (known && known !== at) old.insertBefore(known, at);
+    const match = known ?? (at && like(at, node) ? at : null);
+    if (!match) {
+      const added = document.importNode(node, true);
+      old.insertBefore(added, at);
+      if (added.nodeType === 1) localize(added);
+      continue;
+    }
+    if (match === at) at = at.nextSibling;
+    if (match.nodeType !== 1) {
+      if (match.nodeValue !== node.nodeValue) match.nodeValue = node.nodeValue;
+    } else if (match.matches('time, [data-since]')) {
+      if (match.dateTime !== node.dateTime || match.dataset.since !== node.dataset.since) { patch(match, node); localize(match.parentNode); }
+    } else if (match.matches('input, textarea')) {
+      // What was typed or ticked stays.
+    } else if (!match.isEqualNode(node)) {
+      patch(match, node);
+    }
+  }
+  while (at) { const next = at.nextSibling; at.remove(); at = next; }
+}

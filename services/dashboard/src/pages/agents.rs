@@ -1,0 +1,97 @@
+//! `/agents`: who works, and on what.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
+use conductor_core::Wall;
+use conductor_protocol::Code;
+use conductor_protocol::agent::RunnerView;
+use conductor_protocol::control::AgentView;
+use conductor_web::{Refusal, Whole};
+
+use super::overview::boxes;
+use crate::app::page;
+use crate::format;
+use crate::frame::{Frame, Section};
+use crate::ui::{self, Html};
+use crate::visitor::Visitor;
+use crate::words::Words;
+
+#[derive(Debug, Template)]
+#[template(path = "agents.html")]
+struct View {
+    f: Frame,
+    w: &'static Words,
+    agents: Vec<Agent>,
+}
+
+#[derive(Debug)]
+struct Agent {
+    name: String,
+    /// The name as a part of an address.
+    path: String,
+    state: String,
+    state_text: String,
+    used: u32,
+    slots: u32,
+    boxes: Vec<bool>,
+    host: String,
+    version: String,
+    joined: Html,
+    labels: Vec<String>,
+    runners: Vec<RunnerView>,
+    /// Ids, whole and short.
+    tasks: Vec<(String, String)>,
+}
+
+/// `GET /agents`
+pub async fn show(visitor: Visitor) -> Response {
+    visitor.answer(view(&visitor).await)
+}
+
+async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
+    let (w, now) = (visitor.words(), visitor.now());
+    let control = visitor.control().await?;
+    let f = visitor.frame(&control, Section::Agents, w.agents).await?;
+    let mut agents = control.agents().await?;
+    let order = |state: &str| ["connected", "draining", "gone", "revoked"].iter().position(|it| *it == state);
+    agents.sort_by(|a, b| (order(&a.state), &a.name).cmp(&(order(&b.state), &b.name)));
+    let agents = agents.into_iter().map(|it| agent(w, now, it)).collect();
+    page(StatusCode::OK, &View { f, w, agents })
+}
+
+fn agent(w: &Words, now: Wall, it: AgentView) -> Agent {
+    let used = it.slots.saturating_sub(it.free);
+    Agent {
+        path: format::escape_url(&it.name),
+        state_text: w.agent_state(&it.state).to_owned(),
+        used,
+        boxes: boxes(used, it.slots),
+        slots: it.slots,
+        joined: ui::ago(w, now, it.joined_at),
+        tasks: it.tasks.iter().map(|id| (id.to_string(), format::short_id(id))).collect(),
+        name: it.name,
+        state: it.state,
+        host: it.host,
+        version: it.version,
+        labels: it.labels,
+        runners: it.runners,
+    }
+}
+
+/// `POST /agents/{name}`
+pub async fn change(visitor: Visitor, Path(name): Path<String>, body: Whole) -> Response {
+    let deed = async {
+        let form = visitor.form(&body)?;
+        let control = visitor.control().await?;
+        match form.text("do") {
+            "drain" => control.drain_agent(name, true).await?,
+            "resume" => control.drain_agent(name, false).await?,
+            "revoke" => control.revoke_agent(name).await?,
+            _ => return Err(Refusal::new(Code::InvalidRequest, "the form is not valid")),
+        };
+        Ok(visitor.done("/agents", "change"))
+    };
+    visitor.answer(deed.await)
+}

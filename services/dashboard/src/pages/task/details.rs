@@ -1,0 +1,176 @@
+//! Everything about a task that its other views leave out.
+
+use conductor_client::{Control, Error};
+use conductor_core::{TaskId, Wall};
+use conductor_protocol::Code;
+use conductor_protocol::control::DeliveryView;
+use conductor_protocol::submit::Dependency;
+use conductor_protocol::task::{AttemptView, TaskView, reason_text};
+use conductor_web::Refusal;
+
+use crate::format;
+use crate::frame::Frame;
+use crate::ui::{self, Html, escape};
+use crate::words::Words;
+
+/// Everything else about a task.
+#[derive(Debug)]
+pub struct Details {
+    /// `Prompt` or `Command`.
+    pub work_label: &'static str,
+    /// What was asked for.
+    pub work: String,
+    /// Names and values.
+    pub facts: Vec<(&'static str, Html)>,
+    /// The attempts.
+    pub attempts: Vec<Attempt>,
+    /// Whom it was told.
+    pub deliveries: Vec<Delivery>,
+    /// The task as the API gives it.
+    pub json: String,
+}
+
+/// A row of the attempts.
+#[derive(Debug)]
+pub struct Attempt {
+    pub number: u32,
+    pub state: String,
+    pub agent: String,
+    pub runner: String,
+    pub started: Html,
+    pub took: Html,
+    pub exit_code: String,
+    pub why: String,
+}
+
+/// A row of the deliveries.
+#[derive(Debug)]
+pub struct Delivery {
+    pub event: String,
+    pub channel: String,
+    pub to: String,
+    pub state: String,
+    pub tries: u32,
+    pub error: String,
+}
+
+/// What a task was asked to do.
+#[must_use]
+pub fn work(task: &TaskView) -> String {
+    match (&task.prompt, &task.command) {
+        (Some(prompt), _) => prompt.clone(),
+        (None, Some(command)) => super::super::new::command_line(command),
+        (None, None) => String::new(),
+    }
+}
+
+/// Reads everything else about a task.
+pub async fn read(
+    w: &'static Words,
+    f: &Frame,
+    now: Wall,
+    control: &Control,
+    task: &TaskView,
+) -> Result<Details, Refusal> {
+    let deliveries = match control.deliveries(task.id).await {
+        Ok(deliveries) => deliveries,
+        Err(Error::Refused(problem)) if problem.code == Code::Unavailable => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Details {
+        work_label: if task.command.is_some() { w.command } else { w.prompt },
+        work: work(task),
+        facts: facts(w, f, task),
+        attempts: task.attempts.iter().map(|attempt| row(now, attempt)).collect(),
+        deliveries: deliveries.into_iter().map(delivery).collect(),
+        json: serde_json::to_string_pretty(task).unwrap_or_default(),
+    })
+}
+
+fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Html)> {
+    let link = |id: TaskId| {
+        let path = f.url(&format!("/tasks/{id}"));
+        format!("<a class=\"mono\" href=\"{}\">{id}</a>", escape(&path))
+    };
+    let dependency = |dependency: &Dependency| match dependency {
+        Dependency::Id(id) => link(*id),
+        Dependency::Ref(reference) => escape(reference),
+    };
+    let labels = |words: &mut dyn Iterator<Item = String>| -> String {
+        words.map(|word| format!("<span class=\"label\">{}</span>", escape(&word))).collect()
+    };
+    let usage = &task.usage;
+    let instant = |at: Option<Wall>| at.map(|at| ui::instant(at).to_string()).unwrap_or_default();
+    let result = task.result.clone().unwrap_or_default();
+    let by = task.created_by.as_ref().map(|by| format!("{} ({}, {})", by.name, by.role, by.via));
+    let all: Vec<(&'static str, String)> = vec![
+        (w.type_word, escape(&task.task_type)),
+        (w.group, escape(&task.group)),
+        (w.priority, task.priority.to_string()),
+        (w.timeout, format::seconds(task.timeout_seconds as f64)),
+        (w.attempts_at_most, task.retry.max_attempts.unwrap_or(1).to_string()),
+        (w.labels, labels(&mut task.labels.iter().map(|(key, value)| format!("{key}:{value}")))),
+        (w.requires, labels(&mut task.requires.iter().cloned())),
+        (w.input_files, labels(&mut task.input_files.iter().cloned())),
+        (w.environment, labels(&mut task.env.iter().cloned())),
+        (w.depends_on, task.depends_on.iter().map(dependency).collect::<Vec<_>>().join(" ")),
+        (w.parent, task.parent.map(link).unwrap_or_default()),
+        (w.retry_of, task.retry_of.map(link).unwrap_or_default()),
+        (w.continues, task.continues.map(link).unwrap_or_default()),
+        (w.created_by, escape(&by.unwrap_or_default())),
+        (w.run_at, instant(task.run_at)),
+        (w.created, instant(Some(task.created_at))),
+        (w.started, instant(task.started_at)),
+        (w.finished_at, instant(task.finished_at)),
+        (w.exit_code, result.exit_code.map(|code| code.to_string()).unwrap_or_default()),
+        (w.tokens, tokens(w, task)),
+        (w.turns, counted(usage.turns)),
+        (w.tool_calls, counted(usage.tool_calls)),
+        (w.session, escape(&result.session_id.unwrap_or_default())),
+        (w.sandbox, escape(&result.sandbox.unwrap_or_default())),
+    ];
+    all.into_iter()
+        .filter(|(_, html)| !html.is_empty())
+        .map(|(name, html)| (name, Html::made(html)))
+        .collect()
+}
+
+fn counted(count: u32) -> String {
+    if count == 0 { String::new() } else { format::count(count.into()) }
+}
+
+fn tokens(w: &Words, task: &TaskView) -> String {
+    let usage = &task.usage;
+    if usage.input_tokens + usage.output_tokens == 0 {
+        return String::new();
+    }
+    let (read, wrote, cached) = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens);
+    let [read, wrote, cached] = [read, wrote, cached].map(format::count);
+    format!("{read} {} · {wrote} {} · {cached} {}", w.input, w.output_short, w.cached)
+}
+
+fn row(now: Wall, attempt: &AttemptView) -> Attempt {
+    Attempt {
+        number: attempt.number,
+        state: attempt.state.clone(),
+        agent: attempt.agent.clone(),
+        runner: attempt.runner.clone(),
+        started: ui::instant(attempt.started_at),
+        took: match attempt.finished_at {
+            Some(end) => Html::text(&format::between(attempt.started_at, end)),
+            None => ui::ticking(now, attempt.started_at),
+        },
+        exit_code: attempt.exit_code.map(|code| code.to_string()).unwrap_or_default(),
+        why: attempt
+            .failure
+            .as_ref()
+            .map(|failure| format!("{}: {}", reason_text(failure.reason), failure.message))
+            .unwrap_or_default(),
+    }
+}
+
+fn delivery(it: DeliveryView) -> Delivery {
+    let DeliveryView { channel, to, event, tries, state, status, error, .. } = it;
+    let error = error.or_else(|| status.map(|status| status.to_string())).unwrap_or_default();
+    Delivery { event, channel, to, state, tries, error }
+}
