@@ -5,7 +5,7 @@ use std::time::Duration;
 use conductor_client::{Control, Link, Patience, Target};
 use conductor_orchestrator::Running;
 use conductor_runtime::clock::Clock;
-use conductor_runtime::config::Loaded;
+use conductor_runtime::config::{AuthMode, Loaded};
 use conductor_runtime::lifecycle::{Ended, Shutdown};
 
 use super::find::options;
@@ -20,6 +20,17 @@ pub struct Http {
     shutdown: Shutdown,
     /// Where the API is found.
     pub api_url: String,
+    /// Where the dashboard is found.
+    pub dashboard_url: String,
+    /// Where a browser is logged in, once; none when nobody has to log in.
+    pub login_url: Option<String>,
+}
+
+/// Where they are found.
+struct Urls {
+    api: String,
+    dashboard: String,
+    login: Option<String>,
 }
 
 impl Http {
@@ -27,7 +38,9 @@ impl Http {
     pub async fn start(loaded: &Loaded, running: &Running) -> Result<Self, Failure> {
         let shutdown = Shutdown::new();
         match Self::listen(loaded, running, &shutdown).await {
-            Ok(api_url) => Ok(Self { shutdown, api_url }),
+            Ok(Urls { api, dashboard, login }) => {
+                Ok(Self { shutdown, api_url: api, dashboard_url: dashboard, login_url: login })
+            }
             Err(failure) => {
                 shutdown.kill();
                 shutdown.finish(END).await;
@@ -36,13 +49,26 @@ impl Http {
         }
     }
 
-    async fn listen(loaded: &Loaded, running: &Running, shutdown: &Shutdown) -> Result<String, Failure> {
+    async fn listen(loaded: &Loaded, running: &Running, shutdown: &Shutdown) -> Result<Urls, Failure> {
         let failed = |error: &dyn std::error::Error| Failure::Failed(chain(error));
         let config = conductor_api::Config::new(&loaded.config);
-        let link = link(loaded, running).await?;
-        let api = conductor_api::start(config, Clock::System, shutdown, link).await;
+        let way = link(loaded, running).await?;
+        let api = conductor_api::start(config, Clock::System, shutdown, way).await;
         let api = api.map_err(|error| failed(&error))?;
-        Ok(api.url)
+        let config = conductor_dashboard::Config::new(&loaded.config);
+        let mut way = link(loaded, running).await?;
+        let login = match loaded.config.auth.mode {
+            AuthMode::Token => Some(way.control().await?.make_login().await?),
+            AuthMode::None => None,
+        };
+        let dashboard = conductor_dashboard::start(config, Clock::System, shutdown, way).await;
+        let dashboard = dashboard.map_err(|error| failed(&error))?.url;
+        // Behind a proxy people come by the public address, and the session's cookie belongs to that.
+        let public =
+            loaded.config.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        let front = public.unwrap_or_else(|| dashboard.clone());
+        let login = login.map(|login| format!("{front}/login?code={}", login.code));
+        Ok(Urls { api: api.url, dashboard, login })
     }
 
     /// Waits until something in it fails, which ends it.

@@ -116,19 +116,28 @@ fn tell(context: &mut Context<'_>, args: &args::Up, http: &Http) -> Result<(), F
         return context.screen.json(&serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "control_socket": control,
             "agent_socket": agent, "workspace": home.workspace, "logs": home.logs, "agents": args.agents,
-            "api": http.api_url,
+            "api": http.api_url, "dashboard": http.dashboard_url, "login": http.login_url,
         }));
     }
     let slots = config.agent.slots();
+    let login = match &http.login_url {
+        Some(url) => format!("  log in          {url} (once, within 15 minutes)"),
+        None => {
+            "  log in          not needed: auth.mode is none, so anyone on this machine may do everything"
+                .to_owned()
+        }
+    };
     for line in [
         format!("conductor {} is up", env!("CARGO_PKG_VERSION")),
+        format!("  dashboard       {}", http.dashboard_url),
+        login,
         format!("  API             {}", http.api_url),
         format!("  workspace       {}", home.workspace.display()),
         format!("  logs            {}", home.logs.display()),
         format!("  control socket  {}", control.display()),
         format!("  agent socket    {}", agent.display()),
         format!("  agents          {}, each with {slots} slots", args.agents),
-        "  not yet         the dashboard comes with a later release; commands run unsandboxed".to_owned(),
+        "  not yet         commands run unsandboxed in this release".to_owned(),
         "try: conductor run \"Say hello\"; Ctrl-C drains, a second one ends at once".to_owned(),
     ] {
         context.screen.line(line)?;
