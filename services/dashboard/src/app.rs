@@ -1,5 +1,7 @@
 //! The program's state, and the answers that are pages.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::FromRef;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -8,6 +10,7 @@ use conductor_protocol::{Code, Problem};
 use conductor_web::{Refusal, Site};
 
 use crate::frame::Frame;
+use crate::titles::Titles;
 use crate::words::Words;
 
 /// What a page may load and where its forms may lead: from here, and nowhere else.
@@ -19,6 +22,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub struct App {
     /// Its HTTP side.
     pub site: Site,
+    /// What tasks without a name are called.
+    pub titles: Arc<Titles>,
 }
 
 impl FromRef<App> for Site {

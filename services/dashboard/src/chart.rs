@@ -28,17 +28,18 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Numbers that are easy to read, up to ten.
+const EASY: [f64; 5] = [1.0, 2.0, 2.5, 5.0, 10.0];
+/// The same for counts, whose halves are counts too.
+const EASY_COUNTS: [f64; 5] = [2.0, 4.0, 6.0, 8.0, 10.0];
+
 /// A number that is easy to read, at or above `value`.
-fn round_up(value: f64) -> f64 {
+fn round_up(value: f64, easy: &[f64]) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0]
-        .into_iter()
-        .map(|step| step * power)
-        .find(|step| *step >= value)
-        .unwrap_or(value)
+    easy.iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
 }
 
 /// The drawing area with its lines, numbers and times.
@@ -128,8 +129,8 @@ impl Plot {
 pub fn throughput(words: &Words, steps: &[TrendStep]) -> String {
     let steps = &steps[steps.len().saturating_sub(MAX_STEPS)..];
     let ended = |step: &TrendStep| step.succeeded + step.failed + step.cancelled;
-    let most = round_up(steps.iter().map(ended).max().unwrap_or(0).max(4) as f64);
-    let mut plot = Plot::new(words.throughput, steps, most, |value| format::short_number(value));
+    let most = round_up(steps.iter().map(ended).max().unwrap_or(0).max(4) as f64, &EASY_COUNTS);
+    let mut plot = Plot::new(words.throughput, steps, most, format::short_number);
     for (index, step) in steps.iter().enumerate() {
         let mut from = 0.0;
         for (class, count) in [("c-ok", step.succeeded), ("c-bad", step.failed), ("c-off", step.cancelled)] {
@@ -158,7 +159,7 @@ pub fn throughput(words: &Words, steps: &[TrendStep]) -> String {
 pub fn queue_wait(words: &Words, steps: &[TrendStep]) -> String {
     let steps = &steps[steps.len().saturating_sub(MAX_STEPS)..];
     let longest = steps.iter().filter_map(|step| step.mean_wait_seconds).fold(0.0, f64::max);
-    let most = round_up(longest.max(0.001));
+    let most = round_up(longest.max(0.01), &EASY);
     let mut plot = Plot::new(words.queue_wait, steps, most, format::seconds);
     let mut path = String::new();
     let mut points = String::new();
@@ -275,8 +276,10 @@ mod tests {
 
     #[test]
     fn a_scale_ends_at_a_number_that_is_easy_to_read() {
-        let scales = [0.3, 4.0, 11.0, 21.0, 99.0, 101.0].map(round_up);
+        let scales = [0.3, 4.0, 11.0, 21.0, 99.0, 101.0].map(|value| round_up(value, &EASY));
         assert_eq!(scales, [0.5, 5.0, 20.0, 25.0, 100.0, 200.0]);
+        let counts = [1.0, 4.0, 5.0, 11.0, 99.0].map(|value| round_up(value, &EASY_COUNTS));
+        assert_eq!(counts, [2.0, 4.0, 6.0, 20.0, 100.0]);
     }
 
     #[test]

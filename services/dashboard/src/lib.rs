@@ -21,6 +21,7 @@ mod program;
 mod routes;
 mod served;
 mod server;
+mod titles;
 mod ui;
 mod visitor;
 mod words;

@@ -1,6 +1,7 @@
 //! Bringing the dashboard up.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use conductor_client::Link;
 use conductor_runtime::clock::Clock;
@@ -62,7 +63,7 @@ pub async fn start(
     let listener = Listener::bind(&config.listen, &config.tls).await?;
     let (address, url) = (listener.address(), listener.url());
     let site = Site::start(config.site, link, clock, shutdown);
-    let router = routes::router(App { site: site.clone() });
+    let router = routes::router(App { site: site.clone(), titles: Arc::default() });
     shutdown.spawn("dashboard listener", conductor_web::serve(listener, site, router, shutdown.clone()));
     Ok(Dashboard { address, url })
 }

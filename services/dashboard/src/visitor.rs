@@ -1,12 +1,14 @@
 //! Who looks at a page, and everything that a view needs to answer.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
-use conductor_client::Control;
+use conductor_client::{Control, Error};
 use conductor_core::Wall;
-use conductor_protocol::control::Role;
+use conductor_protocol::control::{ListRequest, Page, Role};
 use conductor_protocol::{Code, Problem};
 use conductor_web::{Caller, MaybeCaller, Refusal, Site, Whole};
 
@@ -14,6 +16,7 @@ use crate::app::{self, App};
 use crate::format::escape_url;
 use crate::frame::{Frame, Section, Who};
 use crate::params::Params;
+use crate::titles::Titles;
 use crate::words::{Lang, Words};
 
 /// The cookie that keeps the viewer's language.
@@ -74,6 +77,7 @@ pub struct Visitor {
     pub guest: Guest,
     /// Who it is.
     pub caller: Caller,
+    titles: Arc<Titles>,
 }
 
 impl Visitor {
@@ -101,6 +105,16 @@ impl Visitor {
     /// `unavailable` when there is none.
     pub async fn control(&self) -> Result<Control, Refusal> {
         self.caller.control(&self.guest.site).await
+    }
+
+    /// A page of tasks, all of them with what they are called.
+    ///
+    /// # Errors
+    /// As the orchestrator's.
+    pub async fn list(&self, control: &Control, request: ListRequest) -> Result<Page, Error> {
+        let mut page = control.list(request).await?;
+        self.titles.add(control, &mut page.items).await;
+        Ok(page)
     }
 
     /// What surrounds a page, without a question to the orchestrator.
@@ -201,7 +215,7 @@ impl FromRequestParts<App> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let guest = Guest::new(parts, app.site.clone());
         match MaybeCaller::from_request_parts(parts, app).await {
-            Ok(MaybeCaller(Some(caller))) => Ok(Self { guest, caller }),
+            Ok(MaybeCaller(Some(caller))) => Ok(Self { guest, caller, titles: Arc::clone(&app.titles) }),
             Ok(MaybeCaller(None)) if parts.method == Method::GET => Err(login_first(&guest)),
             Ok(MaybeCaller(None)) => {
                 let detail = guest.lang.words().session_over;

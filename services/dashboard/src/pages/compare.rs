@@ -108,6 +108,9 @@ fn side(w: &Words, task: &TaskView) -> Side {
     }
 }
 
+/// Tells something of a task.
+type Told<'a> = &'a dyn Fn(&TaskView) -> String;
+
 fn facts(w: &'static Words, a: &TaskView, b: &TaskView) -> Vec<Fact> {
     let none = || "–".to_owned();
     let result = |task: &TaskView| match &task.failure {
@@ -126,7 +129,7 @@ fn facts(w: &'static Words, a: &TaskView, b: &TaskView) -> Vec<Fact> {
         let labels: Vec<_> = task.labels.iter().map(|(key, value)| format!("{key}:{value}")).collect();
         if labels.is_empty() { none() } else { labels.join(" ") }
     };
-    let all: [(&'static str, &dyn Fn(&TaskView) -> String); 13] = [
+    let all: [(&'static str, Told<'_>); 13] = [
         (w.result, &result),
         (w.verified, &verified),
         (w.duration, &duration),

@@ -127,8 +127,8 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
     let (stats, queue, agents, questions) =
         tokio::try_join!(control.stats(), control.queue(), control.agents(), control.questions())?;
     let (running, failed, charts) = tokio::try_join!(
-        newest(&control, State::Running),
-        newest(&control, State::Failed),
+        newest(visitor, &control, State::Running),
+        newest(visitor, &control, State::Failed),
         charts(&control, w, range.1, range.2)
     )?;
     let view = View {
@@ -148,10 +148,14 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
     page(StatusCode::OK, &view)
 }
 
-async fn newest(control: &Control, state: State) -> Result<Vec<TaskView>, conductor_client::Error> {
+async fn newest(
+    visitor: &Visitor,
+    control: &Control,
+    state: State,
+) -> Result<Vec<TaskView>, conductor_client::Error> {
     let filter = Filter { state: vec![state], ..Filter::default() };
     let request = ListRequest { filter, limit: Some(ROWS), ..ListRequest::default() };
-    Ok(control.list(request).await?.items)
+    Ok(visitor.list(control, request).await?.items)
 }
 
 /// The charts; none when nothing is counted yet.

@@ -54,7 +54,8 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
     let f = visitor.frame(&control, Section::Queue, w.queue).await?;
     let filter = Filter { state: vec![State::Queued], ..Filter::default() };
     let request = ListRequest { filter, sort: Sort::Oldest, limit: Some(ROWS), ..ListRequest::default() };
-    let (queue, stats, next) = tokio::try_join!(control.queue(), control.stats(), control.list(request))?;
+    let (queue, stats, next) =
+        tokio::try_join!(control.queue(), control.stats(), visitor.list(&control, request))?;
     let limits = if f.may_admin { limits(&control).await? } else { Vec::new() };
     let view = View {
         f,

@@ -83,7 +83,7 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
         at_least_seq: Some(f.seq),
     };
     let is_later_page = request.cursor.is_some();
-    let list = control.list(request).await?;
+    let list = visitor.list(&control, request).await?;
     let link = |query: String| f.url(&format!("/tasks{}{query}", if query.is_empty() { "" } else { "?" }));
     let first = visitor.query().query(&["cursor", "did"]);
     let next_link = list.next_cursor.map(|cursor| {

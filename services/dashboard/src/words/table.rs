@@ -236,6 +236,7 @@ messages! {
 
     // Agents and the queue.
     slots: "slots", "スロット";
+    slots_title: "Slots", "スロット";
     host: "Host", "ホスト";
     version: "Version", "バージョン";
     joined: "Joined", "参加";
