@@ -21,7 +21,6 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 pub struct Place {
     _folder: tempfile::TempDir,
     _running: Running,
-    pub loaded: Loaded,
     pub address: SocketAddr,
     /// The orchestrator's owner.
     pub control: Control,
@@ -58,7 +57,7 @@ impl Place {
         let config = conductor_api::Config::new(&loaded.config);
         let api = conductor_api::start(config, Clock::System, &shutdown, link).await.unwrap();
         let admin = std::fs::read_to_string(loaded.home.token_file()).unwrap().trim().to_owned();
-        Self { _folder: folder, _running: running, loaded, address: api.address, control, admin, shutdown }
+        Self { _folder: folder, _running: running, address: api.address, control, admin, shutdown }
     }
 
     /// Makes a token.
