@@ -48,6 +48,8 @@ pub struct Config {
     pub tokens_file: Option<PathBuf>,
     /// The whole configuration as it is shown, without secrets.
     pub effective: serde_json::Value,
+    /// The most bytes of an upload.
+    pub max_upload_bytes: u64,
     /// How webhooks and notices are sent.
     pub notify: notify::Options,
     /// Reads how many log events were not pushed to Loki; none when none are.
@@ -95,6 +97,7 @@ impl Config {
             auth: config.auth.mode,
             tokens_file: config.auth.tokens_file.clone(),
             effective: serde_json::Value::Null,
+            max_upload_bytes: config.api.max_upload_bytes,
             notify: notify::Options {
                 signing_key: config.webhooks.signing_key.clone(),
                 allow_private: config.webhooks.allow_private.clone(),

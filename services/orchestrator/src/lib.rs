@@ -23,6 +23,7 @@ mod schedules;
 mod socket;
 mod start;
 mod submit;
+mod uploads;
 mod view;
 
 pub use access::TokensFileError;

@@ -23,6 +23,7 @@ use crate::hub::Hub;
 use crate::notify::{self, Sender};
 use crate::retention::{self, Retention};
 use crate::schedules::Chores;
+use crate::uploads::Uploads;
 use crate::{agents, control};
 
 /// How often the free space is looked at.
@@ -161,11 +162,13 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         runs_ms: config.keep_runs.map_or(u64::MAX, millis),
         max_volume_percent: config.max_volume_percent,
     };
+    let uploads = Uploads::new(&config.home.workspace, config.max_upload_bytes, clock.clone());
     let agents = Arc::new(agents::Context::new(agents::Parts {
         engine: handle.clone(),
         log: log.clone(),
         key: agent_key,
         hub: hub.clone(),
+        uploads: uploads.clone(),
         workspace: config.home.workspace.clone(),
         heartbeat_seconds: config.heartbeat.as_secs().max(1),
         lease_seconds: config.lease.as_secs().max(1),
@@ -183,6 +186,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
             clock.clone(),
         ),
         hub,
+        uploads: uploads.clone(),
         clock: clock.clone(),
         defaults: config.defaults.clone(),
         retention: retention.clone(),
@@ -205,6 +209,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         retention: retention.clone(),
     };
 
+    let sweeper = (handle.clone(), follower.clone());
     let failed = Arc::default();
     if let Some(tokens_file) = tokens_file {
         shutdown.spawn("tokens file", tokens_file.follow(shutdown.clone()));
@@ -214,6 +219,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     shutdown.spawn("compactor", compactor::run(log.clone(), history, shutdown.clone()));
     shutdown.spawn("retention", retention::run(retention, handle, follower.clone(), clock, shutdown.clone()));
     shutdown.spawn("space", watch_space(log.clone(), gate, config.free_floor_bytes, shutdown.clone()));
+    shutdown.spawn("uploads", uploads.run(sweeper.0, sweeper.1, shutdown.clone()));
     shutdown.spawn("notices", sender.run(shutdown.clone()));
     shutdown.spawn("watch", notify::watch(context.clone(), shutdown.clone()));
     shutdown.spawn("agent listener", agents::listen(agent_listener, agents, shutdown.clone()));

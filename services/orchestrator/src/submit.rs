@@ -10,6 +10,8 @@ use conductor_store::log::{Payload, PayloadKey};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::uploads::Wanted;
+
 /// What a task gets where it says nothing.
 #[derive(Debug, Clone)]
 pub struct Defaults {
@@ -45,6 +47,8 @@ pub(crate) struct Prepared {
     pub(crate) ids: Vec<TaskId>,
     /// Those that name a webhook.
     pub(crate) webhooks: Vec<TaskId>,
+    /// The uploads that they ask for.
+    pub(crate) uploads: Vec<Wanted>,
     /// Dependencies that are not among them.
     pub(crate) outside: Vec<TaskId>,
     /// What the tasks are called among themselves.
@@ -104,6 +108,7 @@ pub(crate) fn prepare(
         payloads: Vec::with_capacity(bodies.len()),
         ids: Vec::with_capacity(bodies.len()),
         webhooks: Vec::new(),
+        uploads: Vec::new(),
         outside: Vec::new(),
         refs: HashMap::new(),
     };
@@ -142,6 +147,12 @@ impl Preparing<'_> {
             return Err(Problem::at(format!("{at}/subtasks"), detail));
         }
         let new = self.new_task(id, &task, parent, at)?;
+        for (index, file) in task.files.iter().enumerate() {
+            if let Some(upload) = &file.upload {
+                let pointer = format!("{at}/files/{index}/upload");
+                self.done.uploads.push(Wanted { task: id, pointer, upload: upload.clone() });
+            }
+        }
         if task.webhook.is_some() {
             self.done.webhooks.push(id);
         }

@@ -131,6 +131,7 @@ fn attempt() -> Attempt {
         what: What::Command { argv: vec!["/bin/true".into()] },
         task_json: "{\"command\":[\"/bin/true\"]}\n".into(),
         files: Vec::new(),
+        uploads: Vec::new(),
         env: Vec::new(),
         start: Start::Fresh,
         starts_from: None,

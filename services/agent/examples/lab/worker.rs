@@ -143,6 +143,7 @@ fn attempt(job: Job) -> Attempt {
             .into_iter()
             .map(|(path, text)| InputFile { path, content: text.into(), executable: false })
             .collect(),
+        uploads: Vec::new(),
         env: job.env,
         starts_from: None,
         start: if job.resume { Start::Resume } else { Start::Fresh },

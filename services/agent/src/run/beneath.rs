@@ -101,6 +101,40 @@ pub fn write_file(
     content: &[u8],
     existing: Existing,
 ) -> Result<File, Error> {
+    let mut file = create_file(folder, path, existing)?;
+    file.write_all(content).map_err(|source| Error::Write { path: path.as_str().to_owned(), source })?;
+    Ok(file)
+}
+
+/// Makes a folder below a folder, and those on the way, where they are missing.
+///
+/// # Errors
+///
+/// Fails when the path leads through something that is no folder, or the disk says no.
+pub fn make_folder(folder: BorrowedFd<'_>, path: RelativePath<'_>) -> Result<(), Error> {
+    let named = || path.as_str().to_owned();
+    let mut parent: Option<OwnedFd> = None;
+    for name in path.as_str().split('/') {
+        let at = parent.as_ref().map_or(folder, AsFd::as_fd);
+        let opened = make_and_open(at, name).map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => Error::NoFolder { path: named() },
+            errno => Error::Write { path: named(), source: errno.into() },
+        })?;
+        parent = Some(opened);
+    }
+    Ok(())
+}
+
+/// Makes an empty file below a folder, and the folders on the way. Gives it back, open.
+///
+/// # Errors
+///
+/// As [`write_file`].
+pub fn create_file(
+    folder: BorrowedFd<'_>,
+    path: RelativePath<'_>,
+    existing: Existing,
+) -> Result<File, Error> {
     let named = || path.as_str().to_owned();
     let (folders, name) = path.split();
     let mut parent: Option<OwnedFd> = None;
@@ -120,12 +154,10 @@ pub fn write_file(
             Err(errno) => return Err(Error::Write { path: named(), source: errno.into() }),
         }
     }
-    let mut file = create(at, name).map_err(|errno| match errno {
+    create(at, name).map_err(|errno| match errno {
         Errno::EXIST => Error::Taken { path: named() },
         errno => Error::Write { path: named(), source: errno.into() },
-    })?;
-    file.write_all(content).map_err(|source| Error::Write { path: named(), source })?;
-    Ok(file)
+    })
 }
 
 /// Opens a regular file below a folder for reading; none when it is something else or not there any more.

@@ -23,7 +23,8 @@ use self::steps::{absent_is_fine, make, move_to_free_name, write_whole};
 use super::beneath::{self, Existing, RelativePath};
 use super::diff;
 use super::inherit;
-use super::types::InputFile;
+use super::types::{InputFile, InputUpload};
+use super::upload;
 use crate::process::leftover::Record;
 
 const PUBLIC: Mode = Mode::from_raw_mode(0o755);
@@ -42,6 +43,8 @@ pub enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Input(#[from] beneath::Error),
+    #[error(transparent)]
+    Upload(#[from] upload::Error),
     #[error("keep a copy of the task's files for the diff")]
     Base(#[source] io::Error),
     #[error(
@@ -88,8 +91,19 @@ pub struct Needs<'a> {
     pub resume: bool,
     pub task_json: &'a str,
     pub files: &'a [InputFile],
+    pub uploads: Option<Uploads<'a>>,
     /// The task of whose work this one begins with a copy; its own files are written over it.
     pub starts_from: Option<Source<'a>>,
+}
+
+/// The uploads that a task brings.
+#[derive(Debug, Clone, Copy)]
+pub struct Uploads<'a> {
+    /// Where they lie.
+    pub workspace: &'a Workspace,
+    pub list: &'a [InputUpload],
+    /// The most bytes that each may unpack to.
+    pub max_bytes: u64,
 }
 
 /// A task whose work another begins with.
@@ -248,7 +262,13 @@ impl Entered {
                     .map_err(|errno| Error::Write { path: path.into(), source: errno.into() })?;
             }
         }
+        if let Some(Uploads { workspace, list, max_bytes }) = needs.uploads {
+            for upload in list {
+                upload::place(workspace.private.as_fd(), work.as_fd(), upload, max_bytes, existing)?;
+            }
+        }
         match needs.starts_from {
+            _ if needs.uploads.is_some() => diff::keep_work_as_base(self.private.as_fd(), work.as_fd()),
             Some(_) => diff::keep_work_as_base(self.private.as_fd(), work.as_fd()),
             None => diff::keep_base(self.private.as_fd(), needs.files),
         }

@@ -8,7 +8,8 @@ pub mod folder;
 pub mod inherit;
 pub mod output;
 mod types;
+pub mod upload;
 pub mod walk;
 
 pub use folder::{Folder, Workspace};
-pub use types::{FileList, InputFile, LeftOut, ResultFile};
+pub use types::{FileList, InputFile, InputUpload, LeftOut, ResultFile};

@@ -1,5 +1,7 @@
 //! The small records that the run folder and its users share.
 
+use conductor_protocol::agent::AssignedUpload;
+
 /// One file that a task brought with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
@@ -8,6 +10,16 @@ pub struct InputFile {
     pub content: Vec<u8>,
     /// Whether it may be executed.
     pub executable: bool,
+}
+
+/// A file or folder that a task brought as an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputUpload {
+    /// Relative to `work/`; of a folder, where it is unpacked, and `.` is `work/` itself.
+    pub path: String,
+    /// Whether a file may be executed.
+    pub executable: bool,
+    pub upload: AssignedUpload,
 }
 
 /// The files that a run left in `work/`, bounded, in the order of their paths.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::run::InputFile;
+use crate::run::{InputFile, InputUpload};
 
 /// Describes one attempt at a task, complete enough to run without asking anyone anything.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Attempt {
     pub task_json: String,
     /// The files that the task brought, written below `work/` when the work starts fresh.
     pub files: Vec<InputFile>,
+    /// The uploads that it brought, written after the files.
+    pub uploads: Vec<InputUpload>,
     /// The variables that the task sets.
     pub env: Vec<(String, String)>,
     /// What this attempt finds in `work/`.

@@ -17,7 +17,7 @@ use super::slots::{Ended, Settings};
 use super::{mock, result};
 use crate::process::{Keeper, KeeperStarter, leftover};
 use crate::run::events::{Event, EventFile};
-use crate::run::folder::{self, Needs, Source};
+use crate::run::folder::{self, Needs, Source, Uploads};
 use crate::run::output::Output;
 use crate::run::walk::Listing;
 use crate::run::{FileList, Folder, Workspace, collect, diff};
@@ -131,6 +131,11 @@ impl Slot {
             resume: attempt.start == Start::Resume,
             task_json: &attempt.task_json,
             files: &attempt.files,
+            uploads: (!attempt.uploads.is_empty()).then(|| Uploads {
+                workspace: &self.workspace,
+                list: &attempt.uploads,
+                max_bytes: attempt.limits.max_workspace_bytes,
+            }),
             starts_from: source.as_deref().map(|task_id| Source {
                 workspace: &self.workspace,
                 task_id,
@@ -246,6 +251,9 @@ fn unusable(error: &folder::Error) -> Failure {
         _ if full => (FailureReason::DiskFull, "free space on the volume of the workspace"),
         folder::Error::Input(_) => {
             (FailureReason::InvalidWorkspace, "the files of a task stay below its work folder")
+        }
+        folder::Error::Upload(_) => {
+            (FailureReason::InvalidWorkspace, "send the files again and submit the task anew")
         }
         folder::Error::NoSource { .. } => {
             (FailureReason::InvalidWorkspace, "submit the task anew, with its files")

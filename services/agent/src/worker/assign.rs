@@ -11,7 +11,7 @@ use conductor_protocol::text;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::run::InputFile;
+use crate::run::{InputFile, InputUpload};
 use crate::runner::{Attempt, Limits, Start, What};
 
 /// Reads an assignment.
@@ -23,13 +23,20 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> 
         .map_err(|problem| failed(FailureReason::InvalidRequest, problem.detail))?;
     let what = what(assign, &body)?;
     let task_json = task_json(assign, &body);
-    let files = body.files.into_iter().map(input_file).collect::<Result<_, _>>()?;
+    let (mut files, mut uploads) = (Vec::new(), Vec::new());
+    for file in body.files {
+        match &file.upload {
+            None => files.push(input_file(file)?),
+            Some(id) => uploads.push(input_upload(assign, id, file.path, file.executable)?),
+        }
+    }
     Ok(Attempt {
         task_id: Uuid::from_u128(assign.task.0),
         number: assign.attempt,
         what,
         task_json,
         files,
+        uploads,
         env: body.env.into_iter().collect(),
         start: match assign.after {
             None | Some(After::Failure) => Start::Fresh,
@@ -69,6 +76,15 @@ fn input_file(file: conductor_protocol::submit::InputFile) -> Result<InputFile, 
         }
     };
     Ok(InputFile { path: file.path, content, executable: file.executable })
+}
+
+fn input_upload(assign: &Assign, id: &str, path: String, executable: bool) -> Result<InputUpload, End> {
+    let known = assign.uploads.iter().find(|upload| upload.id.to_string() == id);
+    let upload = known.ok_or_else(|| {
+        let message = format!("the upload {id} for {path} is not kept any more");
+        failed(FailureReason::InvalidWorkspace, message)
+    })?;
+    Ok(InputUpload { path, executable, upload: upload.clone() })
 }
 
 /// The end of an attempt that failed before it ran.
@@ -137,6 +153,7 @@ mod tests {
             timeout_ms: 5_000,
             after: None,
             starts_from: None,
+            uploads: Vec::new(),
             body: RawValue::from_string(body.into()).unwrap(),
         }
     }
@@ -189,11 +206,12 @@ mod tests {
         let (kind, message) = reason(read("claude", r#"{"prompt":"x"}"#).unwrap_err());
         assert_eq!(kind, FailureReason::RunnerUnavailable);
         assert!(message.contains("claude"));
+        let lost = read("mock", r#"{"prompt":"x","files":[{"path":"a","upload":"u"}]}"#).unwrap_err();
+        assert_eq!(reason(lost).0, FailureReason::InvalidWorkspace);
         for (runner, body) in [
             ("mock", r#"{"command":["x"]}"#),
             ("command", r#"{"prompt":"x"}"#),
             ("mock", r#"{"promt":"x"}"#),
-            ("mock", r#"{"prompt":"x","files":[{"path":"a","upload":"u"}]}"#),
             ("mock", r#"{"prompt":"x","files":[{"path":"a","base64":"!"}]}"#),
         ] {
             assert_eq!(reason(read(runner, body).unwrap_err()).0, FailureReason::InvalidRequest, "{body}");

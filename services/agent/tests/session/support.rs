@@ -216,6 +216,7 @@ pub fn task(number: u64, runner: &str, body: &serde_json::Value) -> Assign {
         timeout_ms: 600_000,
         after: None,
         starts_from: None,
+        uploads: Vec::new(),
         body: RawValue::from_string(body.to_string()).unwrap(),
     }
 }

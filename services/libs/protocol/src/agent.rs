@@ -297,8 +297,25 @@ pub struct Assign {
     /// The terminal task whose work it starts from.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_display")]
     pub starts_from: Option<TaskId>,
+    /// The uploads that the task's files name, as far as they are there. Their bytes are in
+    /// `<workspace>/private/uploads/<id>/data`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploads: Vec<AssignedUpload>,
     /// The task as it was submitted, as [`crate::submit::SubmitTask`].
     pub body: Box<RawValue>,
+}
+
+/// An upload that a task brings with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedUpload {
+    /// Its name.
+    pub id: uuid::Uuid,
+    /// One file, or a folder as a tar archive.
+    pub kind: crate::control::UploadKind,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Their SHA-256, in lowercase hex.
+    pub sha256: String,
 }
 
 /// How the attempt before ended, which says what becomes of the work folder.

@@ -18,6 +18,7 @@ use conductor_store::log::EventLog;
 use crate::engine::Handle;
 use crate::hub::Hub;
 use crate::socket::{self, Stream};
+use crate::uploads::Uploads;
 
 /// The most agents connected at once, with their output connections.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -29,6 +30,7 @@ pub(crate) struct Parts {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) key: StartKey,
     pub(crate) hub: Hub,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) workspace: PathBuf,
     pub(crate) heartbeat_seconds: u64,
     pub(crate) lease_seconds: u64,

@@ -203,6 +203,10 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                 };
                 let body = body.map_err(|error| Error::Message(format!("the body of {task}: {error}")))?;
                 let starts_from = starts_from(&body);
+                let uploads = match uploads_of(&body) {
+                    ids if ids.is_empty() => Vec::new(),
+                    ids => context.uploads.assigned(ids).await,
+                };
                 message.assign.push(Assign {
                     task,
                     lease,
@@ -211,6 +215,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                     timeout_ms,
                     after: after.map(convert::after),
                     starts_from,
+                    uploads,
                     body,
                 });
                 context.hub.assigned(lease, task, attempt);
@@ -257,4 +262,13 @@ fn starts_from(body: &RawValue) -> Option<conductor_core::TaskId> {
         Workspace::Continue(id) => id.parse().ok(),
         Workspace::Git(_) | Workspace::Copy(_) => None,
     }
+}
+
+/// The uploads that a body's files name. Most bodies name none, and are not read for it.
+fn uploads_of(body: &RawValue) -> Vec<uuid::Uuid> {
+    if !body.get().contains("\"upload\"") {
+        return Vec::new();
+    }
+    let Ok(task) = SubmitTask::parse(body.get(), "") else { return Vec::new() };
+    task.files.iter().filter_map(|file| file.upload.as_ref()?.parse().ok()).collect()
 }

@@ -27,6 +27,7 @@ use crate::hub::Hub;
 use crate::retention::Retention;
 use crate::socket::{self, Stream};
 use crate::submit::Defaults;
+use crate::uploads::Uploads;
 
 /// The most clients connected at once.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -40,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) key: StartKey,
     pub(crate) access: Access,
     pub(crate) hub: Hub,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) clock: Clock,
     pub(crate) defaults: Defaults,
     pub(crate) retention: Retention,

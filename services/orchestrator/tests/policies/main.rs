@@ -11,3 +11,4 @@ mod queue;
 mod rights;
 mod server;
 mod time;
+mod uploads;

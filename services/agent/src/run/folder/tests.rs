@@ -18,7 +18,8 @@ impl Home {
 
     fn attempt(&self, attempt: u32, resume: bool) -> Folder {
         let files = [InputFile { path: "src/a.txt".into(), content: b"asked\n".to_vec(), executable: false }];
-        let needs = Needs { attempt, resume, task_json: "{}", files: &files, starts_from: None };
+        let needs =
+            Needs { attempt, resume, task_json: "{}", files: &files, uploads: None, starts_from: None };
         self.workspace.enter(TASK).unwrap().prepare(&needs).unwrap()
     }
 
@@ -136,7 +137,7 @@ fn large_files_are_written_whole() {
 /// A task that starts from the work of [`TASK`].
 fn continued(home: &Home, task: &str, files: &[InputFile]) -> Result<Folder, Error> {
     let starts_from = Some(Source { workspace: &home.workspace, task_id: TASK, max_bytes: 1_000 });
-    let needs = Needs { attempt: 1, resume: false, task_json: "{}", files, starts_from };
+    let needs = Needs { attempt: 1, resume: false, task_json: "{}", files, uploads: None, starts_from };
     home.workspace.enter(task)?.prepare(&needs)
 }
 

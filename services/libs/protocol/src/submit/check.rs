@@ -243,7 +243,6 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         (task.may_submit, "may_submit"),
         (task.verify.is_some(), "verify"),
         (task.webhook.as_ref().is_some_and(|webhook| webhook.secret.is_some()), "webhook.secret"),
-        (task.files.iter().any(|file| file.upload.is_some()), "files by upload"),
         (task.task_type.as_deref().is_some_and(|name| name != "generic"), "a task type other than generic"),
     ];
     match asked.iter().find(|(asked, _)| *asked) {

@@ -57,6 +57,7 @@ fn assign(numbers: impl IntoIterator<Item = u64>) -> ToAgent {
         timeout_ms: 1_000,
         after: None,
         starts_from: None,
+        uploads: Vec::new(),
         body: RawValue::from_string("{}".into()).expect("JSON"),
     };
     ToAgent { assign: numbers.into_iter().map(assign).collect(), ..ToAgent::default() }

@@ -10,8 +10,8 @@ mod stream;
 mod submit;
 mod told;
 
+use conductor_protocol::Problem;
 use conductor_protocol::control::{Call, Done};
-use conductor_protocol::{Code, Problem};
 use serde_json::value::RawValue;
 
 use super::Context;
@@ -74,11 +74,11 @@ pub(super) async fn answer(
         Call::RevokeToken(call) => context.access.revoke_token(actor, &call.name).await.map(done),
         Call::RetryMatching(filter) => Ok(raw(&change::retry_matching(context, caller, *filter).await?)),
         Call::Deliveries(call) => Ok(raw(&told::deliveries(context, call.id).await?)),
+        Call::CreateUpload(call) => Ok(raw(&context.uploads.create(actor.name.as_str(), call).await?)),
+        Call::AppendUpload(call) => Ok(raw(&context.uploads.append(actor.name.as_str(), call).await?)),
+        Call::Upload(call) => Ok(raw(&context.uploads.view(actor.name.as_str(), call.id).await?)),
         Call::Runners => Ok(raw(&read::runners(context).await?)),
         Call::Config => Ok(context.effective.clone()),
-        Call::CreateUpload(_) | Call::AppendUpload(_) | Call::Upload(_) => {
-            Err(Problem::new(Code::Unavailable, "this call is not answered yet"))
-        }
         // The session ends streams itself.
         Call::Stop(_) => Ok(raw(&Done {})),
     }

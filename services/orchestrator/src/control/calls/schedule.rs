@@ -28,6 +28,11 @@ pub(super) async fn add(
         return Err(Problem::at("/task", "a scheduled task has no dependencies, no subtasks and no run_at"));
     }
     caller.check_group(&prepared.tasks[0].group)?;
+    if let Some(wanted) = prepared.uploads.first() {
+        // It is gone before the schedule is.
+        let pointer = format!("/task{}", wanted.pointer);
+        return Err(Problem::at(pointer, "a scheduled task brings its files in its body"));
+    }
     let now = engine::now(&context.clock).wall;
     let next_at = cron.after(now)?;
     let id = ScheduleId(uuid::Uuid::now_v7().as_u128());

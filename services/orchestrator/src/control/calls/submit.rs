@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use conductor_core::{Command, Rejection, Reply, Submit, TaskId};
+use conductor_core::{BodyDigest, Command, KeyId, Rejection, Reply, Submit, TaskId};
 use conductor_protocol::control::{self, Message, Submitted};
 use conductor_protocol::submit::{SubmitTask, Workspace};
 use conductor_protocol::{Code, Problem};
@@ -39,6 +39,25 @@ async fn accept(
     let mut prepared = submit::prepare(&call.tasks, &defaults(context, caller), origin)?;
     check_groups(context, caller, &prepared).await?;
     check_continued(context, caller, &prepared).await?;
+    let uploads = std::mem::take(&mut prepared.uploads);
+    if uploads.is_empty() {
+        return accept_prepared(context, caller, key, prepared).await;
+    }
+    // Taken first, so that none goes while its task is on the way.
+    context.uploads.take(caller.actor.name.as_str(), origin.retry_of, uploads.clone()).await?;
+    let accepted = accept_prepared(context, caller, key, prepared).await;
+    if accepted.as_ref().map_or(true, |submitted| submitted.repeated) {
+        context.uploads.untake(uploads).await;
+    }
+    accepted
+}
+
+async fn accept_prepared(
+    context: &Context,
+    caller: &Caller,
+    key: Option<(KeyId, BodyDigest)>,
+    mut prepared: Prepared,
+) -> Result<Submitted, Problem> {
     let places = places(&prepared);
     for turn in 1..=TRIES {
         let last = prepared.outside.is_empty() || turn == TRIES;
