@@ -15,5 +15,5 @@ mod routes;
 mod server;
 
 pub use program::run as run_program;
-pub use routes::document;
+pub use routes::{document, document_text};
 pub use server::{Api, Config, StartError, start};

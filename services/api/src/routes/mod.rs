@@ -123,6 +123,12 @@ pub fn document() -> OpenApi {
     openapi::finished(&described().into_openapi())
 }
 
+/// The OpenAPI document as it is served, and as it lies in `docs`.
+#[must_use]
+pub fn document_text() -> &'static str {
+    openapi::text()
+}
+
 /// The router of the API.
 pub(crate) fn router(app: App) -> Router {
     let (router, _document) = described().split_for_parts();

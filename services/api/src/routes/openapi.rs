@@ -35,6 +35,11 @@ const OPEN: [u64; 4] = [400, 403, 500, 503];
 const RANGE: [u64; 3] = [404, 409, 413];
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 
+/// The document as text.
+pub(super) fn text() -> &'static str {
+    &TEXT
+}
+
 /// Adds to the document what is so of all routes.
 pub(super) fn finished(document: &OpenApi) -> OpenApi {
     let mut value = serde_json::to_value(document).expect("a document is JSON");

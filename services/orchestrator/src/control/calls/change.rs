@@ -32,12 +32,7 @@ pub(super) async fn cancel(context: &Context, actor: Arc<Actor>, call: Cancel) -
             Reply::Cancelled(ids) => Ok(Affected { ids }),
             _ => Ok(Affected { ids: Vec::new() }),
         },
-        Err(problem) if problem.code == Code::NotFound => {
-            // History tells one that is over from one that never was.
-            let view = read::get(context, call.id).await?;
-            let detail = format!("task {} is over: {}", call.id, view.state.as_str());
-            Err(Problem::new(Code::Conflict, detail))
-        }
+        Err(problem) if problem.code == Code::NotFound => Err(over(context, call.id).await?),
         Err(problem) => Err(problem),
     }
 }
@@ -138,7 +133,18 @@ pub(super) async fn answer(context: &Context, actor: Arc<Actor>, call: AnswerCal
         answer_json: answer_json.into(),
         by: actor,
     };
-    context.engine.command(command).await.map(drop)
+    match context.engine.command(command).await {
+        Ok(_) => Ok(()),
+        Err(problem) if problem.code == Code::NotFound => Err(over(context, call.id).await?),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Why nothing can be done to a task that the machine does not hold: History tells one that is over from one that never
+/// was.
+async fn over(context: &Context, task: TaskId) -> Result<Problem, Problem> {
+    let view = read::get(context, task).await?;
+    Ok(Problem::new(Code::Conflict, format!("task {task} is over: {}", view.state.as_str())))
 }
 
 /// Deletes a terminal task's record, body and folder.

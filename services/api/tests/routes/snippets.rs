@@ -1,0 +1,1 @@
+//! The snippets of docs/http.md do what the page says.
