@@ -190,7 +190,7 @@ async fn a_stalled_client_is_told_to_look_anew_and_holds_up_nobody() {
     assert_eq!(ended["count"], TASKS);
     assert!(submitted == ids && over == ids, "every event came, and once");
     // Enough for the ring to go round.
-    for _ in 0..10 {
+    for _ in 0..30 {
         let tasks = vec![json!({"prompt": "print a", "name": "x".repeat(150)}); 1_000];
         place.post("/v1/tasks/batch", json!({"tasks": tasks})).await.with(201);
     }
