@@ -22,6 +22,8 @@ use crate::limits::Limits;
 use crate::orchestrator::Orchestrator;
 use crate::refusal::problem_of;
 
+/// How long the answer holds whether the orchestrator is ready.
+const READY_MS: u64 = 500;
 /// No secret is longer; what is was never one.
 const MAX_SECRET_CHARS: usize = 256;
 /// What a 401 says.
@@ -94,6 +96,8 @@ struct Shared {
     attempts: Attempts,
     /// Room for bodies that are being read, in KiB.
     reading: Arc<Semaphore>,
+    /// Why nothing could be served, and when that was asked.
+    ready: tokio::sync::Mutex<Option<(u64, Option<String>)>>,
     clock: Clock,
     shutdown: Shutdown,
 }
@@ -111,6 +115,7 @@ impl Site {
             identities: Identities::default(),
             attempts: Attempts::default(),
             reading: Arc::new(Semaphore::new(options.limits.reading_bytes >> 10)),
+            ready: tokio::sync::Mutex::default(),
             options,
             clock,
             shutdown: shutdown.clone(),
@@ -140,7 +145,7 @@ impl Site {
         self.shared.aside.lock().await.another(options)
     }
 
-    /// Why nothing can be served; nothing when it can.
+    /// Why nothing can be served; nothing when it can. The answer is remembered for a moment: anybody may ask.
     pub async fn why_not_ready(&self) -> Option<String> {
         if let Some(why) = self.shared.orchestrator.why_away() {
             return Some(why.to_string());
@@ -148,6 +153,19 @@ impl Site {
         if self.shared.shutdown.is_draining() {
             return Some("this program is stopping".to_owned());
         }
+        let now_ms = self.shared.clock.now().mono_ms;
+        let mut ready = self.shared.ready.lock().await;
+        match &*ready {
+            Some((at_ms, why)) if now_ms.saturating_sub(*at_ms) < READY_MS => why.clone(),
+            Some(_) | None => {
+                let why = self.ask_whether_ready().await;
+                *ready = Some((now_ms, why.clone()));
+                why
+            }
+        }
+    }
+
+    async fn ask_whether_ready(&self) -> Option<String> {
         match self.control().map_err(|problem| problem.detail) {
             Ok(control) => match control.status().await {
                 Ok(status) if status.draining => Some("the orchestrator is stopping".to_owned()),

@@ -145,6 +145,19 @@ async fn without_an_orchestrator_nobody_is_let_in_and_it_is_said_why() {
 }
 
 #[tokio::test]
+async fn asking_again_and_again_whether_it_is_ready_asks_the_orchestrator_little() {
+    let place = place().await;
+    place.site.control_soon().await.expect("it connects");
+    for _ in 0..50 {
+        assert_eq!(place.site.why_not_ready().await, None);
+    }
+    assert_eq!(place.people.asked(), 1);
+    advance(&place.clock, 500);
+    assert_eq!(place.site.why_not_ready().await, None);
+    assert_eq!(place.people.asked(), 2);
+}
+
+#[tokio::test]
 async fn where_everybody_is_let_in_a_foreign_page_still_is_not() {
     let place = Place::with(|options| options.open = true).await;
     assert!(place.ask("POST", "/change", &[]).await.ok().starts_with("anybody"));

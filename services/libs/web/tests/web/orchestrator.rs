@@ -37,7 +37,7 @@ impl People {
         self.known.lock().unwrap().remove(&digest(secret));
     }
 
-    /// How often it was asked who a secret stands for.
+    /// How often it was asked who a secret stands for, or how it is.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
@@ -76,7 +76,10 @@ impl People {
                         None => ResponseBody::Error(Problem::new(Code::Unauthorized, "nobody")),
                     }
                 }
-                Call::Status => ResponseBody::Ok(to_raw_value(&StatusView::default()).unwrap()),
+                Call::Status => {
+                    self.asked.fetch_add(1, Ordering::Relaxed);
+                    ResponseBody::Ok(to_raw_value(&StatusView::default()).unwrap())
+                }
                 // Says on whose behalf it was asked.
                 Call::Questions => ResponseBody::Ok(to_raw_value(&actor).unwrap()),
                 other => panic!("nobody asks {other:?} here"),
