@@ -306,6 +306,13 @@ fn escape(rest: &[u8]) -> Front {
     }
 }
 
+/// A text as it reads without colours and anything else that a terminal would obey.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let line = |line: Line| line.spans.into_iter().map(|(_, text)| text).collect::<String>();
+    lines(Reader::default().feed(text.as_bytes())).into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A line of output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {

@@ -89,3 +89,8 @@ fn pieces_are_short_on_the_wire() {
     let json = serde_json::to_string(&pieces).unwrap();
     assert_eq!(json, r#"[["f2","ok"],0,1,["","."]]"#);
 }
+
+#[test]
+fn a_summary_reads_without_its_colours() {
+    assert_eq!(plain("12 \u{1b}[33mwarnings\u{1b}[0m\nand \u{1b}[1mmore"), "12 warnings\nand more");
+}

@@ -15,7 +15,7 @@ use crate::frame::{Frame, Section};
 use crate::ui::{self, Html};
 use crate::visitor::Visitor;
 use crate::words::Words;
-use crate::{chart, format};
+use crate::{ansi, chart, format};
 
 mod activity;
 mod deeds;
@@ -247,10 +247,12 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         pending: task.pending_reason.clone().filter(|_| !task.state.is_terminal()),
         failure: task.failure.as_ref().map(|failure| Failure {
             reason: reason_text(failure.reason),
-            message: failure.message.clone(),
+            message: ansi::plain(&failure.message),
             hint: failure.hint.clone(),
         }),
-        summary: result.and_then(|result| result.summary.clone()).filter(|text| !text.trim().is_empty()),
+        summary: result
+            .and_then(|result| result.summary.as_deref().map(ansi::plain))
+            .filter(|text| !text.trim().is_empty()),
         question: task.waiting.as_ref().map(|waiting| Question {
             request: waiting.request_id.to_string(),
             text: waiting.text.clone(),

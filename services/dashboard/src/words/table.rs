@@ -38,7 +38,7 @@ messages! {
     stale_since: "Not live since", "更新が止まった時刻：";
     notify_me: "Notify me", "通知する";
     notifying: "Notifications are on", "通知はオンです";
-    shortcuts: "Keyboard shortcuts", "キーボードショートカット";
+    shortcuts: "Keyboard shortcuts", "ショートカット";
     log_out: "Log out", "ログアウト";
     close: "Close", "閉じる";
     no_auth: "Anyone who reaches this page may do everything: auth.mode is none.",
