@@ -1,0 +1,10 @@
+//! The dashboard as browsers see it: its pages against an orchestrator of this process, and the whole of it in a headless
+//! Chromium against the separate programs.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod browser;
+mod chrome;
+mod pages;
+mod place;
+mod screenshots;
+mod world;

@@ -1,0 +1,78 @@
+//! Writes the pictures of the documentation: `cargo test -p conductor-dashboard -- --ignored screenshots`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::chrome::{Chrome, Look};
+use super::world::Running;
+
+/// Work that makes the pages look lived in.
+async fn fill(running: &Running) -> (String, String) {
+    let names = [
+        "Refactor the parser",
+        "Write tests for the scheduler",
+        "Review the pull request 481",
+        "Fix the flaky login test",
+        "Explain the memory growth",
+        "Update the changelog",
+    ];
+    for (index, name) in names.iter().enumerate() {
+        let prompt = format!(
+            "print working; tool Bash; use {} tokens; write notes-{index}.md done; sleep {}ms",
+            900 + index * 731,
+            120 * index
+        );
+        running.submit(json!({"prompt": prompt, "runner": "mock", "name": name, "labels": {"team": if index % 2 == 0 { "web" } else { "core" }}})).await;
+    }
+    running.submit(json!({"prompt": "sleep 300ms; fail the build broke in src/parser.rs:118", "runner": "mock", "name": "Upgrade the compiler"})).await;
+    running.submit(json!({"prompt": "print looking; ask May I drop the table sessions_old?", "runner": "mock", "name": "Migrate the database"})).await;
+    let script = r#"i=0; printf '\033[1m$ cargo test\033[0m\n'; for name in parses_a_plan keeps_order retries_once finds_nothing ends_in_time; do printf 'test %s ... \033[32mok\033[0m\n' $name; done; printf 'test \033[1mholds_under_load\033[0m ... \033[31mFAILED\033[0m\n\033[33mwarning\033[0m: unused variable \033[36m`lease`\033[0m\n'; while [ $i -lt 900 ]; do i=$((i+1)); printf '\033[2m%03d\033[0m still looking\n' $i; sleep 1; done"#;
+    let live = running
+        .submit(json!({"command": ["sh", "-c", script], "name": "Find out why the load test fails"}))
+        .await;
+    for number in 0..3 {
+        running.submit(json!({"prompt": "sleep 600s", "runner": "mock", "name": format!("Translate chapter {}", number + 1), "priority": 3})).await;
+    }
+    let edit = "write src/lib.rs pub fn answer() -> u32 { 42 }\nwrite README.md # Answer";
+    let changed = running
+        .submit(json!({"prompt": edit, "runner": "mock", "name": "Add the answer", "priority": 10}))
+        .await;
+    (live, changed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes pictures into docs/images"]
+async fn screenshots_of_the_main_views() {
+    let running = Running::start().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (live, changed) = fill(&running).await;
+    let views = [
+        ("overview", "/?range=1h".to_owned()),
+        ("tasks", "/tasks".to_owned()),
+        ("task", format!("/tasks/{live}")),
+        ("changes", format!("/tasks/{changed}?tab=diff")),
+        ("new-task", "/tasks/new".to_owned()),
+        ("agents", "/agents".to_owned()),
+    ];
+    for language in ["en-US", "ja"] {
+        for is_dark in [false, true] {
+            let look = Look { language, is_dark, ..Look::default() };
+            let Some(chrome) = Chrome::start("screenshots", look).await else { return };
+            chrome.go(&running.login_link().await).await;
+            chrome.until("the link has logged in", "document.querySelector('#states')").await;
+            for (name, path) in &views {
+                chrome.go(&format!("{}{path}", running.url)).await;
+                chrome
+                    .until("the page is live", "document.querySelector('#live').dataset.state === 'on'")
+                    .await;
+                let picture = chrome.client.screenshot().await.unwrap();
+                let theme = if is_dark { "dark" } else { "light" };
+                let file = format!("{name}-{}-{theme}.png", &language[..2]);
+                std::fs::write(folder.join(file), picture).unwrap();
+            }
+            chrome.end(&running.url, &[]).await;
+        }
+    }
+}
