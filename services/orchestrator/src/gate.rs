@@ -26,9 +26,6 @@ pub(crate) struct Counters {
     pub(crate) batches: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) appends: Appends,
-    pub(crate) delivered: AtomicU64,
-    pub(crate) tries_failed: AtomicU64,
-    pub(crate) given_up: AtomicU64,
 }
 
 impl Gate {

@@ -1,6 +1,5 @@
 //! Schedules that come due, and folders that are to go: what the engine leaves to others.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use conductor_runtime::lifecycle::Shutdown;
 use conductor_store::log::{EventLog, PayloadKey};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
 use crate::cron::Cron;
 use crate::engine::{self, Chore, Handle};
@@ -74,39 +72,34 @@ pub(crate) async fn read(
 }
 
 impl Chores {
-    /// Does what comes until the end. A schedule that could not make its task, as when a disk is full, is tried again and
-    /// again, so that its occurrence is not passed over; the others do not wait for it.
+    /// Does what comes until the end.
     pub(crate) async fn run(self, mut chores: mpsc::Receiver<Chore>, shutdown: Shutdown) {
-        // One entry a schedule at most, and their number is bounded.
-        let mut again: BTreeMap<ScheduleId, Wall> = BTreeMap::new();
-        let mut pause = tokio::time::interval(PAUSE);
-        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let chore = tokio::select! {
                 () = shutdown.draining() => return,
                 chore = chores.recv() => chore,
-                _ = pause.tick(), if !again.is_empty() => {
-                    for (schedule, due_at) in std::mem::take(&mut again) {
-                        self.fire(schedule, due_at, &mut again).await;
-                    }
-                    continue;
-                }
             };
             match chore {
-                Some(Chore::ScheduleDue { schedule, due_at }) => {
-                    self.fire(schedule, due_at, &mut again).await;
-                }
+                Some(Chore::ScheduleDue { schedule, due_at }) => self.fire(schedule, due_at, &shutdown).await,
                 Some(Chore::DeleteRuns(tasks)) => self.retention.delete_runs(&tasks).await,
                 None => return,
             }
         }
     }
 
-    /// Fires a schedule, or notes that it is to be fired again.
-    async fn fire(&self, id: ScheduleId, due_at: Wall, again: &mut BTreeMap<ScheduleId, Wall>) {
-        if let Err(problem) = self.try_fire(id, due_at).await {
-            tracing::warn!(schedule = %id, %problem, "a schedule could not make its task; it is tried again");
-            again.insert(id, due_at);
+    /// Fires a schedule, again and again until it is done: an occurrence is not passed over because a disk is full.
+    async fn fire(&self, id: ScheduleId, due_at: Wall, shutdown: &Shutdown) {
+        loop {
+            match self.try_fire(id, due_at).await {
+                Ok(()) => return,
+                Err(problem) => {
+                    tracing::warn!(schedule = %id, %problem, "a schedule could not make its task")
+                }
+            }
+            tokio::select! {
+                () = shutdown.draining() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
-    After, Answer, Answered, Asked, AssignedUpload, End, EndRun, Finished, FromAgent, Hello, LogPosition,
-    Opening, OutputLength, RunnerView, Started, ToAgent, Welcome,
+    After, Answer, Answered, Asked, End, EndRun, Finished, FromAgent, Hello, LogPosition, Opening,
+    OutputLength, RunnerView, Started, ToAgent, Welcome,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
@@ -164,12 +164,6 @@ fn everything() -> Vec<Value> {
     let mut assign = mock(1, "p");
     assign.after = Some(After::Crash);
     assign.starts_from = Some(conductor_core::TaskId(1));
-    assign.uploads = vec![AssignedUpload {
-        id: uuid::Uuid::nil(),
-        kind: conductor_protocol::control::UploadKind::Tar,
-        bytes: 1,
-        sha256: "s".into(),
-    }];
     let to_agent = ToAgent {
         assign: vec![assign],
         acknowledged: vec![lease(1)],

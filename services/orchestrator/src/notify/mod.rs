@@ -12,10 +12,9 @@ mod watch;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use conductor_core::{Answer, Command, Delivery, Now, REST_AFTER_TRY_MS, Route, Seq, TaskId, Wall};
+use conductor_core::{Answer, Command, Delivery, Now, Route, Seq, TaskId, Wall};
 use conductor_protocol::submit::SubmitTask;
 use conductor_protocol::task::TaskView;
 use conductor_protocol::{Code, Problem};
@@ -133,19 +132,12 @@ impl Sender {
             Ok(post) => (message::shown(&post.url), self.outbound.send(post).await),
             Err(refused) => (String::new(), Err(refused)),
         };
-        let counters = &self.context.engine.gate().counters;
         let (delivered, hopeless) = match &sent {
             Ok(_) => (true, false),
             Err(refused) => {
                 tracing::info!(task = ?delivery.task, to, why = refused.why, "a notice was not taken");
                 (false, refused.hopeless)
             }
-        };
-        let last = hopeless || usize::from(delivery.tries) >= REST_AFTER_TRY_MS.len();
-        match (delivered, last) {
-            (true, _) => counters.delivered.fetch_add(1, Ordering::Relaxed),
-            (false, true) => counters.given_up.fetch_add(1, Ordering::Relaxed),
-            (false, false) => counters.tries_failed.fetch_add(1, Ordering::Relaxed),
         };
         let answer = match sent {
             Ok(status) => Answer { to: to.into(), status: Some(status), error: None },

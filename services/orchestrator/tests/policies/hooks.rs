@@ -114,8 +114,6 @@ async fn the_end_of_a_task_is_told_signed_and_again_until_it_is_taken() {
     assert_eq!((told.status, told.next_at, told.error), (Some(204), None, None));
     let heard = receiver.heard(3).await;
     assert_eq!(heard.len(), 3);
-    let counts = server.control.metrics().await.unwrap().deliveries;
-    assert_eq!((counts.pending, counts.delivered, counts.tries_failed, counts.given_up), (0, 1, 2, 0));
     let id = heard[0].header("webhook-id");
     assert!(heard.iter().all(|heard| heard.header("webhook-id") == id), "one id for every try");
     assert_ne!(heard[0].header("webhook-timestamp"), heard[2].header("webhook-timestamp"));

@@ -127,23 +127,3 @@ async fn occurrences_that_were_missed_while_nothing_ran_are_made_up_for_once_whe
     })
     .await;
 }
-
-#[tokio::test]
-async fn a_schedule_that_cannot_make_its_task_holds_up_no_other() {
-    let server = Server::with(&[("CONDUCTOR__GROUPS__FULL__MAX_QUEUED", "0")]).await;
-    let mut stuck = every_minute("queue");
-    stuck.task = to_raw_value(&json!({"prompt": "tick", "group": "full"})).unwrap();
-    server.control.add_schedule(stuck).await.unwrap();
-    server.control.add_schedule(every_minute("queue")).await.unwrap();
-    let made = async |count: u64| {
-        eventually(LIMIT, "the other made its task", async || {
-            let groups = server.control.queue().await.unwrap().queued_by_group;
-            (groups == [("default".to_owned(), count)]).then_some(())
-        })
-        .await;
-    };
-    for count in 1..=3 {
-        server.advance(60);
-        made(count).await;
-    }
-}

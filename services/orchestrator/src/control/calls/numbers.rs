@@ -1,12 +1,11 @@
 //! Numbers over time, and what is scraped.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use conductor_core::{Name, Wall};
 use conductor_protocol::Problem;
 use conductor_protocol::control::{
-    DeliveryCounts, Histogram, MetricsView, RunnerMetrics, TrendStep, TrendsCall, TrendsView, Volume,
+    Histogram, MetricsView, RunnerMetrics, TrendStep, TrendsCall, TrendsView, Volume,
 };
 use conductor_store::history::{self, Durations, Hour, KEPT_MINUTES, MAX_STEPS, TrendsQuery};
 
@@ -70,20 +69,19 @@ fn step(sums: &Hour) -> TrendStep {
 
 /// What is scraped.
 pub(super) async fn metrics(context: &Context) -> Result<MetricsView, Problem> {
-    let (queue, agents, pending) = context
+    let (queue, agents) = context
         .engine
         .look(|machine, now| {
             let mut agents: BTreeMap<String, u64> = BTreeMap::new();
             for image in machine.state().agents() {
                 *agents.entry(view::agent_view(machine, image).state).or_default() += 1;
             }
-            (view::queue_view(machine, now), agents, machine.state().delivery_count() as u64)
+            (view::queue_view(machine, now), agents)
         })
         .await?;
     let status = read::status(context).await?;
     let tally = context.follower.history().tally();
-    let counters = &context.engine.gate().counters;
-    let appends = &counters.appends;
+    let appends = &context.engine.gate().counters.appends;
     let volumes = [("state", &context.state_dir), ("workspace", &context.workspace)];
     Ok(MetricsView {
         counters: status.counters,
@@ -101,12 +99,7 @@ pub(super) async fn metrics(context: &Context) -> Result<MetricsView, Problem> {
                 Some(Volume { name: name.to_owned(), free_bytes: space.free_bytes })
             })
             .collect(),
-        deliveries: DeliveryCounts {
-            pending,
-            delivered: counters.delivered.load(Ordering::Relaxed),
-            tries_failed: counters.tries_failed.load(Ordering::Relaxed),
-            given_up: counters.given_up.load(Ordering::Relaxed),
-        },
+        deliveries: Default::default(),
     })
 }
 
