@@ -4,7 +4,6 @@
 //! behalf of who asks. `routes` has one file for each group of operations; the OpenAPI document is made from them.
 
 mod archive;
-mod body;
 mod exposition;
 mod http;
 mod live;

@@ -9,7 +9,7 @@ use conductor_web::{Caller, Refusal, Shown, Site};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::body::Json;
+use crate::http::Json;
 
 /// All tokens.
 #[derive(Debug, Serialize, ToSchema)]
