@@ -1,5 +1,5 @@
 // The output of the task: lines are made of pieces of text, and never of markup.
-const MAX_LINES = 20000;
+const MAX_LINES = 10000;
 const DROPPED = 2000;
 const NEAR_END = 40;
 const box = document.getElementById('output');

@@ -3,6 +3,8 @@ import { localize } from './times.js';
 
 const LEAST_PAUSE = 350;
 const SLOW_PAUSE = 5000;
+// A page that nobody sees is kept true too, for the count in its title, but in no hurry.
+const HIDDEN_PAUSE = 5000;
 let wanted = new Set();
 let timer = 0;
 let running = false;
@@ -19,8 +21,15 @@ export function isHeld(region) {
 // Says that topics have changed: every region that shows one of them is loaded anew soon.
 export function touch(...topics) {
   for (const topic of topics) wanted.add(topic);
-  if (!timer && !running) timer = setTimeout(load, Math.max(LEAST_PAUSE, took * 2));
+  const pause = document.hidden ? HIDDEN_PAUSE : Math.max(LEAST_PAUSE, took * 2);
+  if (!timer && !running) timer = setTimeout(load, pause);
 }
+
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden || !timer) return;
+  clearTimeout(timer);
+  load();
+});
 
 function due() {
   const now = Date.now();
@@ -35,7 +44,6 @@ function due() {
 
 async function load() {
   timer = 0;
-  if (document.hidden) { document.addEventListener('visibilitychange', () => touch(), { once: true }); return; }
   const regions = due();
   wanted = new Set();
   if (!regions.length) return;

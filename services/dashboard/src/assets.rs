@@ -86,6 +86,77 @@ mod tests {
         }
     }
 
+    /// The colours of a theme: `--name: #rgb` or `#rrggbb`, those of the first block or of the dark one.
+    fn colours(css: &str, is_dark: bool) -> std::collections::BTreeMap<&str, [f64; 3]> {
+        let (light, dark) = css.split_once("@media (prefers-color-scheme: dark)").unwrap();
+        let block = if is_dark { dark } else { light };
+        let declared = block.split('}').next().unwrap().split(['{', ';']);
+        let pairs = declared.filter_map(|line| line.trim().strip_prefix("--")?.split_once(": #"));
+        pairs
+            .map(|(name, hex)| {
+                let wide = match hex.len() {
+                    3 => hex.chars().flat_map(|digit| [digit, digit]).collect(),
+                    _ => hex.to_owned(),
+                };
+                let level = |at: usize| f64::from(u8::from_str_radix(&wide[at..at + 2], 16).unwrap()) / 255.0;
+                (name, [level(0), level(2), level(4)])
+            })
+            .collect()
+    }
+
+    /// The contrast of two colours as WCAG counts it.
+    fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+        let luminance = |colour: [f64; 3]| {
+            let linear = |level: f64| {
+                if level <= 0.04045 { level / 12.92 } else { ((level + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * linear(colour[0]) + 0.7152 * linear(colour[1]) + 0.0722 * linear(colour[2])
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn every_text_can_be_read_in_both_themes() {
+        let css = std::str::from_utf8(ASSETS.iter().find(|asset| asset.name == "style.css").unwrap().bytes)
+            .unwrap();
+        let pairs = [
+            ("text", "bg"),
+            ("text", "panel"),
+            ("text", "sunk"),
+            ("text", "off-bg"),
+            ("muted", "bg"),
+            ("muted", "panel"),
+            ("muted", "sunk"),
+            ("accent", "panel"),
+            ("accent", "bg"),
+            ("accent", "accent-bg"),
+            ("on-accent", "accent"),
+            ("ok", "ok-bg"),
+            ("ok", "panel"),
+            ("bad", "bad-bg"),
+            ("bad", "panel"),
+            ("warn", "warn-bg"),
+            ("panel", "warn"),
+            ("off", "off-bg"),
+            ("run", "run-bg"),
+            ("term-text", "term"),
+            ("hk", "sunk"),
+            ("hs", "sunk"),
+            ("hn", "sunk"),
+            ("hc", "sunk"),
+            ("text", "ok-bg"),
+            ("text", "bad-bg"),
+        ];
+        for is_dark in [false, true] {
+            let colours = colours(css, is_dark);
+            for (front, back) in pairs {
+                let contrast = contrast(colours[front], colours[back]);
+                assert!(contrast >= 4.5, "{front} on {back} has {contrast:.2}, dark: {is_dark}");
+            }
+        }
+    }
+
     #[test]
     fn every_file_of_the_folder_is_served() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");

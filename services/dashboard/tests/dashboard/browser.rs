@@ -180,6 +180,12 @@ async fn what_a_task_prints_and_writes_stays_text() {
     let told = chrome.run(&format!("return (async () => {{ {asked} }})()")).await;
     assert!(told[0].as_str().unwrap().starts_with("attachment"), "{told}");
     assert!(told[1].as_str().unwrap().starts_with("sandbox"), "{told}");
+    let asked = format!(
+        "const bytes = new Uint8Array(await (await fetch('{page}/archive')).arrayBuffer()); \
+         return [bytes.length % 512, new TextDecoder().decode(bytes.slice(0, 6)), bytes.length >= 6 * 512]"
+    );
+    let told = chrome.run(&format!("return (async () => {{ {asked} }})()")).await;
+    assert_eq!(told, json!([0, "x.html", true]), "the archive is whole");
     chrome.end(&running.url, &[]).await;
 }
 
@@ -223,4 +229,31 @@ async fn a_page_whose_session_has_ended_leads_to_the_login() {
     chrome.go(&format!("{}/tasks", running.url)).await;
     chrome.until("the login is there", "location.pathname === '/login'").await;
     chrome.end(&running.url, &["WebSocket connection to"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_view_is_wider_than_a_phone_and_every_field_has_a_label() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("phone", &running).await else { return };
+    chrome.become_a_phone().await;
+    let long = "w".repeat(200);
+    let prompt = format!("print {long}; write src/{}.rs fn main() {{}}; fail {long}", "d".repeat(80));
+    let id = running.submit(json!({"prompt": prompt, "runner": "mock", "name": long})).await;
+    chrome.go(&format!("{}/tasks/{id}", running.url)).await;
+    chrome.until("it fails", "document.querySelector('#task-head .badge.s-failed')").await;
+    let tabs = ["", "?tab=activity", "?tab=files", "?tab=diff", "?tab=diff&view=split", "?tab=details"]
+        .map(|tab| format!("/tasks/{id}{tab}"));
+    let views = ["/", "/tasks", "/tasks/new", "/queue", "/agents", "/schedules", "/audit", "/settings"]
+        .map(str::to_owned);
+    for path in views.into_iter().chain(tabs).chain([format!("/compare/{id}/{id}")]) {
+        chrome.go(&format!("{}{path}", running.url)).await;
+        let width = chrome.run("return document.documentElement.scrollWidth").await;
+        assert!(width.as_u64().unwrap() <= 390, "{path} is {width} wide");
+        let bare = "return [...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter((field) => \
+            !field.labels?.length && !field.getAttribute('aria-label')).map((field) => field.name || field.id)";
+        assert_eq!(chrome.run(bare).await, json!([]), "{path}");
+        let nameless = "return [...document.querySelectorAll('button, a')].filter((it) => !it.textContent.trim() && !it.getAttribute('aria-label')).length";
+        assert_eq!(chrome.run(nameless).await, json!(0), "{path}");
+    }
+    chrome.end(&running.url, &[]).await;
 }

@@ -135,6 +135,13 @@ impl Chrome {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Makes the window as wide as a phone.
+    pub async fn become_a_phone(&self) {
+        let metrics = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
+        let command = Devtools { name: "Emulation.setDeviceMetricsOverride", params: metrics };
+        self.client.issue_cmd(command).await.unwrap();
+    }
+
     async fn log(&self, kind: &'static str) -> Vec<Value> {
         let told: Result<Value, CmdError> = self.client.issue_cmd(Log(kind)).await;
         told.unwrap().as_array().cloned().unwrap_or_default()
@@ -199,5 +206,22 @@ impl WebDriverCompatibleCommand for Log {
 
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
         (Method::POST, Some(json!({ "type": self.0 }).to_string()))
+    }
+}
+
+/// Says something to the browser's developer tools.
+#[derive(Debug)]
+struct Devtools {
+    name: &'static str,
+    params: Value,
+}
+
+impl WebDriverCompatibleCommand for Devtools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "cmd": self.name, "params": self.params }).to_string()))
     }
 }

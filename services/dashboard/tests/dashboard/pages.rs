@@ -277,3 +277,49 @@ async fn the_first_view_is_small() {
     let page = browser.get("/tasks").await.with(200);
     assert_eq!(page.body.matches("data-task=").count(), 100);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_goes_ahead_of_its_task() {
+    let place = Place::new().await;
+    let browser = place.log_in(&place.admin).await;
+    let csrf = browser.csrf().await;
+    let large: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+    let fields = [("csrf", csrf.as_str()), ("prompt", "print a")];
+    let answer =
+        browser.post_files("/tasks", &fields, &[("small.txt", b"x"), ("large.bin", &large)]).await.with(303);
+    let id = answer.header("location").unwrap().strip_prefix("/tasks/").unwrap().parse().unwrap();
+    assert_eq!(place.control.get(id).await.unwrap().input_files, ["small.txt", "large.bin"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_logs_in_every_page_says_so() {
+    let place =
+        Place::with(&[("CONDUCTOR__AUTH__MODE", "none"), ("CONDUCTOR__API__LISTEN", "127.0.0.1:0")]).await;
+    for path in &PAGES[..8] {
+        let page = place.nobody().get(path).await.with(200);
+        assert!(page.body.contains("auth.mode is none"), "{path}");
+    }
+    place.nobody().post("/queue", &[("csrf", ""), ("do", "pause")]).await.with(303);
+    assert!(place.control.queue().await.unwrap().paused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_every_address_begins_with_it() {
+    let place = Place::with(&[("CONDUCTOR__PUBLIC_URL", "http://localhost/queue-of-mine/")]).await;
+    let page = place.nobody().get("/queue-of-mine/tasks?q=a").await.with(303);
+    assert_eq!(page.header("location"), Some("/queue-of-mine/login?next=%2Ftasks%3Fq%3Da"));
+    let login = place
+        .nobody()
+        .post("/queue-of-mine/login", &[("token", &place.admin), ("next", "/tasks?q=a")])
+        .await
+        .with(303);
+    assert_eq!(login.header("location"), Some("/queue-of-mine/tasks?q=a"));
+    let mut browser = place.nobody();
+    browser.cookie = login.header("set-cookie").unwrap().split(';').next().map(str::to_owned);
+    let page = browser.get("/queue-of-mine/").await.with(200);
+    for attribute in ["href=\"", "src=\"", "action=\""] {
+        for address in page.body.split(attribute).skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert!(address.starts_with("/queue-of-mine/") || address.starts_with('#'), "{address}");
+        }
+    }
+}

@@ -30,10 +30,16 @@ pub struct Place {
 
 impl Place {
     pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same, with keys of the configuration.
+    pub async fn with(keys: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().display().to_string();
         let env = [("CONDUCTOR_HOME", home.as_str()), ("CONDUCTOR__DASHBOARD__LISTEN", "127.0.0.1:0")];
-        let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect();
+        let env =
+            env.iter().chain(keys).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let loaded = load(&Sources { env, ..Sources::default() }).unwrap();
         let shutdown = Shutdown::new();
         let mut config = conductor_orchestrator::Config::new(&loaded.config, loaded.home.clone()).unwrap();
