@@ -141,7 +141,7 @@ mod tests {
         for from in 2..=5 {
             assert_eq!(texts(text, from, 1), [(5, "b".to_owned())], "{from}");
         }
-        assert_eq!(texts(text, 1, 3), [(1, "😀".to_owned()), (5, "b".to_owned())]);
+        assert_eq!(texts(text, 1, 1), [(1, "😀".to_owned()), (5, "b".to_owned())]);
         assert_eq!(texts(text, 6, 3), []);
     }
 
