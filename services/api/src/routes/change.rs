@@ -105,7 +105,7 @@ impl From<Affected> for Counted {
 #[utoipa::path(
     post, path = "/v1/tasks/{id}/cancel", tag = "tasks", operation_id = "cancel_task",
     params(("id" = String, Path, format = Uuid)),
-    request_body(content = Option<Cancellation>),
+    request_body = Cancellation,
     responses((status = 200, description = "The tasks that end.", body = Affected)),
     extensions(("x-problems" = json!([409, 413]))),
 )]

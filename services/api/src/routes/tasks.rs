@@ -70,7 +70,7 @@ pub(crate) fn filter(params: &Params) -> Result<Filter, Problem> {
         ("after" = Option<String>, Query, format = DateTime, description = "Created after."),
         ("before" = Option<String>, Query, format = DateTime, description = "Created before."),
         ("min_cost" = Option<f64>, Query, minimum = 0, description = "In US dollars."),
-        ("sort" = Option<Sort>, Query, description = "`created`: newest first; `oldest`; `cost`: most expensive first."),
+        ("sort" = inline(Option<Sort>), Query, description = "`created`: newest first; `oldest`; `cost`: most expensive first."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "50 when it is not given."),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before, with the same filter."),
     ),
