@@ -158,7 +158,7 @@ messages! {
     ran_for: "Ran", "実行時間";
     asks_you: "The task asks you", "タスクからの質問";
     tool: "Tool", "ツール";
-    waits_since: "Waits since", "待機開始";
+    asked_at: "Asked", "質問：";
     your_answer: "Your answer", "回答";
     allow: "Allow", "許可";
     deny: "Deny", "拒否";
