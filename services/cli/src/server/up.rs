@@ -137,7 +137,7 @@ fn tell(context: &mut Context<'_>, args: &args::Up, http: &Http) -> Result<(), F
         format!("  control socket  {}", control.display()),
         format!("  agent socket    {}", agent.display()),
         format!("  agents          {}, each with {slots} slots", args.agents),
-        "  not yet         commands run unsandboxed in this release".to_owned(),
+        "  not yet         the sandbox comes with a later release: commands run unsandboxed".to_owned(),
         "try: conductor run \"Say hello\"; Ctrl-C drains, a second one ends at once".to_owned(),
     ] {
         context.screen.line(line)?;

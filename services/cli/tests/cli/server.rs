@@ -10,7 +10,7 @@ fn up_serves_until_it_is_told_to_end_and_drains() {
     let up = place.up(&[]);
     place.until("it says what there is", || up.out().contains("Ctrl-C"));
     let said = up.out();
-    for part in ["control socket", "workspace", "later release", "Ctrl-C"] {
+    for part in ["dashboard", "/login?code=", "control socket", "workspace", "later release", "Ctrl-C"] {
         assert!(said.contains(part), "{said}");
     }
     place.until("its agent is there", || {
