@@ -3,6 +3,7 @@
 mod event_log;
 mod history;
 mod life;
+pub mod redis_server;
 pub mod samples;
 
 pub use event_log::{LogPlace, event_log};

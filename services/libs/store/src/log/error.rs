@@ -10,11 +10,11 @@ pub enum AppendError {
     /// The disk or its file system failed.
     #[error("failed to write {path}")]
     Write {
-        /// The file.
+        /// The file, or the address of the server.
         path: PathBuf,
         /// Why.
         #[source]
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The batch does not follow on what is there.
     #[error("the batch follows on event {expected}, but the log ends with {last}")]
@@ -23,6 +23,18 @@ pub enum AppendError {
         expected: Seq,
         /// Where the log ends.
         last: Seq,
+    },
+    /// The log ends before what was acknowledged: it came back as it was earlier.
+    #[error(
+        "{path} ends with event {last}, but event {acknowledged} was acknowledged: what came after is lost"
+    )]
+    Lost {
+        /// The address of the server.
+        path: PathBuf,
+        /// Where the log ends.
+        last: Seq,
+        /// Where it ended.
+        acknowledged: Seq,
     },
     /// The batch is empty or larger than can be kept.
     #[error("the batch {0}")]
@@ -38,7 +50,7 @@ pub enum ReadError {
     /// What is there is not what was written.
     #[error("{path} is damaged at {place}: {what}")]
     Damaged {
-        /// The file.
+        /// The file, or the address of the server.
         path: PathBuf,
         /// Where in it.
         place: String,
@@ -48,7 +60,7 @@ pub enum ReadError {
     /// The disk or its file system failed.
     #[error("failed to read {path}")]
     Read {
-        /// The file or folder.
+        /// The file or folder, or the address of the server.
         path: PathBuf,
         /// Why.
         #[source]
@@ -74,11 +86,11 @@ pub enum SnapshotError {
     /// The disk or its file system failed.
     #[error("failed to write {path}")]
     Write {
-        /// The file.
+        /// The file, or the address of the server.
         path: PathBuf,
         /// Why.
         #[source]
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The log was closed.
     #[error("the log is closed")]

@@ -4,8 +4,15 @@
 //! then a snapshot of the state. Loading is: restore the snapshot, apply the tail. The oldest stretches are trimmed once a
 //! snapshot and History hold what they say.
 
+mod ahead;
+mod chunks;
+mod digest;
 mod error;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod sqlite;
+#[cfg(test)]
+mod trial;
 
 use std::fmt;
 use std::sync::Arc;
@@ -110,6 +117,16 @@ impl Stretch {
         Seq(self.first.0 + self.events.len() as u64 - 1)
     }
 
+    /// What of it is not before `next`; none when nothing is.
+    pub(crate) fn from(mut self, next: Seq) -> Option<Self> {
+        if self.last() < next {
+            return None;
+        }
+        let before = usize::try_from(next.0.saturating_sub(self.first.0)).expect("less than its events");
+        self.events.drain(..before);
+        Some(Self { first: Seq(self.first.0 + before as u64), events: self.events })
+    }
+
     /// Drops the events after `last`.
     pub(crate) fn cut_after(&mut self, last: Seq) {
         let kept = (last.0 + 1).saturating_sub(self.first.0);
@@ -179,6 +196,17 @@ impl Status {
     #[must_use]
     pub fn tail_events(&self) -> u64 {
         self.last.0 - self.snapshot.unwrap_or_default().0
+    }
+
+    /// Whether a snapshot up to `seq` says something new.
+    pub(crate) fn may_begin(&self, seq: Seq) -> Result<(), SnapshotError> {
+        if seq > self.last {
+            return Err(SnapshotError::Shape("is ahead of the log"));
+        }
+        if self.snapshot.is_some_and(|newest| newest >= seq) {
+            return Err(SnapshotError::Shape("is not newer than the last one"));
+        }
+        Ok(())
     }
 }
 

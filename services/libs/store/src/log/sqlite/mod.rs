@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use conductor_core::Seq;
 use rusqlite::Connection;
 
+use super::ahead::Bad;
 use super::{
     AppendError, Appended, Batch, Done, EventLog, Fence, PayloadKey, Payloads, Read, ReadError,
     SnapshotError, SnapshotWriter, Space, Status, Stored, Stretch,
@@ -29,7 +30,6 @@ use crate::database::{self, Closed, Readers};
 use crate::reserve;
 use crate::state_dir::StateDir;
 use inbox::Inbox;
-use row::Bad;
 use writer::{Shared, Writer};
 
 pub use crate::database::OpenError;

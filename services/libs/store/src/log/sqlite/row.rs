@@ -3,17 +3,14 @@
 use conductor_core::{Event, Seq};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::log::ahead::Bad;
+use crate::log::digest::{self, Head};
 use crate::log::{Batch, Payload, PayloadKey, Stretch};
 use crate::record::Decoder;
 
 /// Writes a batch, whose events are encoded already, with its payloads.
 pub(super) fn write_batch(connection: &Connection, batch: &Batch, body: &[u8]) -> rusqlite::Result<()> {
-    let head = Head {
-        first: batch.expected_seq.next().0,
-        count: batch.events.len() as u64,
-        id: batch.id.0.to_be_bytes(),
-        fence: batch.fence.0,
-    };
+    let head = Head::of(batch);
     connection
         .prepare_cached(
             "INSERT INTO batches (first_seq, count, batch_id, fence, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -44,41 +41,13 @@ fn write_payloads(connection: &Connection, payloads: &[Payload]) -> rusqlite::Re
         connection.prepare_cached("INSERT OR REPLACE INTO payloads (key, crc, body) VALUES (?1, ?2, ?3)")?;
     for payload in payloads {
         let key = payload.key.0.to_be_bytes();
-        insert.execute((key, payload_crc(&key, &payload.bytes), payload.bytes.as_slice()))?;
+        insert.execute((key, digest::payload(&key, &payload.bytes), payload.bytes.as_slice()))?;
     }
     Ok(())
 }
 
-/// What a batch's row says beside its body.
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    first: u64,
-    count: u64,
-    id: [u8; 16],
-    fence: u64,
-}
-
-impl Head {
-    fn crc(&self, body: &[u8]) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&self.first.to_be_bytes());
-        hasher.update(&self.count.to_be_bytes());
-        hasher.update(&self.id);
-        hasher.update(&self.fence.to_be_bytes());
-        hasher.update(body);
-        hasher.finalize()
-    }
-}
-
 /// The columns that [`read_batch`] reads.
 pub(super) const BATCH_COLUMNS: &str = "first_seq, count, batch_id, fence, crc, body";
-
-/// What is wrong with a row.
-#[derive(Debug)]
-pub(super) struct Bad {
-    pub(super) place: String,
-    pub(super) what: String,
-}
 
 /// Reads a batch from its row and checks it.
 pub(super) fn read_batch(row: &Row<'_>, decoder: &mut Decoder) -> rusqlite::Result<Result<Stretch, Bad>> {
@@ -114,14 +83,6 @@ fn checked<'a>(row: &'a Row<'_>) -> rusqlite::Result<Result<(Head, &'a [u8]), Ba
     Ok(Err(Bad { place: format!("event {}", head.first), what }))
 }
 
-/// The digest that is kept with a payload.
-pub(super) fn payload_crc(key: &[u8; 16], body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(key);
-    hasher.update(body);
-    hasher.finalize()
-}
-
 /// Reads one payload, checks it and shows it, if it is there.
 pub(super) fn read_payload(
     connection: &Connection,
@@ -134,7 +95,7 @@ pub(super) fn read_payload(
     let Some(row) = rows.next()? else { return Ok(Ok(())) };
     let crc: u32 = row.get(0)?;
     let body = row.get_ref(1)?.as_blob()?;
-    if payload_crc(&bytes, body) == crc {
+    if digest::payload(&bytes, body) == crc {
         visit(body);
         return Ok(Ok(()));
     }

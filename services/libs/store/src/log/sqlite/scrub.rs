@@ -3,11 +3,11 @@
 //! What is loaded at a start is checked by the one who loads it. Here is what is not: the events that are older than the
 //! snapshot, and the payloads.
 
-use conductor_core::Seq;
 use rusqlite::Connection;
 
-use super::row::{self, BATCH_COLUMNS, Bad};
-use crate::log::Status;
+use super::row::{self, BATCH_COLUMNS};
+use crate::log::ahead::Bad;
+use crate::log::{Status, digest};
 
 /// Checks the digest of every row that a start does not load.
 pub(super) fn rows(connection: &Connection, status: Status) -> rusqlite::Result<Result<(), Bad>> {
@@ -26,15 +26,11 @@ fn older_batches(connection: &Connection, status: Status) -> rusqlite::Result<Re
     while let Some(row) = rows.next()? {
         match row::check_batch(row)? {
             Ok((first, last)) if first == next => next = last.next(),
-            Ok(_) => return Ok(Err(missing(next))),
+            Ok(_) => return Ok(Err(Bad::missing(next))),
             Err(bad) => return Ok(Err(bad)),
         }
     }
-    Ok(if next > snapshot { Ok(()) } else { Err(missing(next)) })
-}
-
-fn missing(seq: Seq) -> Bad {
-    Bad { place: format!("event {seq}"), what: "it is missing".to_owned() }
+    Ok(if next > snapshot { Ok(()) } else { Err(Bad::missing(next)) })
 }
 
 fn payloads(connection: &Connection) -> rusqlite::Result<Result<(), Bad>> {
@@ -43,7 +39,7 @@ fn payloads(connection: &Connection) -> rusqlite::Result<Result<(), Bad>> {
     while let Some(row) = rows.next()? {
         let key: [u8; 16] = row.get(0)?;
         let crc: u32 = row.get(1)?;
-        if row::payload_crc(&key, row.get_ref(2)?.as_blob()?) != crc {
+        if digest::payload(&key, row.get_ref(2)?.as_blob()?) != crc {
             return Ok(Err(row::bad_payload(u128::from_be_bytes(key))));
         }
     }

@@ -8,22 +8,11 @@ use conductor_core::{Part, Seq};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::inbox::Inbox;
-use super::row::Bad;
 use super::writer::{Writer, is_full};
-use crate::log::{SnapshotError, SnapshotWriter};
-use crate::record::{self, Decoder};
-
-/// Bytes from which on a chunk is written. A batch waits for one chunk at most.
-const CHUNK_BYTES: usize = 1 << 20;
-
-/// What a snapshot's row says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Manifest {
-    pub(super) seq: Seq,
-    pub(super) chunks: u32,
-    /// Over the digests of the chunks in their order.
-    crc: u32,
-}
+use crate::log::ahead::{Bad, Manifest};
+use crate::log::chunks::{Chunk, Cutter};
+use crate::log::{SnapshotError, SnapshotWriter, digest};
+use crate::record::Decoder;
 
 /// The newest snapshot that is complete.
 pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Option<Manifest>> {
@@ -54,7 +43,7 @@ pub(super) fn read_chunk(
     };
     let crc: u32 = row.get(0)?;
     let body = row.get_ref(1)?.as_blob()?;
-    if chunk_crc(manifest.seq, number, body) != crc {
+    if digest::chunk(manifest.seq, number, body) != crc {
         return Ok(Err(Bad { place: place(), what: "its digest does not match".to_owned() }));
     }
     Ok(match decoder.parts(body) {
@@ -63,46 +52,12 @@ pub(super) fn read_chunk(
     })
 }
 
-fn chunk_crc(seq: Seq, number: u32, body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&seq.0.to_be_bytes());
-    hasher.update(&number.to_be_bytes());
-    hasher.update(body);
-    hasher.finalize()
-}
-
-/// Adds a chunk to what the manifest's digest covers.
-pub(super) fn cover(crc: u32, chunk: u32) -> u32 {
-    let mut hasher = crc32fast::Hasher::new_with_initial(crc);
-    hasher.update(&chunk.to_be_bytes());
-    hasher.finalize()
-}
-
-impl Manifest {
-    /// Where its digest begins.
-    pub(super) fn begin_crc(&self) -> u32 {
-        begin_crc(self.seq, self.chunks)
-    }
-
-    /// Whether the digest over its chunks is the one that was written.
-    pub(super) fn matches(&self, crc: u32) -> bool {
-        self.crc == crc
-    }
-}
-
-fn begin_crc(seq: Seq, chunks: u32) -> u32 {
-    cover(chunk_crc(seq, chunks, &[]), 0)
-}
-
-/// Collects parts into chunks and has the writer write them.
+/// Cuts parts into chunks and has the writer write them.
 pub(super) struct Chunks {
     inbox: Arc<Inbox>,
     busy: Arc<AtomicBool>,
     seq: Seq,
-    buffer: Vec<u8>,
-    /// The digests of the chunks that were written.
-    written: Vec<u32>,
-    has_header: bool,
+    cutter: Cutter,
 }
 
 impl Chunks {
@@ -115,36 +70,24 @@ impl Chunks {
         if busy.swap(true, Ordering::AcqRel) {
             return Err(SnapshotError::Busy);
         }
-        let chunks = Self { inbox, busy, seq, buffer: Vec::new(), written: Vec::new(), has_header: false };
-        ask(&chunks.inbox, move |writer| {
-            let status = writer.shared.status();
-            if seq > status.last {
-                return Err(SnapshotError::Shape("is ahead of the log"));
-            }
-            if status.snapshot.is_some_and(|newest| newest >= seq) {
-                return Err(SnapshotError::Shape("is not newer than the last one"));
-            }
-            Ok(())
-        })?;
+        let chunks = Self { inbox, busy, seq, cutter: Cutter::new(seq) };
+        ask(&chunks.inbox, move |writer| writer.shared.status().may_begin(seq))?;
         sweep(&chunks.inbox)?;
         Ok(Box::new(chunks))
     }
 
-    fn flush(&mut self) -> Result<(), SnapshotError> {
-        let (seq, number) = (self.seq, u32::try_from(self.written.len()).unwrap_or(u32::MAX));
-        let body = std::mem::take(&mut self.buffer);
-        let crc = chunk_crc(seq, number, &body);
-        self.buffer = ask(&self.inbox, move |writer| {
+    fn flush(&mut self, chunk: Chunk) -> Result<(), SnapshotError> {
+        let seq = self.seq;
+        let body = ask(&self.inbox, move |writer| {
             write(writer, |connection| {
                 connection
                     .prepare_cached("INSERT INTO chunks (seq, number, crc, body) VALUES (?1, ?2, ?3, ?4)")?
-                    .execute((seq.0.cast_signed(), number, crc, body.as_slice()))
+                    .execute((seq.0.cast_signed(), chunk.number, chunk.crc, chunk.body.as_slice()))
                     .map(drop)
             })?;
-            Ok(body)
+            Ok(chunk.body)
         })?;
-        self.buffer.clear();
-        self.written.push(crc);
+        self.cutter.reuse(body);
         Ok(())
     }
 }
@@ -157,51 +100,24 @@ impl Drop for Chunks {
 
 impl SnapshotWriter for Chunks {
     fn write(&mut self, part: Part) -> Result<(), SnapshotError> {
-        match (&part, self.has_header) {
-            (Part::Header(header), false) if header.seq == self.seq => self.has_header = true,
-            (Part::Header(_), _) => {
-                return Err(SnapshotError::Shape("has another header than was announced"));
-            }
-            (
-                Part::Agent(_)
-                | Part::Task(_)
-                | Part::Key(_)
-                | Part::Schedule(_)
-                | Part::Token(_)
-                | Part::Session(_)
-                | Part::Webhook(_)
-                | Part::Delivery(_),
-                has_header,
-            ) => {
-                if !has_header {
-                    return Err(SnapshotError::Shape("does not begin with its header"));
-                }
-            }
+        match self.cutter.add(&part)? {
+            Some(chunk) => self.flush(chunk),
+            None => Ok(()),
         }
-        if self.buffer.is_empty() {
-            record::begin_parts(&mut self.buffer);
-        }
-        record::encode_part(&part, &mut self.buffer);
-        if self.buffer.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), SnapshotError> {
-        if !self.has_header {
-            return Err(SnapshotError::Shape("has no header"));
+        if let Some(chunk) = self.cutter.rest()? {
+            self.flush(chunk)?;
         }
-        if !self.buffer.is_empty() {
-            self.flush()?;
-        }
-        let seq = self.seq;
-        let chunks = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
-        let crc = self.written.iter().fold(begin_crc(seq, chunks), |crc, chunk| cover(crc, *chunk));
+        let (seq, sum) = (self.seq, self.cutter.sum());
         ask(&self.inbox, move |writer| {
             write(writer, |connection| {
                 connection.execute("DELETE FROM snapshots", [])?;
                 connection
                     .execute(
                         "INSERT INTO snapshots (seq, chunks, crc) VALUES (?1, ?2, ?3)",
-                        (seq.0.cast_signed(), chunks, crc),
+                        (seq.0.cast_signed(), sum.chunks, sum.crc),
                     )
                     .map(drop)
             })?;
@@ -264,5 +180,5 @@ fn write_error(writer: &Writer, source: rusqlite::Error) -> SnapshotError {
     if is_full(&source) {
         return SnapshotError::NoSpace;
     }
-    SnapshotError::Write { path: writer.shared.path.clone(), source }
+    SnapshotError::Write { path: writer.shared.path.clone(), source: source.into() }
 }

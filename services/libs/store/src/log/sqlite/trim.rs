@@ -34,7 +34,7 @@ fn slice(writer: &mut super::writer::Writer, upto: Seq) -> Result<(Seq, bool), S
         Ok(())
     })?;
     let first = row::bounds(&writer.database.connection)
-        .map_err(|source| SnapshotError::Write { path: writer.shared.path.clone(), source })?
+        .map_err(|source| SnapshotError::Write { path: writer.shared.path.clone(), source: source.into() })?
         .map_or(status.last.next(), |(first, _)| first);
     writer.shared.update(|status| status.first = first);
     Ok((first, removed.get() as i64 == BATCHES_PER_SLICE))

@@ -127,7 +127,7 @@ impl Writer {
             }
             Err(source) => {
                 self.mode = Mode::Failed;
-                Appended::Failed(AppendError::Write { path: self.shared.path.clone(), source })
+                Appended::Failed(AppendError::Write { path: self.shared.path.clone(), source: source.into() })
             }
         }
     }
@@ -149,7 +149,7 @@ impl Writer {
             }
             Err(source) => {
                 self.mode = Mode::Failed;
-                Appended::Failed(AppendError::Write { path: self.shared.path.clone(), source })
+                Appended::Failed(AppendError::Write { path: self.shared.path.clone(), source: source.into() })
             }
         }
     }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use conductor_core::Seq;
 
-use super::{OPTIONS, append_durably, everything, open_in, scratch, write_snapshot};
+use super::{OPTIONS, open_in};
 use crate::database::tests_only::forget_file;
 use crate::log::EventLog;
 use crate::log::sqlite::{FILE, OpenError};
+use crate::log::trial::{append_durably, everything, scratch, write_snapshot};
 
 /// Tasks whose payloads are compared.
 const TASKS: u64 = 60;

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use conductor_core::Seq;
 
-use super::{append, append_durably, batch, everything, open_in, write_snapshot};
+use super::open_in;
 use crate::history::{self, History};
 use crate::log::sqlite::Options;
+use crate::log::trial::{append, append_durably, batch, everything, write_snapshot};
 use crate::log::{Appended, EventLog, Payloads, Read, SnapshotError};
 use crate::state_dir::StateDir;
 

@@ -1,27 +1,23 @@
 //! What is SQLite's own; the rest is in the suite that every log passes.
 
-mod crash;
 mod damage;
 mod full;
-mod generated;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
-use conductor_core::{Header, Incarnation, Part, Seq, StageImage, Wall};
+use proptest::prelude::*;
 
 use super::{OpenError, Options, SqliteLog, open};
-use crate::conformance::{self, LogPlace, samples};
-use crate::log::{Appended, Batch, BatchId, EventLog, Payload, PayloadKey, ReadError};
+use crate::conformance::{self, LogPlace};
+use crate::log::EventLog;
+use crate::log::trial::crash::{self, Writing};
+use crate::log::trial::generated::{self, Subject};
+use crate::log::trial::scratch;
 use crate::state_dir::StateDir;
 
 /// A reserve that does not fill the disk of whoever runs the tests.
 const OPTIONS: Options = Options { reserve_bytes: 1 << 20, free_floor_bytes: 0 };
-
-/// How long anything may take before a test calls it stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 struct TempPlace {
     dir: Arc<StateDir>,
@@ -46,73 +42,48 @@ fn the_log_in_a_file_does_what_every_log_does() {
     conformance::event_log(TempPlace::new);
 }
 
-/// A directory in memory where there is one: tests that open many logs need not wait for a disk.
-fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
-}
-
 /// Opens the log in a directory.
 fn open_in(dir: &Path, options: &Options) -> Result<SqliteLog, OpenError> {
     open(&Arc::new(StateDir::lock(dir).unwrap()), options)
 }
 
-/// The payload that goes with an event.
-fn payload(seq: u64, bytes: usize) -> Payload {
-    let text = format!("payload {seq} ");
-    Payload { key: PayloadKey(seq.into()), bytes: text.bytes().cycle().take(bytes).collect() }
-}
+impl Subject for SqliteLog {
+    fn leave(&self) {
+        Self::leave(self);
+    }
 
-/// A batch of tasks that follows on what the log holds, each with a payload.
-fn batch(log: &dyn EventLog, tasks: u64, payload_bytes: usize) -> Batch {
-    let last = log.status().last;
-    let seqs = last.0 + 1..=last.0 + tasks;
-    Batch {
-        id: BatchId(last.0.into()),
-        fence: log.fence(),
-        expected_seq: last,
-        events: seqs.clone().map(|seq| samples::submitted(seq.into(), Wall(7))).collect(),
-        payloads: seqs.map(|seq| payload(seq, payload_bytes)).collect(),
-        deleted_payloads: Vec::new(),
+    fn move_pages(&self) {
+        Self::move_pages(self);
     }
 }
 
-fn append(log: &dyn EventLog, batch: Batch) -> Appended {
-    let (answer, answered) = channel();
-    log.append(Arc::new(batch), Box::new(move |appended| answer.send(appended).unwrap()));
-    answered.recv_timeout(PATIENCE).unwrap()
+proptest! {
+    #![proptest_config(generated::config(24))]
+
+    #[test]
+    fn a_log_holds_what_was_acknowledged_whatever_happens_to_it(steps in generated::steps()) {
+        let temp = scratch();
+        let dir = Arc::new(StateDir::lock(temp.path()).unwrap());
+        generated::live(steps, || open(&dir, &OPTIONS).unwrap());
+    }
 }
 
-#[track_caller]
-fn append_durably(log: &dyn EventLog, tasks: u64, payload_bytes: usize) {
-    let appended = append(log, batch(log, tasks, payload_bytes));
-    assert!(matches!(appended, Appended::Durable), "{appended:?}");
+/// Set for the child: where it writes.
+const DIRECTORY: &str = "CONDUCTOR_TEST_CRASH_DIRECTORY";
+
+/// What the killed process runs. Not a test by itself.
+#[test]
+fn the_child_that_is_killed() {
+    let Some(dir) = std::env::var_os(DIRECTORY) else { return };
+    crash::write_until_killed(|| Box::new(open_in(Path::new(&dir), &OPTIONS).unwrap()));
 }
 
-fn write_snapshot(log: &dyn EventLog, seq: Seq, tasks: u128) -> Result<(), crate::log::SnapshotError> {
-    let mut writer = log.begin_snapshot(seq)?;
-    let (incarnation, queue_clock) = (Incarnation(1), Wall(0));
-    writer.write(Part::Header(Header { seq, incarnation, next_lease: 1, paused: false, queue_clock }))?;
-    for id in 0..tasks {
-        let stage = StageImage::Queued { queued_at: Wall(1) };
-        writer.write(Part::Task(Box::new(samples::task_image(id, stage))))?;
-    }
-    writer.commit()
-}
-
-/// Everything that a log holds, in words that can be compared.
-fn everything(log: &dyn EventLog, payloads: u64) -> Result<Vec<String>, ReadError> {
-    let stored = log.load()?;
-    let mut told = vec![format!("last {}", stored.last)];
-    if let Some((seq, parts)) = stored.snapshot {
-        told.push(format!("snapshot {seq}"));
-        for part in parts {
-            told.push(format!("{:?}", part?));
-        }
-    }
-    for stretch in stored.tail {
-        told.extend(stretch?.numbered().map(|(seq, event)| format!("{seq} {event:?}")));
-    }
-    let keys: Vec<PayloadKey> = (1..=payloads).map(|seq| PayloadKey(seq.into())).collect();
-    told.extend(log.payloads(&keys)?.into_iter().map(|payload| format!("{payload:?}")));
-    Ok(told)
+#[test]
+fn what_was_acknowledged_is_there_after_a_kill() {
+    let temp = tempfile::tempdir().unwrap();
+    let child = Writing {
+        test: "log::sqlite::tests::the_child_that_is_killed",
+        environment: &[(DIRECTORY, temp.path().as_os_str())],
+    };
+    crash::kill_and_check(&child, || Box::new(open_in(temp.path(), &OPTIONS).unwrap()));
 }
