@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use conductor_core::{GroupLimits, Name, NameError, Policy, Priority};
-use conductor_runtime::config::{self, AuthMode};
+use conductor_runtime::config::{self, AuthMode, EventLogStorage};
+use conductor_runtime::credentials::Secret;
 use conductor_runtime::paths::Home;
 use conductor_runtime::telemetry::LokiDropped;
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub free_floor_bytes: u64,
     /// Set aside on the state volume.
     pub reserve_bytes: u64,
+    /// Where the event log is.
+    pub event_log: EventLogPlace,
     /// How long work folders stay; none is for ever.
     pub keep_work: Option<Duration>,
     /// How long records and run folders stay; none is for ever.
@@ -54,6 +57,32 @@ pub struct Config {
     pub notify: notify::Options,
     /// Reads how many log events were not pushed to Loki; none when none are.
     pub loki_dropped: Option<LokiDropped>,
+}
+
+/// Where the event log is.
+#[derive(Debug, Clone)]
+pub enum EventLogPlace {
+    /// In a file of the state folder.
+    File,
+    /// In a Redis.
+    Redis {
+        /// Its address with user and password.
+        url: Secret,
+        /// Whether one is refused that may lose what it acknowledged.
+        require_fsync: bool,
+    },
+}
+
+impl EventLogPlace {
+    fn new(config: &config::Config) -> Self {
+        match (config.storage.event_log, &config.redis.url) {
+            (EventLogStorage::Redis, Some(url)) => {
+                Self::Redis { url: url.clone(), require_fsync: config.redis.require_fsync }
+            }
+            // The configuration is refused where the log is to be in Redis and no address is set.
+            (EventLogStorage::Sqlite, _) | (EventLogStorage::Redis, None) => Self::File,
+        }
+    }
 }
 
 /// A name in the configuration cannot be one.
@@ -90,6 +119,7 @@ impl Config {
             lease: config.orchestrator.lease,
             free_floor_bytes: config.retention.free_floor_bytes,
             reserve_bytes: RESERVE_BYTES,
+            event_log: EventLogPlace::new(config),
             keep_work: config.retention.work,
             keep_runs: config.retention.runs,
             max_volume_percent: config.retention.max_volume_percent,

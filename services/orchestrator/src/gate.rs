@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use conductor_protocol::{Code, Problem};
 
+use crate::engine::Cause;
 use crate::measure::Appends;
 
 /// Events that History may be behind before submits are refused.
@@ -14,6 +15,8 @@ pub(crate) const MAX_HISTORY_LAG: u64 = 4_000_000;
 #[derive(Debug, Default)]
 pub struct Gate {
     no_room: AtomicBool,
+    log_away: AtomicBool,
+    unreachable: AtomicBool,
     below_floor: AtomicBool,
     history_lag: AtomicU64,
     draining: AtomicBool,
@@ -29,9 +32,21 @@ pub(crate) struct Counters {
 }
 
 impl Gate {
-    /// Says whether the log found room for its last batch.
-    pub(crate) fn room(&self, found: bool) {
-        self.no_room.store(!found, Ordering::Relaxed);
+    /// Says why the log did not take its last batch, or that it did.
+    pub(crate) fn writing(&self, trouble: Option<Cause>) {
+        self.no_room.store(trouble == Some(Cause::NoSpace), Ordering::Relaxed);
+        self.log_away.store(trouble == Some(Cause::Away), Ordering::Relaxed);
+    }
+
+    /// Says whether the log can be reached.
+    pub(crate) fn reach(&self, reachable: bool) {
+        if self.unreachable.swap(!reachable, Ordering::Relaxed) == reachable {
+            if reachable {
+                tracing::info!("the event log can be reached again");
+            } else {
+                tracing::error!("the event log cannot be reached; submits are refused");
+            }
+        }
     }
 
     /// Says whether the state volume has less free space than it must.
@@ -79,6 +94,9 @@ impl Gate {
     pub(crate) fn admit(&self) -> Result<(), Problem> {
         if self.is_storage_full() {
             return Err(crate::refusal::storage_full());
+        }
+        if self.log_away.load(Ordering::Relaxed) || self.unreachable.load(Ordering::Relaxed) {
+            return Err(crate::refusal::log_away());
         }
         if self.is_draining() {
             return Err(Problem::new(Code::Unavailable, "the orchestrator is stopping").retry_after(5));

@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod cron;
 pub mod engine;
+mod event_log;
 mod follower;
 mod gate;
 mod hub;
@@ -28,7 +29,7 @@ mod view;
 
 pub use access::TokensFileError;
 pub use compactor::LoadError;
-pub use config::{Config, Error as ConfigError};
+pub use config::{Config, Error as ConfigError, EventLogPlace};
 pub use notify::Options as NotifyOptions;
 pub use program::run as run_program;
 pub use start::{Running, StartError, start};

@@ -92,3 +92,12 @@ pub(crate) fn storage_full() -> Problem {
     )
     .retry_after(10)
 }
+
+/// The event log cannot be reached.
+pub(crate) fn log_away() -> Problem {
+    Problem::new(
+        Code::Unavailable,
+        "the event log cannot be reached: nothing new is accepted until it can; what runs goes on",
+    )
+    .retry_after(2)
+}

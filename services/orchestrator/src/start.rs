@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use conductor_core::{Actor, Machine, Name, Role, Seq, TaskId};
+use conductor_core::{Actor, Machine, Name, Role, TaskId};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::credentials::{self, StartKey};
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_runtime::listen::{self, UnixListener};
 use conductor_runtime::paths;
-use conductor_store::history::{self, History, Query};
+use conductor_store::history::{self, History};
 use conductor_store::log::{self, EventLog};
 use conductor_store::state_dir::{LockError, StateDir};
 
@@ -24,12 +24,10 @@ use crate::notify::{self, Sender};
 use crate::retention::{self, Retention};
 use crate::schedules::Chores;
 use crate::uploads::Uploads;
-use crate::{agents, control};
+use crate::{agents, control, event_log};
 
 /// How often the free space is looked at.
 const LOOK_AT_SPACE: Duration = Duration::from_secs(1);
-/// Missing tasks named when the log is behind what History saw.
-const NAMED_TASKS: usize = 20;
 
 /// Why an orchestrator could not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +41,27 @@ pub enum StartError {
     /// The event log cannot be opened.
     #[error(transparent)]
     Open(#[from] log::sqlite::OpenError),
+    /// The event log in Redis cannot be opened.
+    #[error(transparent)]
+    OpenRedis(#[from] log::redis::OpenError),
+    /// The event log in Redis lost what was acknowledged.
+    #[error("{source}; it lacks {}", lacking(.missing))]
+    Lost {
+        /// What is there.
+        source: log::redis::OpenError,
+        /// Tasks that the log does not know, the newest first, some of them.
+        missing: Vec<TaskId>,
+    },
+    /// The history followed another log.
+    #[error(
+        "the history followed the event log {history}, and this one is {log}; one of the two was replaced"
+    )]
+    OtherHistory {
+        /// The log that was opened.
+        log: String,
+        /// The log that the history followed.
+        history: String,
+    },
     /// The event log cannot be loaded.
     #[error("failed to load the state")]
     Load(#[from] LoadError),
@@ -120,13 +139,9 @@ pub struct Running {
 pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<Running, StartError> {
     config.home.create()?;
     let state_dir = Arc::new(StateDir::lock(config.state_dir())?);
-    let options = log::sqlite::Options {
-        reserve_bytes: config.reserve_bytes,
-        free_floor_bytes: config.free_floor_bytes,
-    };
-    let log: Arc<dyn EventLog> = Arc::new(log::sqlite::open(&state_dir, &options)?);
+    let log = event_log::open(&config, &state_dir)?;
     let history: Arc<dyn History> = Arc::new(history::sqlite::open(&state_dir)?);
-    check_not_behind(&*log, &*history)?;
+    event_log::check_not_behind(&*log, &*history)?;
     let state = compactor::load(&*log)?;
     tracing::info!(tasks = state.len(), seq = %state.seq(), "the state is loaded");
     let now = engine::now(&clock);
@@ -281,26 +296,6 @@ async fn run_engine(engine: Engine, shutdown: Shutdown, failed: Arc<Mutex<Option
     }
 }
 
-/// Refuses a log that lacks what History saw.
-fn check_not_behind(log: &dyn EventLog, history: &dyn History) -> Result<(), StartError> {
-    let (last, seen) = (log.status().last, history.applied());
-    if seen <= last {
-        return check_follows(seen, log.status().first);
-    }
-    let newest = history.list(&Query { limit: NAMED_TASKS, ..Query::default() })?;
-    let missing =
-        newest.tasks.iter().filter(|record| record.submitted_seq > last).map(|record| record.task.id);
-    Err(StartError::Behind { log: last.0, history: seen.0, missing: missing.collect() })
-}
-
-/// Refuses a history that can never catch up, because what it lacks is trimmed.
-fn check_follows(seen: Seq, first: Seq) -> Result<(), StartError> {
-    match seen.next() < first {
-        true => Err(StartError::HistoryBehind { history: seen.0, first: first.0 }),
-        false => Ok(()),
-    }
-}
-
 /// Keeps the gate told of the free space.
 async fn watch_space(log: Arc<dyn EventLog>, gate: Arc<Gate>, floor: u64, shutdown: Shutdown) {
     loop {
@@ -309,6 +304,7 @@ async fn watch_space(log: Arc<dyn EventLog>, gate: Arc<Gate>, floor: u64, shutdo
             Ok(Ok(space)) => {
                 let below = space.free_bytes.is_some_and(|free| free < floor);
                 gate.floor(below || !space.reserve_held);
+                gate.reach(space.is_reachable);
             }
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot tell the free space")
@@ -330,17 +326,4 @@ fn owner() -> Actor {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_history_that_can_never_catch_up_is_refused() {
-        assert!(check_follows(Seq(0), Seq(1)).is_ok(), "both are new");
-        assert!(check_follows(Seq(40), Seq(41)).is_ok(), "the log goes on where the history ends");
-        let refused = check_follows(Seq(39), Seq(41)).expect_err("event 40 is nowhere");
-        assert!(refused.to_string().contains("up to 39"), "{refused}");
-    }
 }

@@ -105,6 +105,13 @@ impl Machine {
         &self.policy
     }
 
+    /// Gives all agents a full time-to-live to be heard again, after a while in which nobody was listened to.
+    pub fn listen_again(&mut self, now: Now) {
+        for session in self.live.sessions.values_mut() {
+            session.heard = now.mono;
+        }
+    }
+
     fn arm_everything(&mut self, now: Now) {
         let agents: Vec<_> = self.state.known_agents().map(|(id, _)| id).collect();
         for id in agents {

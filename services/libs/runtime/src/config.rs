@@ -11,6 +11,7 @@ mod network;
 mod notify;
 mod schema;
 mod show;
+mod storage;
 mod types;
 mod web;
 
@@ -20,6 +21,7 @@ pub use load::{Loaded, load, secret_env_names};
 pub use network::Network;
 pub use notify::{NotifyOn, NotifyRule, NotifyTo, Reachable, Webhooks};
 pub use show::Shown;
+pub use storage::{EventLogStorage, Redis, Storage};
 pub use types::{
     Agent, Auth, AuthMode, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
     Retention, RunnerLimits, Tasks, Telemetry,

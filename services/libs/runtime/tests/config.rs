@@ -6,7 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conductor_runtime::config::{Error, GroupLimits, Loaded, LogFormat, Origin, Problem, Sources, load};
+use conductor_runtime::config::{
+    Error, EventLogStorage, GroupLimits, Loaded, LogFormat, Origin, Problem, Sources, load,
+};
 use tempfile::TempDir;
 
 struct Machine {
@@ -198,10 +200,9 @@ fn everything_that_is_wrong_is_said_at_once() {
 #[test]
 fn what_is_not_built_is_unavailable_by_name() {
     for (text, name) in [
-        ("storage: {event_log: redis}", "storage.event_log: redis"),
         ("storage: {history: postgres}", "storage.history: postgres"),
         ("storage: {runs: s3}", "storage.runs: s3"),
-        ("redis: {url: redis://localhost}", "redis.url"),
+        ("postgres: {url: postgres://localhost}", "postgres.url"),
         ("sandbox: {mode: required}", "sandbox.mode: required"),
         ("git: {credentials: [{host: example.com}]}", "git.credentials"),
         ("budgets: {day_usd: 10}", "budgets.day_usd"),
@@ -217,6 +218,26 @@ fn what_is_not_built_is_unavailable_by_name() {
         assert!(said.contains(&format!("{name} is unavailable: ")), "{text}: {said}");
         assert!(matches!(machine.problems()[..], [Problem::Unavailable { .. }]));
     }
+}
+
+#[test]
+fn an_event_log_in_redis_needs_its_address_which_is_a_secret() {
+    let said = Machine::new().file("storage: {event_log: redis}").problem_in_file();
+    assert!(said.contains("storage.event_log") && said.contains("redis.url is not set"), "{said}");
+    let machine = Machine::new().file("storage: {event_log: redis}\nredis: {require_fsync: true}\n");
+    let url = machine.folder.path().join("url");
+    fs::write(&url, "rediss://conductor:hidden@redis.example:6380/1\n").unwrap();
+    let loaded = machine.env("CONDUCTOR__REDIS__URL_FILE", url.to_str().unwrap()).load();
+    assert_eq!(loaded.config.storage.event_log, EventLogStorage::Redis);
+    assert!(loaded.config.redis.require_fsync);
+    let read = loaded.config.redis.url.as_ref().unwrap().reveal();
+    assert_eq!(read, "rediss://conductor:hidden@redis.example:6380/1");
+    let shown = format!("{:?} {} {:?}", loaded.config, loaded.shown_yaml(), loaded.shown());
+    assert!(!shown.contains("hidden") && shown.contains("[redacted]"), "{shown}");
+    let said = Machine::new().file("redis: {require_fsync: perhaps}").problem_in_file();
+    assert!(said.contains("true or false"), "{said}");
+    let loaded = Machine::new().env("CONDUCTOR__REDIS__REQUIRE_FSYNC", "true").load();
+    assert!(loaded.config.redis.require_fsync);
 }
 
 #[test]

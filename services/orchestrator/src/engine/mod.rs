@@ -33,6 +33,8 @@ use dispatch::Dispatch;
 pub(crate) use dispatch::{Chore, Outgoing};
 pub use handle::Handle;
 pub(crate) use request::Request;
+pub(crate) use writing::Cause;
+use writing::{Stall, again};
 
 /// The most requests decided together.
 const MAX_BATCH_REQUESTS: usize = 1_024;
@@ -42,8 +44,8 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 const MAX_AHEAD: usize = 2;
 /// How long events that nobody waits for may stay in memory.
 const LAZY_LINGER: Duration = Duration::from_millis(20);
-/// How often a batch is tried again for which there was no room.
-const NO_SPACE_PAUSE: Duration = Duration::from_millis(500);
+/// How often a batch is tried again that could not be written.
+const STALL_PAUSE: Duration = Duration::from_millis(500);
 /// Requests that may wait for the engine before callers wait to hand theirs over.
 const REQUEST_QUEUE: usize = 2_048;
 /// Batches that a follower of events may be behind before it reads the log instead.
@@ -81,8 +83,10 @@ pub struct Engine {
     /// The number of the last event that was decided.
     seq: Seq,
     dispatch: Dispatch,
-    /// Set while a batch waits for room on the disk.
-    stalled: bool,
+    /// Batches whose answer from the log has not come.
+    unanswered: usize,
+    /// Set from the moment a batch could not be written until one is.
+    stalled: Option<Stall>,
     next_batch: u128,
 }
 
@@ -115,7 +119,8 @@ impl Engine {
             inflight: VecDeque::new(),
             seq,
             dispatch: Dispatch::new(published, durable),
-            stalled: false,
+            unanswered: 0,
+            stalled: None,
             next_batch: u128::from(random()?) << 64,
         };
         Ok((engine, handle))
@@ -139,23 +144,23 @@ impl Engine {
         self.begin()?;
         let mut taken = Vec::with_capacity(MAX_BATCH_REQUESTS);
         loop {
-            let may_decide = self.inflight.len() < MAX_AHEAD && !self.stalled;
+            let stalled = self.stalled;
+            let may_decide = self.inflight.len() < MAX_AHEAD && stalled.is_none();
             let deadline = self.machine_deadline();
             let now_ms = self.clock.now().mono_ms;
             tokio::select! {
                 biased;
                 Some(answer) = self.answers.recv() => self.answered(answer)?,
-                count = self.requests.recv_many(&mut taken, MAX_BATCH_REQUESTS), if may_decide || self.stalled => {
+                count = self.requests.recv_many(&mut taken, MAX_BATCH_REQUESTS), if may_decide || stalled.is_some() => {
                     if count == 0 {
                         break;
                     }
-                    if self.stalled {
-                        taken.drain(..).for_each(|request| self.refuse_for_space(request));
-                    } else {
-                        self.decide(&mut taken);
+                    match stalled {
+                        Some(stall) => taken.drain(..).for_each(|request| self.refuse(request, stall.cause)),
+                        None => self.decide(&mut taken),
                     }
                 }
-                () = tokio::time::sleep(NO_SPACE_PAUSE), if self.stalled => self.append_again(),
+                () = again(stalled), if stalled.is_some() && self.unanswered == 0 => self.append_again(),
                 () = tokio::time::sleep(LAZY_LINGER), if may_decide && self.building.has_events() => self.append(),
                 () = self.clock.sleep_until(deadline.unwrap_or(now_ms)), if may_decide && deadline.is_some() => {
                     self.timeouts();

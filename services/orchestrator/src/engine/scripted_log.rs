@@ -90,7 +90,7 @@ impl EventLog for ScriptedLog {
     }
 
     fn space(&self) -> Result<Space, ReadError> {
-        Ok(Space { free_bytes: None, reserve_held: true })
+        Ok(Space { free_bytes: None, reserve_held: true, is_reachable: true })
     }
 
     fn close(&self) {}

@@ -197,6 +197,46 @@ async fn without_room_submits_are_refused_and_what_was_accepted_is_kept() {
 }
 
 #[tokio::test]
+async fn while_the_log_is_away_submits_are_refused_at_once_also_while_it_is_tried_again() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    let first = bench.log.answer(Appended::Unknown).await;
+    let refused = answered(bench.ask(submit(2))).await.expect_err("refused");
+    assert_eq!(refused.code, Code::Unavailable);
+    assert!(refused.retry_after_seconds.is_some());
+    // The next try is under way, and nobody knows how it ends.
+    bench.log.until_waiting(1).await;
+    assert_eq!(answered(bench.ask(submit(3))).await.expect_err("refused").code, Code::Unavailable);
+    assert_eq!(bench.log.waiting(), 1, "nothing is built on what is not written");
+    bench.log.answer(Appended::Unknown).await;
+    let second = bench.log.answer(Appended::Durable).await;
+    assert_eq!(first, second);
+    assert!(answered(asked).await.is_ok(), "what was under way is accepted after all");
+    let later = bench.ask(submit(4));
+    bench.log.answer(Appended::Durable).await;
+    assert!(answered(later).await.is_ok());
+}
+
+#[tokio::test]
+async fn however_much_is_asked_meanwhile_the_log_is_tried_again() {
+    let bench = Bench::begun().await;
+    let asked = bench.ask(submit(1));
+    bench.log.answer(Appended::Unknown).await;
+    let handle = bench.handle.clone();
+    let asking = tokio::spawn(async move {
+        loop {
+            // Each is refused.
+            let _ = handle.command(cancel_of_nothing()).await;
+            tokio::time::sleep(A_WHILE).await;
+        }
+    });
+    bench.log.until_waiting(1).await;
+    asking.abort();
+    bench.log.answer(Appended::Durable).await;
+    assert!(answered(asked).await.is_ok());
+}
+
+#[tokio::test]
 async fn with_nothing_but_its_beginning_to_write_a_full_disk_still_serves_reads() {
     let bench = Bench::new();
     bench.log.answer(Appended::NoSpace).await;

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Whole { min: u64, max: u64 },
     /// An amount of money, not negative.
     Amount,
+    /// True or false.
+    Flag,
     /// A text that is not empty.
     Text,
     /// A list of such texts.
@@ -73,6 +75,7 @@ impl Kind {
             (Kind::Amount, &ValueKind::Float(number)) if number >= 0.0 && number.is_finite() => {
                 Ok(ValueKind::Float(number))
             }
+            (Kind::Flag, &ValueKind::Boolean(flag)) => Ok(ValueKind::Boolean(flag)),
             (Kind::Notify, value) => super::notify::rules(super::show::json(value)).map(|_| value.clone()),
             (
                 Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables,
@@ -82,7 +85,13 @@ impl Kind {
                 items.collect::<Result<Vec<_>, String>>().map(ValueKind::Array)
             }
             (
-                Kind::Amount | Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables,
+                Kind::Amount
+                | Kind::Flag
+                | Kind::Texts
+                | Kind::Names
+                | Kind::Paths
+                | Kind::Networks
+                | Kind::Reachables,
                 _,
             ) => Err(mismatch()),
             (_, ValueKind::String(text)) => match self.check_text(text) {
@@ -99,6 +108,7 @@ impl Kind {
         let value = match self {
             Kind::Whole { .. } => text.parse().map(ValueKind::I64).ok(),
             Kind::Amount => text.parse().map(ValueKind::Float).ok(),
+            Kind::Flag => text.parse().map(ValueKind::Boolean).ok(),
             Kind::Notify => serde_json::from_str(text).ok().map(super::notify::value),
             Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -126,6 +136,7 @@ impl Kind {
             }
             Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Amount => "an amount of 0 or more".to_owned(),
+            Kind::Flag => "true or false".to_owned(),
             Kind::Text => "a text".to_owned(),
             Kind::Texts => "a list of texts".to_owned(),
             Kind::Name => "a name".to_owned(),
@@ -173,6 +184,7 @@ impl Kind {
             Kind::Network => fits(Network::parse(text).is_some()),
             Kind::Whole { .. }
             | Kind::Amount
+            | Kind::Flag
             | Kind::Texts
             | Kind::Names
             | Kind::Paths

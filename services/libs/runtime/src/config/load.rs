@@ -121,7 +121,20 @@ fn unavailable(defaults: &Layer, values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Pr
 fn contradictions(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
     let mut problems: Vec<_> = half_of_tls(values).into_iter().collect();
     problems.extend(short_lease(values));
+    problems.extend(nowhere(values));
     problems
+}
+
+/// An event log in Redis, and no Redis.
+fn nowhere(values: &BTreeMap<Vec<String>, Leaf>) -> Option<Problem> {
+    let leaf = |section: &str, name: &str| values.get(&vec![section.to_owned(), name.to_owned()]);
+    let asks = leaf("storage", "event_log")
+        .filter(|leaf| matches!(&leaf.value, ValueKind::String(word) if word == "redis"))?;
+    if leaf("redis", "url").is_some_and(|url| url.value != ValueKind::Nil) {
+        return None;
+    }
+    let why = "redis.url is not set".to_owned();
+    Some(Problem::Bad { key: "storage.event_log".to_owned(), origin: asks.origin.clone(), why })
 }
 
 /// A certificate without its key, or a key without its certificate.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::network::Network;
+use super::storage::{Redis, Storage};
 use super::web::{Api, Dashboard, Files, Tls};
 
 /// What is configured, but for the paths, which are the [`Home`](crate::paths::Home)'s.
@@ -47,6 +48,10 @@ pub struct Config {
     pub tls: Tls,
     /// Files that runs left.
     pub files: Files,
+    /// Where things are kept.
+    pub storage: Storage,
+    /// The Redis of the event log.
+    pub redis: Redis,
     /// How long things are kept.
     pub retention: Retention,
     /// Who is told of what.

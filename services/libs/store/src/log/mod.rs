@@ -8,7 +8,6 @@ mod ahead;
 mod chunks;
 mod digest;
 mod error;
-#[cfg(feature = "redis")]
 pub mod redis;
 pub mod sqlite;
 #[cfg(test)]
@@ -218,6 +217,8 @@ pub struct Space {
     /// Whether the reserve is held. While it is not, the disk was full: submits are to be refused, so that what is left
     /// serves completions, cancels and snapshots.
     pub reserve_held: bool,
+    /// Whether the log can be reached. While it cannot, nothing new is to be let in.
+    pub is_reachable: bool,
 }
 
 /// Reads payloads. Blocks; may be used from several threads.

@@ -12,6 +12,7 @@ mod load;
 mod machine;
 mod million;
 mod programs;
+mod redis;
 mod report;
 mod rest;
 mod submits;

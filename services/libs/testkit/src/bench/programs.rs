@@ -21,6 +21,7 @@ const LOOK: Duration = Duration::from_millis(2);
 pub struct Home {
     path: PathBuf,
     bin_dir: PathBuf,
+    settings: Vec<(&'static str, String)>,
     _folder: tempfile::TempDir,
 }
 
@@ -28,7 +29,17 @@ impl Home {
     /// Makes one below `dir`.
     pub fn new(dir: &Path, bin_dir: &Path) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?;
-        Ok(Self { path: folder.path().canonicalize()?, bin_dir: bin_dir.canonicalize()?, _folder: folder })
+        Ok(Self {
+            path: folder.path().canonicalize()?,
+            bin_dir: bin_dir.canonicalize()?,
+            settings: Vec::new(),
+            _folder: folder,
+        })
+    }
+
+    /// Sets a variable for the programs that are started from now on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
     }
 
     /// The agents' socket.
@@ -71,6 +82,7 @@ impl Home {
         let child = Command::new(&path)
             .env("CONDUCTOR_HOME", &self.path)
             .env("CONDUCTOR__TASKS__MAX_QUEUED", "10000000")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

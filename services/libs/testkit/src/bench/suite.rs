@@ -7,7 +7,7 @@ use super::args::Args;
 use super::cpu::{self, Reading};
 use super::programs::{Home, Program};
 use super::report::{Bar, Machine, Report};
-use super::{drain, latency, machine, million, rest, submits, trues};
+use super::{drain, latency, machine, million, redis, rest, submits, trues};
 
 /// Threads of the bare loop, and slots of the agent beside it.
 pub const PARALLEL: usize = 4;
@@ -50,9 +50,10 @@ pub fn run(args: &Args) -> io::Result<()> {
     let spawns = machine::spawn_rate(PARALLEL, time)?;
     suite.report.add("bare posix_spawn of /bin/true, 4 at once", spawns, "processes/s", Bar::None);
     type Part = fn(&mut Suite<'_>) -> io::Result<()>;
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("rest", rest::run),
         ("submits", submits::run),
+        ("redis", redis::run),
         ("million", million::run),
         ("drain", drain::run),
         ("latency", latency::run),

@@ -16,6 +16,9 @@ const ALL: [(&str, &str); 3] = [
     ("conductor", "conductor-cli"),
 ];
 
+/// What they are built with beside what they have on a laptop.
+const FEATURES: &str = "conductor-orchestrator/redis,conductor-cli/redis";
+
 /// Where a program is.
 pub(super) fn path(program: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -53,6 +56,7 @@ fn build(folder: &Path) {
     for (_, package) in ALL {
         command.args(["--package", package]);
     }
+    command.args(["--features", FEATURES]);
     let status = command.status().expect("cargo can be started");
     assert!(status.success(), "the programs under test cannot be built: {status}");
 }

@@ -7,3 +7,4 @@ mod bad_input;
 mod damage;
 mod full_volume;
 mod orchestrator_crash;
+mod redis;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisError};
 
 use super::OpenError;
 
@@ -44,6 +44,11 @@ impl Address {
     /// How it is called in messages, without the password.
     pub(super) fn shown(&self) -> &Path {
         &self.shown
+    }
+
+    /// Says that the log cannot be opened there.
+    pub(super) fn failed(&self, source: RedisError) -> OpenError {
+        OpenError::Redis { address: self.shown.clone(), source: source.into() }
     }
 
     /// Opens connections.

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use redis::RedisError;
-
-use super::address::Address;
-
 /// Why a log in Redis cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The feature `redis` of this crate is not on.
+    #[error(
+        "the event log is to be in Redis, and this program was built without it: build it with --features redis, or take \
+         the container image"
+    )]
+    Absent,
     /// It is none; it may hold a password, so it is not shown.
     #[error("redis.url is not the address of a Redis, such as rediss://user:password@host:6379/0")]
     Url,
@@ -19,7 +21,7 @@ pub enum OpenError {
         address: PathBuf,
         /// Why.
         #[source]
-        source: RedisError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The server cannot keep a log.
     #[error("the Redis at {address} cannot keep the event log: {why}")]
@@ -98,10 +100,4 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
-}
-
-impl OpenError {
-    pub(super) fn redis(address: &Address, source: RedisError) -> Self {
-        Self::Redis { address: address.shown().to_owned(), source }
-    }
 }

@@ -4,6 +4,7 @@
 pub const PREFIX: &str = "{conductor}";
 
 /// The names of the keys; the module above says what lies there.
+#[cfg(feature = "redis")]
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     pub(super) meta: String,
@@ -13,6 +14,7 @@ pub(super) struct Keys {
     pub(super) snapshots: [String; 2],
 }
 
+#[cfg(feature = "redis")]
 impl Keys {
     /// The names that begin with this.
     pub(super) fn new(prefix: &str) -> Self {

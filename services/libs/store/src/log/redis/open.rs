@@ -77,7 +77,7 @@ pub(super) fn open(
         .arg(known.fence.0)
         .arg(u8::from(beside.is_none()))
         .arg(known.log.map(|log| format!("{:032x}", log.0)).unwrap_or_default());
-    let answer = wire.call(&call).map_err(|source| OpenError::redis(address, source))?;
+    let answer = wire.call(&call).map_err(|source| address.failed(source))?;
     let shown = || address.shown().to_owned();
     match answer.word() {
         "opened" => {}
@@ -162,7 +162,7 @@ fn wait_for(wire: &mut Wire, address: &Address) -> Result<(), OpenError> {
                 }
                 std::thread::sleep(LOOK);
             }
-            Err(source) => return Err(OpenError::redis(address, source)),
+            Err(source) => return Err(address.failed(source)),
         }
     }
 }

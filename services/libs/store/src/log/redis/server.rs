@@ -11,6 +11,10 @@ use super::wire::Wire;
 /// The oldest Redis whose scripts and streams do what the log needs. Valkey says that it is one of 7.2.
 const OLDEST: (u32, u32) = (7, 0);
 
+/// What is asked of its settings.
+const SETTINGS: [&str; 5] =
+    ["maxmemory-policy", "appendonly", "appendfsync", "no-appendfsync-on-rewrite", "save"];
+
 /// When what was acknowledged is on the server's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kept {
@@ -18,6 +22,8 @@ enum Kept {
     Before,
     /// About every second.
     EverySecond,
+    /// Before it is acknowledged, but for while the file is rewritten.
+    ButRewrites,
     /// When the system writes it.
     Sometime,
     /// In a file that is appended to, at a moment that the server does not tell.
@@ -39,7 +45,7 @@ struct Server {
 
 /// Refuses a server that cannot keep a log, and says in the log what a crash of it can lose.
 pub(super) fn check(wire: &mut Wire, address: &Address, require_fsync: bool) -> Result<(), OpenError> {
-    let server = ask(wire).map_err(|source| OpenError::redis(address, source))?;
+    let server = ask(wire).map_err(|source| address.failed(source))?;
     let shown = address.shown().display();
     if let Some(why) = server.refusal(require_fsync) {
         return Err(OpenError::Unfit { address: address.shown().to_owned(), why });
@@ -52,6 +58,11 @@ pub(super) fn check(wire: &mut Wire, address: &Address, require_fsync: bool) -> 
             address = %shown,
             "a crash of Redis or its machine can lose what was acknowledged in the last two seconds: appendfsync is \
              everysec"
+        ),
+        Kept::ButRewrites => tracing::warn!(
+            address = %shown,
+            "a crash of the machine of Redis can lose what was acknowledged while it rewrote its file: \
+             no-appendfsync-on-rewrite is yes"
         ),
         Kept::Sometime => tracing::warn!(
             address = %shown,
@@ -92,6 +103,7 @@ impl Server {
             let found = match &self.kept {
                 Kept::Before => "appendfsync always",
                 Kept::EverySecond => "appendfsync everysec",
+                Kept::ButRewrites => "no-appendfsync-on-rewrite yes",
                 Kept::Sometime => "appendfsync no",
                 Kept::Unknown => "an appendfsync that it does not tell",
                 Kept::Saves(_) | Kept::Never => "appendonly no",
@@ -105,20 +117,15 @@ fn ask(wire: &mut Wire) -> RedisResult<Server> {
     let info: InfoDict = wire.query(redis::cmd("INFO").arg("everything"))?;
     let text = |name: &str| info.get::<String>(name);
     // Those who host Redis for others often refuse CONFIG.
-    let settings: HashMap<String, String> = wire
-        .query(redis::cmd("CONFIG").arg("GET").arg(&[
-            "maxmemory-policy",
-            "appendonly",
-            "appendfsync",
-            "save",
-        ]))
-        .unwrap_or_default();
+    let settings: HashMap<String, String> =
+        wire.query(redis::cmd("CONFIG").arg("GET").arg(&SETTINGS)).unwrap_or_default();
     let setting = |name: &str| settings.get(name).map(String::as_str);
     let appends = match setting("appendonly") {
         Some(word) => word == "yes",
         None => text("aof_enabled").is_some_and(|flag| flag == "1"),
     };
     let kept = match (appends, setting("appendfsync"), setting("save")) {
+        (true, Some("always"), _) if setting("no-appendfsync-on-rewrite") == Some("yes") => Kept::ButRewrites,
         (true, Some("always"), _) => Kept::Before,
         (true, Some("everysec"), _) => Kept::EverySecond,
         (true, Some("no"), _) => Kept::Sometime,
@@ -151,9 +158,14 @@ mod tests {
     #[test]
     fn only_a_server_that_keeps_everything_passes_where_that_is_required() {
         assert_eq!(server(Kept::Before).refusal(true), None);
-        for kept in
-            [Kept::EverySecond, Kept::Sometime, Kept::Unknown, Kept::Saves("3600 1".to_owned()), Kept::Never]
-        {
+        for kept in [
+            Kept::EverySecond,
+            Kept::ButRewrites,
+            Kept::Sometime,
+            Kept::Unknown,
+            Kept::Saves("3600 1".to_owned()),
+            Kept::Never,
+        ] {
             assert_eq!(server(kept.clone()).refusal(false), None);
             assert!(server(kept).refusal(true).is_some_and(|why| why.contains("redis.require_fsync")));
         }

@@ -186,7 +186,7 @@ impl EventLog for SqliteLog {
         let mut reserve = self.shared.reserve.lock().unwrap_or_else(PoisonError::into_inner);
         reserve.take(self.free_floor_bytes).map_err(error)?;
         let free_bytes = reserve::free_bytes(dir).map_err(error)?;
-        Ok(Space { free_bytes: Some(free_bytes), reserve_held: reserve.is_held() })
+        Ok(Space { free_bytes: Some(free_bytes), reserve_held: reserve.is_held(), is_reachable: true })
     }
 
     fn close(&self) {

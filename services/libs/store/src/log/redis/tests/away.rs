@@ -26,10 +26,12 @@ fn while_redis_is_away_batches_are_of_unknown_fate_and_those_behind_them_too() {
         assert!(asked.elapsed() < Duration::from_secs(1), "what builds on it is answered at once");
     }
     assert!(log.payloads(&[crate::log::PayloadKey(1)]).is_err());
-    assert!(log.space().is_ok(), "the last look counts");
+    let space = log.space().unwrap();
+    assert!(!space.is_reachable && space.reserve_held, "the last look counts");
     server.restart();
     assert!(matches!(append(&log, first), Appended::Durable));
     assert!(matches!(append(&log, second), Appended::Durable));
+    assert!(log.space().unwrap().is_reachable);
     assert_eq!(log.status().last, Seq(4));
     everything(&log, 3).unwrap();
 }

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 
-use super::{OpenError, Options, RedisLog, open};
+use super::log::{RedisLog, open};
+use super::{OpenError, Options};
 use crate::conformance::redis_server::RedisServer;
 use crate::conformance::{self, LogPlace};
 use crate::log::EventLog;
