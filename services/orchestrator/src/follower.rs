@@ -162,6 +162,10 @@ impl Following {
 
     fn take_in(&mut self, applied: Seq) -> Result<(), Box<dyn std::error::Error>> {
         match self.log.read_after(applied, MAX_STRETCH)? {
+            // Only a log that lost something has less than it said: asking again at once would go on for ever.
+            Read::Events(stretch) if stretch.events.is_empty() => {
+                Err(format!("event {} is not in the log any more", applied.next()).into())
+            }
             Read::Events(stretch) => {
                 let seq = self.history.apply(self.log.status().log, &stretch, &*self.log)?;
                 self.tell.send_replace(seq);

@@ -106,13 +106,13 @@ async fn while_redis_is_away_submits_are_refused_and_what_runs_goes_on_and_is_re
     assert_eq!(refused(&control, world.mark()).await, Some(Code::Unavailable));
 
     server.restart();
-    let mut link = world.link();
-    let task = link.wait(id).await.unwrap();
-    assert_eq!((task.state, task.attempt), (State::Succeeded, 1), "{task:?}");
     eventually(LIMIT, "submits are taken again", async || {
         refused(&control, world.mark()).await.is_none().then_some(())
     })
     .await;
+    let mut link = world.link();
+    let task = link.wait(id).await.unwrap();
+    assert_eq!((task.state, task.attempt), (State::Succeeded, 1), "{task:?}");
     let after = submit_one(&control, &json!({"prompt": "Say hello"}), world.mark()).await;
     assert_eq!(link.wait(after).await.unwrap().state, State::Succeeded);
     assert!(orchestrator.ended().is_none());
@@ -146,6 +146,8 @@ async fn what_redis_lost_is_reported_by_task_and_not_started_over() {
     let kept = submit_one(&control, &json!({"prompt": "kept"}), world.mark()).await;
     assert_eq!(server.ask("SAVE"), "+OK");
     let lost = submit_one(&control, &json!({"prompt": "lost"}), world.mark()).await;
+    // What History saw, the next start can name.
+    control.get(lost).await.unwrap();
     server.restart();
     // Whatever is written next shows it.
     let submit = Submit { tasks: vec![body(&json!({"prompt": "late"}), world.mark())], key: None };
