@@ -76,6 +76,11 @@ impl World {
         self.settings.push((name, value.to_string()));
     }
 
+    /// Sets a variable for the programs that are started from now on.
+    pub fn set_variable(&mut self, name: &str, value: impl ToString) {
+        self.settings.push((name.to_owned(), value.to_string()));
+    }
+
     /// The home.
     #[must_use]
     pub fn home(&self) -> &Home {

@@ -187,6 +187,37 @@ async fn the_password_of_redis_is_in_no_log_and_no_view_of_the_configuration() {
     assert!(!line.contains("TheWrongOne") && line.contains("127.0.0.1"), "{line}");
 }
 
+#[tokio::test]
+async fn over_tls_the_certificate_of_redis_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let settings = [
+        ("tls-port", port.as_str()),
+        ("tls-cert-file", cert.to_str().unwrap()),
+        ("tls-key-file", key.to_str().unwrap()),
+        ("tls-ca-cert-file", cert.to_str().unwrap()),
+        ("tls-auth-clients", "no"),
+    ];
+    let Some(server) = server(&folder, &settings) else { return };
+    assert_eq!(server.ask("ACL SETUSER conductor on >hidden ~* +@all"), "+OK");
+    let mut world = World::new().with("storage.event_log", "redis");
+    world.set("redis.url", format!("rediss://conductor:hidden@localhost:{port}/0"));
+    world.set_variable("SSL_CERT_FILE", cert.display());
+    let mut orchestrator = world.orchestrator().await;
+    let control = world.connect().await;
+    submit_one(&control, &json!({"prompt": "Say hello"}), world.mark()).await;
+    orchestrator.terminate(LIMIT).await;
+    // Another bundle, which does not hold the certificate.
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(&cert, other.cert.pem()).unwrap();
+    let line = refusal(&world).await;
+    assert!(line.contains(&format!("rediss://localhost:{port}/0")), "{line}");
+}
+
 /// What an orchestrator says that must not start, in one line.
 async fn refusal(world: &World) -> String {
     let (code, said) = world.refused_orchestrator().await;

@@ -167,9 +167,10 @@ fn wait_for(wire: &mut Wire, address: &Address) -> Result<(), OpenError> {
     }
 }
 
-/// Whether waiting helps: a wrong password stays wrong.
+/// Whether waiting helps: a wrong password stays wrong, and so does a certificate.
 fn is_coming(error: &redis::RedisError) -> bool {
     error.kind() != redis::ErrorKind::AuthenticationFailed
+        && !error.to_string().contains("certificate")
         && !matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
 }
 
