@@ -87,8 +87,9 @@ fn a_server_that_may_lose_something_is_refused_where_that_is_asked_for() {
 fn a_user_with_a_password_and_few_rights_is_enough() {
     let temp = scratch();
     let Some(server) = RedisServer::start(temp.path(), &[]) else { return };
-    // As docs/redis.md says, without CONFIG.
-    let user = "ACL SETUSER conductor on >hidden ~{conductor}:* +@read +@write +@scripting +@connection +info -config";
+    // As docs/redis.md says.
+    let user = "ACL SETUSER conductor on >hidden ~{conductor}:* +@read +@write +@scripting +@connection +unwatch \
+                +info +config|get";
     assert_eq!(server.ask(user), "+OK");
     let mut place = Place::called(&server, super::super::PREFIX);
     place.options = Options::new(server.url().replace("redis://", "redis://conductor:hidden@"));
@@ -97,8 +98,12 @@ fn a_user_with_a_password_and_few_rights_is_enough() {
     write_snapshot(&log, Seq(3), 10).unwrap();
     assert_eq!(log.trim(Seq(3)).unwrap(), Seq(1), "the one batch is half held");
     everything(&log, 5).unwrap();
-    assert!(log.space().is_ok());
-    drop(log);
+    assert!(log.space().unwrap().is_reachable);
+    log.close();
+    assert_eq!(server.ask("ACL LOG"), "*0", "nothing was asked that is not granted");
+    // Those who host Redis for others refuse CONFIG.
+    assert_eq!(server.ask("ACL SETUSER conductor -config|get"), "+OK");
+    drop(place.log());
     place.options = Options::new(server.url().replace("redis://", "redis://conductor:wrong@"));
     let asked = Instant::now();
     let error = place.try_open().unwrap_err();
