@@ -28,7 +28,9 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> anyhow::Result
     let mut sources = Sources::from_env();
     sources.file = args.config;
     let loaded = config::load(&sources)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // The log and the history have threads of their own that want the other half.
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         let options =
             telemetry::Options::new("conductor-orchestrator", &loaded.config.telemetry, &loaded.home.logs);
