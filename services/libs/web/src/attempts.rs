@@ -7,18 +7,18 @@ use std::sync::{Mutex, PoisonError};
 
 /// How long failures count.
 const WINDOW_MS: u64 = 60_000;
-/// The most failures of one address with secrets that begin alike.
-const MAX_ALIKE: u32 = 10;
-/// The most failures of one address.
-const MAX_OF_ADDRESS: u32 = 100;
+/// How many times as many failures one address may have in all as with secrets that begin alike.
+const BEGINNINGS: u32 = 10;
 /// How many characters of a secret make it alike.
 const PREFIX_CHARS: usize = 8;
 /// The most entries of each table.
 const MAX_ENTRIES: usize = 4_096;
 
 /// Failed attempts by address, and by address and the beginning of what was tried.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Attempts {
+    /// The most failures of one address with secrets that begin alike.
+    most_alike: u32,
     tables: Mutex<Tables>,
 }
 
@@ -35,15 +35,20 @@ struct Count {
 }
 
 impl Attempts {
+    /// Counts from nothing, and holds up after so many failures that are alike.
+    pub(crate) fn new(most_alike: u32) -> Self {
+        Self { most_alike, tables: Mutex::default() }
+    }
+
     /// How many seconds to wait before this may be tried; nothing when it may be now. What was good before is held up
     /// only by failures with the same beginning.
     pub(crate) fn wait(&self, secret: &str, address: IpAddr, was_good: bool, now_ms: u64) -> Option<u64> {
         let address = network(address);
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let alike = left(tables.alike.get(&(prefix(secret), address)), MAX_ALIKE, now_ms);
+        let alike = left(tables.alike.get(&(prefix(secret), address)), self.most_alike, now_ms);
         let of_address = match was_good {
             true => None,
-            false => left(tables.addresses.get(&address), MAX_OF_ADDRESS, now_ms),
+            false => left(tables.addresses.get(&address), self.most_alike.saturating_mul(BEGINNINGS), now_ms),
         };
         alike.max(of_address)
     }
@@ -105,7 +110,7 @@ mod tests {
 
     #[test]
     fn ten_failures_with_one_beginning_close_it_for_the_rest_of_the_minute() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::new(10);
         let here = address("192.0.2.1");
         for n in 0..10 {
             assert_eq!(attempts.wait(SECRET, here, true, n), None);
@@ -120,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_address_that_guesses_widely_is_closed_but_not_to_who_was_let_in_before() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::new(10);
         let here = address("2001:db8::1");
         for n in 0..100 {
             attempts.failed(&format!("{n:08}"), here, 0);
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_bounded_and_keep_who_failed_most() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::new(10);
         let here = address("192.0.2.1");
         for _ in 0..10 {
             attempts.failed(SECRET, here, 0);

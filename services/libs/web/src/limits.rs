@@ -31,6 +31,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The most bytes of an upload.
     pub upload_bytes: u64,
+    /// The most wrong secrets a minute that begin alike and come from one address.
+    pub failures: u32,
     /// The most bytes of all bodies that are being read as wholes at the same time, the first piece of each left out.
     pub reading_bytes: usize,
 }
@@ -51,6 +53,7 @@ impl Default for Limits {
             streams: 128,
             body_bytes: conductor_protocol::limits::MAX_MESSAGE_BYTES,
             upload_bytes: 1 << 30,
+            failures: 10,
             reading_bytes: 256 << 20,
         }
     }

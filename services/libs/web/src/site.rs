@@ -62,6 +62,7 @@ impl Options {
                 connections: config.api.max_connections,
                 body_bytes: config.api.max_body_bytes,
                 upload_bytes: config.api.max_upload_bytes,
+                failures: config.auth.failures_per_minute,
                 ..Limits::default()
             },
             open: config.auth.mode == AuthMode::None,
@@ -113,7 +114,7 @@ impl Site {
             orchestrator: Orchestrator::keep(link, shutdown),
             aside: tokio::sync::Mutex::new(aside),
             identities: Identities::default(),
-            attempts: Attempts::default(),
+            attempts: Attempts::new(options.limits.failures),
             reading: Arc::new(Semaphore::new(options.limits.reading_bytes >> 10)),
             ready: tokio::sync::Mutex::default(),
             options,

@@ -189,6 +189,7 @@ pub(super) const KEYS: &[Key] = &[
     key("s3.secret_access_key", Kind::Text).secret().later(DISTRIBUTED),
     key("auth.mode", Kind::Choice(&["token", "none"])),
     key("auth.tokens_file", Kind::Path).optional(),
+    whole("auth.failures_per_minute", 1),
     key("retention.work_hours", Kind::Whole { min: 0, max: 24 * 3_650 }).optional(),
     key("retention.runs_days", Kind::Whole { min: 0, max: 3_650 }).optional(),
     key("retention.max_volume_percent", Kind::Whole { min: 1, max: 100 }),

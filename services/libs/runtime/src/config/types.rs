@@ -193,6 +193,8 @@ pub struct Auth {
     pub mode: AuthMode,
     /// A file with tokens, beside those made while running.
     pub tokens_file: Option<PathBuf>,
+    /// How many wrong tokens that begin alike one address may try in a minute.
+    pub failures_per_minute: u32,
 }
 
 /// `auth.mode`
