@@ -18,6 +18,18 @@ const LOG: HeaderName = HeaderName::from_static("x-conductor-log");
 /// The largest number of an event that JSON carries everywhere.
 const MAX_SEQ: u64 = (1 << 53) - 1;
 
+/// One event of a stream.
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "it describes what is written piece by piece")]
+pub(super) struct ServerSentEvent {
+    /// Where to go on from.
+    id: Option<String>,
+    /// What it is; nothing for the usual one.
+    event: Option<String>,
+    /// JSON.
+    data: String,
+}
+
 /// Follows every state change: none is missed, and none comes twice.
 #[utoipa::path(
     get, path = "/v1/events", tag = "live", operation_id = "follow_events",
@@ -28,7 +40,7 @@ const MAX_SEQ: u64 = (1 << 53) - 1;
     ),
     responses((status = 200, description = "Events without a name are state changes, with their `seq` as id. `hello` begins \
         the stream with `{log, seq}`; `resync` says that the log was replaced, `{log, from}`: read the lists anew.",
-        content((String = "text/event-stream")))),
+        content((ServerSentEvent = "text/event-stream")))),
     extensions(("x-problems" = json!([410]))),
 )]
 pub(crate) async fn follow(

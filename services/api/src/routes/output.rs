@@ -54,7 +54,7 @@ pub(crate) async fn latest(
     responses(
         (status = 200, description = "The bytes as they were printed; with `Accept: text/event-stream`, events \
             `{offset, next_offset, text}` cut between characters, and `end` with the attempt and the offset.",
-            content((String = "text/plain"), (String = "text/event-stream"))),
+            content((String = "text/plain"), (super::events::ServerSentEvent = "text/event-stream"))),
         (status = 206, description = "The range.", content((String = "text/plain"))),
         (status = 416, description = "Nothing of the range is there.", content((conductor_web::Shown = "application/problem+json"))),
     ),
@@ -137,7 +137,7 @@ pub(super) fn failed(refusal: &Refusal) -> Piece {
         ("Last-Event-ID" = Option<String>, Header, description = "Where to go on, as server-sent events tell it."),
     ),
     responses((status = 200, description = "The reports; as server-sent events with `Accept: text/event-stream`.",
-        content((String = "application/x-ndjson"), (String = "text/event-stream")))),
+        content((String = "application/x-ndjson"), (super::events::ServerSentEvent = "text/event-stream")))),
 )]
 pub(crate) async fn run_events(
     caller: Caller,

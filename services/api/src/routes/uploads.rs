@@ -34,8 +34,8 @@ fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Problem
 fn follows(headers: &HeaderMap) -> Result<Option<bool>, Problem> {
     match headers.get(INCOMPLETE).map(|value| value.as_bytes()) {
         None => Ok(None),
-        Some(b"?1" | b"true") => Ok(Some(true)),
-        Some(b"?0" | b"false") => Ok(Some(false)),
+        Some(b"?1") => Ok(Some(true)),
+        Some(b"?0") => Ok(Some(false)),
         Some(_) => Err(Problem::at("/upload-incomplete", "neither ?1 nor ?0")),
     }
 }
