@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::agent::Agent;
 use super::load;
 use super::report::Bar;
-use super::suite::{self, Suite};
+use super::suite::{self, Suite, median, millis, percentile};
 use super::wire::Connection;
 
 /// Between two tasks, so that each finds the system idle.
@@ -91,17 +91,4 @@ fn wait(control: &mut Connection) -> io::Result<f64> {
 fn id(answer: &str) -> io::Result<String> {
     let found = answer.split_once(r#""ids":[""#).and_then(|(_, rest)| rest.split_once('"'));
     found.map(|(id, _)| id.to_owned()).ok_or_else(|| io::Error::other(format!("no id in {answer}")))
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    percentile(times, 50)
-}
-
-fn percentile(times: &mut [f64], percent: usize) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[(times.len() * percent / 100).min(times.len() - 1)]
 }

@@ -7,6 +7,7 @@ mod agent;
 mod args;
 mod cpu;
 mod drain;
+mod http;
 mod latency;
 mod load;
 mod machine;

@@ -1,20 +1,16 @@
 //! A long queue: how fast it grows in hundreds, what it weighs, how fast it is there again after a start.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::load::{self, Load, Until};
-use super::programs::{self, Home, Program};
+use super::programs::{Home, Program};
 use super::report::Bar;
 use super::suite::{self, Suite};
 
 const MIB: f64 = (1u64 << 20) as f64;
 const TOGETHER: usize = 100;
 const CONNECTIONS: usize = 4;
-/// How often History is asked how far it is.
-const LOOK: Duration = Duration::from_millis(20);
-/// The longest that History may take.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Measures with a million tasks; with a tenth of them when it has to be quick.
 pub fn run(suite: &mut Suite<'_>) -> io::Result<()> {
@@ -40,7 +36,7 @@ pub fn run(suite: &mut Suite<'_>) -> io::Result<()> {
     }
 
     let before = suite::reading(&orchestrator);
-    let took = catch_up(&home)?;
+    let took = home.caught_up()?;
     let usage = before.until(&suite::reading(&orchestrator));
     suite.report.add_used("History caught up", took.as_secs_f64(), "s", Bar::AtMost(60.0), usage);
     weigh(suite, "as it grew", &orchestrator, at_rest, all, Bar::None)?;
@@ -79,22 +75,6 @@ fn weigh(
     let each = resident.saturating_sub(at_rest) as f64 / queued as f64;
     suite.report.add(format!("memory of a queued task, {when}"), each, "bytes", bar);
     Ok(())
-}
-
-/// Waits until History shows everything; answers how long that took.
-fn catch_up(home: &Home) -> io::Result<Duration> {
-    let begin = Instant::now();
-    let mut control = home.control()?;
-    loop {
-        let status = programs::ask(&mut control, "\"status\"")?;
-        if status["history_lag"] == 0 {
-            return Ok(begin.elapsed());
-        }
-        if begin.elapsed() > PATIENCE {
-            return Err(io::Error::other(format!("History is still behind: {status}")));
-        }
-        std::thread::sleep(LOOK);
-    }
 }
 
 /// Starts again, once after a clean end and once after a kill.

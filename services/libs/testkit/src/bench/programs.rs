@@ -1,7 +1,8 @@
 //! The programs that are measured, each in a process of its own.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -76,6 +77,53 @@ impl Home {
         self.program("conductor-agent", &[("CONDUCTOR__AGENT__SLOTS", &slots.to_string())])
     }
 
+    /// Starts the API and waits until it is ready; says where it listens.
+    pub fn api(&self) -> io::Result<(Program, SocketAddr)> {
+        self.web("conductor-api", "CONDUCTOR__API__LISTEN")
+    }
+
+    /// Starts the dashboard and waits until it is ready; says where it listens.
+    pub fn dashboard(&self) -> io::Result<(Program, SocketAddr)> {
+        self.web("conductor-dashboard", "CONDUCTOR__DASHBOARD__LISTEN")
+    }
+
+    fn web(&self, name: &'static str, key: &str) -> io::Result<(Program, SocketAddr)> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut program = self.program(name, &[(key, &address.to_string())])?;
+        let begin = Instant::now();
+        loop {
+            program.check()?;
+            if is_ready(address).unwrap_or(false) {
+                return Ok((program, address));
+            }
+            if begin.elapsed() > PATIENCE {
+                return Err(io::Error::other(format!("{name} does not become ready")));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// The admin token.
+    pub fn token(&self) -> io::Result<String> {
+        key(&self.path.join("config/token"))
+    }
+
+    /// Waits until History shows everything; answers how long that took.
+    pub fn caught_up(&self) -> io::Result<Duration> {
+        let begin = Instant::now();
+        let mut control = self.control()?;
+        loop {
+            let status = ask(&mut control, "\"status\"")?;
+            if status["history_lag"] == 0 {
+                return Ok(begin.elapsed());
+            }
+            if begin.elapsed() > PATIENCE {
+                return Err(io::Error::other(format!("History is still behind: {status}")));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
     fn program(&self, name: &'static str, environment: &[(&str, &str)]) -> io::Result<Program> {
         let log = File::create(self.path.join(format!("{name}.out")))?;
         let path = self.bin_dir.join(name);
@@ -103,6 +151,16 @@ impl Home {
         }
         Ok(connection)
     }
+}
+
+/// Whether a program that speaks HTTP says that it can serve.
+fn is_ready(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    Ok(head.ends_with(b"200"))
 }
 
 fn key(path: &Path) -> io::Result<String> {
@@ -134,6 +192,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -7,7 +7,7 @@ use super::args::Args;
 use super::cpu::{self, Reading};
 use super::programs::{Home, Program};
 use super::report::{Bar, Machine, Report};
-use super::{drain, latency, machine, million, redis, rest, submits, trues};
+use super::{drain, http, latency, machine, million, redis, rest, submits, trues};
 
 /// Threads of the bare loop, and slots of the agent beside it.
 pub const PARALLEL: usize = 4;
@@ -38,6 +38,29 @@ pub fn reading(orchestrator: &Program) -> Reading {
     cpu::read(&[("orchestrator", orchestrator.pid()), ("generator", std::process::id())])
 }
 
+/// The same, with programs beside it.
+pub fn readings(orchestrator: &Program, beside: &[&Program]) -> Reading {
+    let mut programs = vec![("orchestrator", orchestrator.pid()), ("generator", std::process::id())];
+    programs.extend(beside.iter().map(|program| (program.name(), program.pid())));
+    cpu::read(&programs)
+}
+
+/// A time in milliseconds.
+pub fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The middle one.
+pub fn median(times: &mut [f64]) -> f64 {
+    percentile(times, 50)
+}
+
+/// The one below which so many of a hundred are.
+pub fn percentile(times: &mut [f64], percent: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
+
 /// Runs what is asked for and prints the table.
 pub fn run(args: &Args) -> io::Result<()> {
     let mut suite = Suite { args, report: Report::default() };
@@ -50,7 +73,7 @@ pub fn run(args: &Args) -> io::Result<()> {
     let spawns = machine::spawn_rate(PARALLEL, time)?;
     suite.report.add("bare posix_spawn of /bin/true, 4 at once", spawns, "processes/s", Bar::None);
     type Part = fn(&mut Suite<'_>) -> io::Result<()>;
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("rest", rest::run),
         ("submits", submits::run),
         ("redis", redis::run),
@@ -58,6 +81,7 @@ pub fn run(args: &Args) -> io::Result<()> {
         ("drain", drain::run),
         ("latency", latency::run),
         ("true", trues::run),
+        ("http", http::run),
     ];
     let mut failed = Vec::new();
     for (name, part) in parts {
