@@ -177,6 +177,15 @@ impl World {
         Spawned::start(&programs::path(program), &args, &self.environment(), &self.said())
     }
 
+    /// What the last started of these programs has said so far.
+    #[must_use]
+    pub fn said_by(&self, program: &str) -> Option<String> {
+        let ending = format!("-{program}.log");
+        let names = std::fs::read_dir(self.said()).ok()?.flatten().map(|entry| entry.path());
+        let last = names.filter(|path| path.to_str().is_some_and(|path| path.ends_with(&ending))).max()?;
+        std::fs::read_to_string(last).ok()
+    }
+
     /// A connection to the orchestrator.
     ///
     /// # Panics

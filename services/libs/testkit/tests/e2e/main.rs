@@ -6,5 +6,6 @@ mod all_killed;
 mod bad_input;
 mod damage;
 mod full_volume;
+mod http;
 mod orchestrator_crash;
 mod redis;
