@@ -126,6 +126,9 @@ pub enum Command {
     Completions(Completions),
     /// Exits with 0 when an orchestrator serves.
     Healthcheck,
+    /// Stops supervisord when it gives a program up; the event listener of the image.
+    #[command(hide = true)]
+    SuperviseEvents,
 }
 
 /// `up`

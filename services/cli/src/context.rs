@@ -13,7 +13,8 @@ use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 use crate::{
-    apply, compare, doctor, follow, run, schedule, server, show, submit, tasks, token, unavailable, watch,
+    apply, compare, doctor, follow, multicall, run, schedule, server, show, submit, supervised, tasks, token,
+    unavailable, watch,
 };
 
 /// What every command is given.
@@ -59,6 +60,10 @@ impl Context<'_> {
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    // The other programs are this one under another name.
+    if let Some(code) = multicall::program(&words) {
+        return code;
+    }
     // The agent's processes are this program under another first word; they get no further.
     if let Some(code) = server::agent_process(&words) {
         return code;
@@ -97,6 +102,7 @@ fn dispatch(command: Command, screen: &mut Screen) -> Result<Exit, Failure> {
     unavailable::refuse(&command)?;
     // These need neither a configuration that holds nor a server.
     match &command {
+        Command::SuperviseEvents => return supervised::listen(),
         Command::Completions(completions) => return show::completions(screen, completions.shell),
         Command::Config(command) => return show::config(screen, *command),
         Command::Doctor => return block_on(doctor::run(screen)),
@@ -150,6 +156,7 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         | Command::Migrate(_)
         | Command::Upgrade(_)
         | Command::SupportBundle(_)
+        | Command::SuperviseEvents
         | Command::Completions(_) => Err(Failure::Failed("this command needs no server".to_owned())),
     }
 }

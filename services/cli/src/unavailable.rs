@@ -51,7 +51,8 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         | Command::Doctor
         | Command::Gc(_)
         | Command::Completions(_)
-        | Command::Healthcheck => None,
+        | Command::Healthcheck
+        | Command::SuperviseEvents => None,
     };
     match what {
         Some(what) => Err(Problem::unavailable(what).into()),
