@@ -14,7 +14,7 @@ COPY . .
 # The caches keep what is downloaded and compiled between builds; the program is all that leaves them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p conductor-cli \
+    cargo build --release --locked -p conductor-cli --features redis \
  && install -D target/release/conductor /out/conductor
 
 FROM ${DEBIAN_IMAGE} AS base
