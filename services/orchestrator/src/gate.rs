@@ -65,9 +65,9 @@ impl Gate {
         self.history_lag.store(events, Ordering::Relaxed);
     }
 
-    /// Says that nothing new is to be let in.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// Says whether nothing new is to be let in because the end is near.
+    pub(crate) fn drain(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Relaxed);
     }
 
     /// How many events History is behind.

@@ -252,6 +252,13 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
 }
 
 impl Running {
+    /// Lets submits in, or refuses them as at the end. What was asked before this is decided before this.
+    pub fn let_in(&self, submits: bool) {
+        if let Some(context) = self.context.upgrade() {
+            context.engine.gate().drain(!submits);
+        }
+    }
+
     /// Opens a connection without a socket, for programs in the same process. It speaks the control protocol; none is
     /// opened once the end has begun.
     #[must_use]
@@ -316,7 +323,7 @@ async fn watch_space(log: Arc<dyn EventLog>, gate: Arc<Gate>, floor: u64, shutdo
             () = tokio::time::sleep(LOOK_AT_SPACE) => {}
         }
     }
-    gate.drain();
+    gate.drain(true);
 }
 
 fn owner() -> Actor {

@@ -130,7 +130,7 @@ impl Embedded {
         link: &mut Link,
         mine: &[TaskId],
     ) -> Result<(), Failure> {
-        let Some(first) = self.live(link).await? else { return Ok(()) };
+        let Some(first) = self.last_live(link).await? else { return Ok(()) };
         let shutdown = context.signals()?;
         if shutdown.is_draining() {
             return self.leave(context);
@@ -141,7 +141,7 @@ impl Embedded {
         });
         self.agents.start(1).map_err(|error| Failure::Failed(format!("cannot start an agent: {error}")))?;
         let mut pause = FIRST_PAUSE;
-        while self.live(link).await?.is_some() {
+        while self.last_live(link).await?.is_some() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.draining() => return self.leave(context),
@@ -156,6 +156,18 @@ impl Embedded {
         context.screen.note("leaving; what has not ended waits for: conductor up");
         self.agents.kill();
         Ok(())
+    }
+
+    /// A live task that was submitted through this server. Without one nothing is let in any more, so that no task comes
+    /// between this look and the end.
+    async fn last_live(&self, link: &mut Link) -> Result<Option<TaskId>, Failure> {
+        if let Some(live) = self.live(link).await? {
+            return Ok(Some(live));
+        }
+        self.running.let_in(false);
+        let live = self.live(link).await?;
+        self.running.let_in(live.is_some());
+        Ok(live)
     }
 
     /// A live task that was submitted through this server.

@@ -31,7 +31,7 @@ fn curl(args: &[&str]) -> Option<String> {
 }
 
 /// The ports of the API and the dashboard, as `up` says them.
-async fn ports(world: &World) -> [u16; 2] {
+pub(crate) async fn ports(world: &World) -> [u16; 2] {
     let port = |said: &str, what: &str| {
         let (_, rest) =
             said.lines().find(|line| line.trim_start().starts_with(what))?.split_once("http://")?;

@@ -9,3 +9,4 @@ mod full_volume;
 mod http;
 mod orchestrator_crash;
 mod redis;
+mod watchers;
