@@ -79,21 +79,21 @@ impl Home {
 
     /// Starts the API and waits until it is ready; says where it listens.
     pub fn api(&self) -> io::Result<(Program, SocketAddr)> {
-        self.web("conductor-api", "CONDUCTOR__API__LISTEN")
+        self.web("conductor-api", "CONDUCTOR__API__LISTEN", "/readyz")
     }
 
     /// Starts the dashboard and waits until it is ready; says where it listens.
     pub fn dashboard(&self) -> io::Result<(Program, SocketAddr)> {
-        self.web("conductor-dashboard", "CONDUCTOR__DASHBOARD__LISTEN")
+        self.web("conductor-dashboard", "CONDUCTOR__DASHBOARD__LISTEN", "/login")
     }
 
-    fn web(&self, name: &'static str, key: &str) -> io::Result<(Program, SocketAddr)> {
+    fn web(&self, name: &'static str, key: &str, path: &str) -> io::Result<(Program, SocketAddr)> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut program = self.program(name, &[(key, &address.to_string())])?;
         let begin = Instant::now();
         loop {
             program.check()?;
-            if is_ready(address).unwrap_or(false) {
+            if is_ready(address, path).unwrap_or(false) {
                 return Ok((program, address));
             }
             if begin.elapsed() > PATIENCE {
@@ -154,10 +154,10 @@ impl Home {
 }
 
 /// Whether a program that speaks HTTP says that it can serve.
-fn is_ready(address: SocketAddr) -> io::Result<bool> {
+fn is_ready(address: SocketAddr, path: &str) -> io::Result<bool> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     Ok(head.ends_with(b"200"))
