@@ -102,8 +102,9 @@ pub enum Command {
     /// Shows and keeps tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Keeps secrets. (With a later release.)
-    Secret(Rest),
+    /// Keeps secrets for runners and webhooks, on this machine.
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Says what is installed, reachable and writable, what is wrong, and what to do.
     Doctor,
     /// Deletes what retention says.

@@ -13,8 +13,8 @@ use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 use crate::{
-    apply, compare, doctor, follow, multicall, run, schedule, server, show, submit, supervised, tasks, token,
-    unavailable, watch,
+    apply, compare, doctor, follow, multicall, run, schedule, secret, server, show, submit, supervised,
+    tasks, token, unavailable, watch,
 };
 
 /// What every command is given.
@@ -142,12 +142,12 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         Command::Events(args) => watch::events(context, &args).await,
         Command::Audit(args) => watch::audit(context, &args).await,
         Command::Token(command) => token::run(context, command).await,
+        Command::Secret(command) => secret::run(context, command),
         Command::Gc(args) => watch::gc(context, args.dry_run).await,
         Command::Healthcheck => watch::healthcheck(context).await,
         // All of these were dealt with before a configuration was read.
         Command::Agent(_)
         | Command::Config(_)
-        | Command::Secret(_)
         | Command::Doctor
         | Command::Mcp(_)
         | Command::Drill(_)

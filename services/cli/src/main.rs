@@ -11,6 +11,7 @@ mod multicall;
 mod run;
 mod schedule;
 mod screen;
+mod secret;
 mod server;
 mod show;
 mod submit;

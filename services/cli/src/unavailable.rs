@@ -22,9 +22,9 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         Command::Migrate(_) => Some("migrate"),
         Command::Upgrade(_) => Some("upgrade"),
         Command::SupportBundle(_) => Some("support-bundle"),
-        Command::Secret(_) => Some("secret"),
         Command::Audit(audit) => audit.command.map(|AuditCommand::Verify| "audit verify"),
         Command::Token(_)
+        | Command::Secret(_)
         | Command::Schedule(ScheduleCommand::List | ScheduleCommand::Rm(_))
         | Command::List(_)
         | Command::Get(_)
@@ -108,7 +108,6 @@ mod tests {
             ("conductor migrate", "migrate"),
             ("conductor upgrade finalize", "upgrade"),
             ("conductor support-bundle", "support-bundle"),
-            ("conductor secret set NAME", "secret"),
             ("conductor audit verify", "audit verify"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),
         ] {

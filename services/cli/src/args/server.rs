@@ -146,6 +146,25 @@ pub struct CreateToken {
     pub expires: Option<Duration>,
 }
 
+/// `secret`
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Keeps the value that is read from stdin, in place of the one that was there.
+    Set(SecretName),
+    /// Lists the secrets, without their values.
+    List,
+    /// Removes one.
+    Rm(SecretName),
+}
+
+/// The name of a secret.
+#[derive(Debug, ClapArgs)]
+pub struct SecretName {
+    /// A letter, then letters, digits, _ and -; such as ANTHROPIC_API_KEY.
+    #[arg(value_name = "NAME")]
+    pub name: conductor_runtime::secrets::Name,
+}
+
 /// `gc`
 #[derive(Debug, ClapArgs)]
 pub struct Gc {

@@ -12,7 +12,9 @@ use std::io;
 use std::path::PathBuf;
 
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
+pub(crate) use file::replace as replace_file;
 pub use secret_kind::{SecretKind, new_secret};
 pub use start_key::StartKey;
 pub use token::{AdminToken, Origin, admin_token, read_token, shown_token};
@@ -44,14 +46,14 @@ pub enum Error {
     Random(getrandom::Error),
 }
 
-/// A text that is never shown by Debug.
+/// A text that is never shown by Debug, and whose memory is wiped when it goes.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
+        Secret(Zeroizing::new(text.into()))
     }
 
     /// Gives the text to who really needs it.

@@ -116,6 +116,11 @@ impl Home {
         self.config.join("token")
     }
 
+    /// The folder of the secrets that people keep, where the configuration names no other.
+    pub fn secrets(&self) -> PathBuf {
+        self.config.join("secrets")
+    }
+
     /// The socket that agents connect to.
     pub fn agent_socket(&self) -> PathBuf {
         self.agent_socket.clone().unwrap_or_else(|| self.run.join("agent.sock"))

@@ -11,6 +11,7 @@ use super::schema::{self, KEYS, REMOVED};
 use super::types::Config;
 use crate::credentials::{ADMIN_TOKEN_ENV, TOKEN_ENV};
 use crate::paths::Home;
+use crate::secrets::{self, Secrets};
 
 /// The defaults, which also list every key for people.
 const DEFAULTS: &str = include_str!("defaults.yaml");
@@ -27,6 +28,16 @@ pub struct Loaded {
     /// What is out of date, one line each.
     pub warnings: Vec<String>,
     pub(super) values: BTreeMap<Vec<String>, Leaf>,
+}
+
+impl Loaded {
+    /// The secrets that people keep here.
+    ///
+    /// # Errors
+    /// When their folder cannot be used.
+    pub fn secrets(&self) -> Result<Secrets, secrets::Error> {
+        Secrets::open(self.config.agent.secrets_dir.clone().unwrap_or_else(|| self.home.secrets()))
+    }
 }
 
 /// Reads and checks the whole configuration.

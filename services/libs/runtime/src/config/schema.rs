@@ -125,7 +125,7 @@ pub(super) const KEYS: &[Key] = &[
     seconds("agent.orphan_grace_seconds", 0),
     seconds("agent.stop_grace_seconds", 0),
     key("agent.copy_roots", Kind::Paths).later("workspace.copy"),
-    key("agent.secrets_dir", Kind::Path).optional().later(SECRETS),
+    key("agent.secrets_dir", Kind::Path).optional(),
     key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"]))
         .optional()
         .later(SAFETY)

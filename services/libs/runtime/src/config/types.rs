@@ -97,6 +97,8 @@ pub struct Agent {
     /// The time between TERM and KILL.
     #[serde(rename = "stop_grace_seconds", deserialize_with = "seconds")]
     pub stop_grace: Duration,
+    /// The folder of the secrets that people keep; unset, `secrets` in the config folder.
+    pub secrets_dir: Option<PathBuf>,
 }
 
 impl Agent {

@@ -11,7 +11,7 @@ use super::{Error, random_hex};
 const MAX_BYTES: u64 = 4096;
 
 /// Puts `content` at `path` in one step, in place of what was there.
-pub(super) fn replace(path: &Path, content: &str) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, content: &str) -> Result<(), Error> {
     let failed = |source| Error::Write { path: path.to_owned(), source };
     let temporary = write_beside(path, content)?;
     fs::rename(&temporary, path).and_then(|()| sync_folder(path)).map_err(|error| {
