@@ -15,14 +15,15 @@ use crate::exit::{Exit, Failure};
 use crate::follow::{self, Watcher};
 use crate::screen::{Screen, clean, elapsed};
 use crate::server::{Need, Server};
-use crate::{show, submit};
+use crate::show;
+use crate::submit::{self, Prepared};
 
 /// How often a running task is looked at for a question.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// `run`
 pub async fn run(context: &mut Context<'_>, args: &args::Run) -> Result<Exit, Failure> {
-    let prepared = submit::prepare(&args.work, &args.options)?;
+    let mut prepared = submit::prepare(&args.work, &args.options)?;
     let shutdown = context.signals()?;
     for note in &prepared.notes {
         context.screen.note(note);
@@ -30,9 +31,8 @@ pub async fn run(context: &mut Context<'_>, args: &args::Run) -> Result<Exit, Fa
     if prepared.is_command {
         context.screen.note("note: commands run unsandboxed in this release");
     }
-    let submit = Submit { tasks: vec![prepared.body], key: args.options.key.clone() };
     let begun = tokio::select! {
-        begun = begin(context, submit) => begun?,
+        begun = begin(context, &mut prepared, args.options.key.clone()) => begun?,
         // Nothing was submitted, or nobody knows; a key of the caller's would tell.
         () = shutdown.draining() => return Ok(Exit::Cancelled),
     };
@@ -72,9 +72,17 @@ fn waiting(failure: Failure, id: TaskId) -> Failure {
 }
 
 /// Finds a server, or becomes one, and submits the task.
-async fn begin(context: &mut Context<'_>, submit: Submit) -> Result<(Server, Submitted), Failure> {
+async fn begin(
+    context: &mut Context<'_>,
+    prepared: &mut Prepared,
+    key: Option<String>,
+) -> Result<(Server, Submitted), Failure> {
     let mut server = Server::find(context, Need::Work).await?;
-    match server.submit(context, submit).await {
+    let submitted = match prepared.send_ahead(context, &mut server).await {
+        Ok(task) => server.submit(context, Submit { tasks: vec![task], key }).await,
+        Err(failure) => Err(failure),
+    };
+    match submitted {
         Ok(submitted) => Ok((server, submitted)),
         Err(failure) => {
             server.close_at_once().await;

@@ -30,19 +30,23 @@ async fn add(context: &mut Context<'_>, args: &args::AddSchedule) -> Result<Exit
         }
     }
     // Its tasks are named like it.
-    let prepared = submit::prepare(&args.work, &args.options)?;
+    let mut prepared = submit::prepare(&args.work, &args.options)?;
+    if prepared.has_uploads() {
+        let detail = "a schedule keeps small files only, 4 MiB in all; let its tasks fetch what is large";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
     for note in &prepared.notes {
         context.screen.note(note);
     }
+    let mut server = Server::find(context, Need::State).await?;
     let schedule = AddSchedule {
         name: args.options.name.clone(),
         cron: args.cron.clone(),
         time_zone: args.time_zone.clone(),
         overlap: args.overlap,
         catch_up: args.catch_up,
-        task: prepared.body,
+        task: prepared.send_ahead(context, &mut server).await?,
     };
-    let mut server = Server::find(context, Need::State).await?;
     // Not repeated when the connection is lost: it would be there twice.
     let view: ScheduleView = server.link.control().await?.ask(Call::AddSchedule(Box::new(schedule))).await?;
     if context.screen.is_json() {

@@ -1,5 +1,7 @@
 //! From the command line to tasks: what is wrong with them is said before anything is sent.
 
+mod ahead;
+mod archive;
 mod body;
 mod files;
 mod folder;
@@ -9,6 +11,7 @@ use std::path::Path;
 
 use conductor_protocol::control::{Submit, Submitted};
 use conductor_protocol::limits::MAX_MESSAGE_BYTES;
+use conductor_protocol::submit::SubmitTask;
 use serde_json::value::RawValue;
 
 use crate::args::{self, TaskOptions, Work};
@@ -17,16 +20,19 @@ use crate::exit::{Exit, Failure};
 use crate::screen::bytes;
 use crate::server::{Need, Server};
 
+use ahead::Ahead;
 pub use body::read_stdin;
 
 /// What the request around the tasks may take.
 const ENVELOPE_BYTES: usize = 4 << 10;
 
-/// A task as the command line describes it, ready to be sent.
+/// A task as the command line describes it.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The task.
-    pub body: Box<RawValue>,
+    /// The task; what goes ahead of it has no upload yet.
+    task: SubmitTask,
+    /// What goes ahead of it.
+    ahead: Vec<Ahead>,
     /// What the person should know about it, one line each.
     pub notes: Vec<String>,
     /// Whether it is a command, which runs unsandboxed.
@@ -39,26 +45,62 @@ pub struct Prepared {
 /// Says what is wrong with it.
 pub fn prepare(work: &Work, options: &TaskOptions) -> Result<Prepared, Failure> {
     let mut notes = Vec::new();
-    let task = body::task(work, options, &mut notes)?;
+    let (task, ahead) = body::task(work, options, &mut notes)?;
     let is_command = task.command.is_some();
-    let body = body::checked(&task)?;
-    fits(body.get().len(), || folder::what_is_large(&task.files))?;
-    Ok(Prepared { body, notes, is_command })
+    let prepared = Prepared { task, ahead, notes, is_command };
+    prepared.written()?;
+    Ok(prepared)
+}
+
+impl Prepared {
+    fn written(&self) -> Result<Box<RawValue>, Failure> {
+        let body = body::checked(&self.task)?;
+        fits(body.get().len())?;
+        Ok(body)
+    }
+
+    /// Whether files go ahead of it.
+    pub fn has_uploads(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Sends what goes ahead of the task, and gives the task ready to be sent.
+    ///
+    /// # Errors
+    /// When the server refuses what goes ahead.
+    pub async fn send_ahead(
+        &mut self,
+        context: &mut Context<'_>,
+        server: &mut Server,
+    ) -> Result<Box<RawValue>, Failure> {
+        ahead::send(context, &mut server.link, &mut self.task, &mut self.ahead).await?;
+        self.written()
+    }
 }
 
 /// `submit`
 pub async fn run(context: &mut Context<'_>, args: &args::Submit) -> Result<Exit, Failure> {
-    let (tasks, notes) = match &args.from {
-        Some(path) => (from_file(path, &args.options)?, Vec::new()),
+    let (mut server, tasks) = match &args.from {
+        Some(path) => {
+            let tasks = from_file(path, &args.options)?;
+            (Server::find(context, Need::Work).await?, tasks)
+        }
         None => {
-            let prepared = prepare(&args.work, &args.options)?;
-            (vec![prepared.body], prepared.notes)
+            let mut prepared = prepare(&args.work, &args.options)?;
+            for note in &prepared.notes {
+                context.screen.note(note);
+            }
+            let mut server = Server::find(context, Need::Work).await?;
+            let sent = prepared.send_ahead(context, &mut server).await;
+            match sent {
+                Ok(task) => (server, vec![task]),
+                Err(failure) => {
+                    server.close_at_once().await;
+                    return Err(failure);
+                }
+            }
         }
     };
-    for note in notes {
-        context.screen.note(note);
-    }
-    let mut server = Server::find(context, Need::Work).await?;
     let submitted = server.submit(context, Submit { tasks, key: args.options.key.clone() }).await?;
     print(context, &submitted)?;
     server.close(context, &submitted.ids).await?;
@@ -71,7 +113,7 @@ fn from_file(path: &Path, options: &TaskOptions) -> Result<Vec<Box<RawValue>>, F
         return Err(Failure::Usage(detail.to_owned()));
     }
     let tasks = list::read(path)?;
-    fits(tasks.iter().map(|task| task.get().len() + 1).sum(), Vec::new)?;
+    fits(tasks.iter().map(|task| task.get().len() + 1).sum())?;
     Ok(tasks)
 }
 
@@ -86,21 +128,16 @@ pub fn print(context: &mut Context<'_>, submitted: &Submitted) -> Result<(), Fai
     submitted.ids.iter().try_for_each(|id| context.screen.line(id.to_string()))
 }
 
-fn fits(length: usize, largest: impl Fn() -> Vec<String>) -> Result<(), Failure> {
+fn fits(length: usize) -> Result<(), Failure> {
     let most = MAX_MESSAGE_BYTES - ENVELOPE_BYTES;
     if length <= most {
         return Ok(());
     }
-    let mut text = format!(
+    Err(Failure::Usage(format!(
         "the request has {} as JSON, more than the {} that a request may have",
         bytes(length as u64),
         bytes(most as u64)
-    );
-    for line in largest() {
-        text.push_str("\n  ");
-        text.push_str(&line);
-    }
-    Err(Failure::Usage(text))
+    )))
 }
 
 #[cfg(test)]
@@ -137,7 +174,7 @@ mod tests {
             ..TaskOptions::default()
         };
         let prepared = prepare(&work("do it"), &options).unwrap();
-        let value: serde_json::Value = serde_json::from_str(prepared.body.get()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(prepared.written().unwrap().get()).unwrap();
         assert_eq!(value["retry"]["max_attempts"], 3);
         assert_eq!(value["timeout_seconds"], 2, "a part of a second counts as one");
         assert_eq!(value["requires"][0], "gpu");

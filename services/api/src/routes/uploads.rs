@@ -76,7 +76,7 @@ pub(crate) async fn create(
     let params = Params::read(query.as_deref(), &["kind"])?;
     let bytes = number(&headers, &LENGTH)?;
     let sha256 = headers.get(DIGEST).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    let create = CreateUpload { kind: kind(&headers, &params)?, bytes, sha256 };
+    let create = CreateUpload { kind: kind(&headers, &params)?, bytes, sha256, reuse: false };
     let follows = follows(&headers)?;
     let body = Streamed::from_request(request, &app).await?;
     let control = caller.control(&app.site).await?;

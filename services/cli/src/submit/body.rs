@@ -1,6 +1,6 @@
 //! A task from its options.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
@@ -9,12 +9,18 @@ use conductor_protocol::limits::MAX_PROMPT_BYTES;
 use conductor_protocol::submit::{self, Dependency, Retry, SubmitTask, Webhook, Workspace};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::ahead::Ahead;
+use super::files::Gathered;
 use super::{files, folder};
 use crate::args::{TaskOptions, Work};
 use crate::exit::Failure;
 
-/// Makes the task and reads the files that it names.
-pub fn task(work: &Work, options: &TaskOptions, notes: &mut Vec<String>) -> Result<SubmitTask, Failure> {
+/// Makes the task and reads the files that it names; those that are large go ahead of it.
+pub fn task(
+    work: &Work,
+    options: &TaskOptions,
+    notes: &mut Vec<String>,
+) -> Result<(SubmitTask, Vec<Ahead>), Failure> {
     let mut task = SubmitTask {
         prompt: prompt(work)?,
         command: (!work.command.is_empty()).then(|| work.command.clone()),
@@ -40,15 +46,23 @@ pub fn task(work: &Work, options: &TaskOptions, notes: &mut Vec<String>) -> Resu
     // What needs no file is checked before any is read.
     check(&task)?;
     let dir = if options.here { Some(Path::new(".")) } else { options.dir.as_deref() };
-    if let Some(dir) = dir {
-        task.files = folder::read(dir, notes)?;
-    }
+    let mut open = BTreeMap::new();
     for path in &options.file {
-        let file = files::read(path)?;
-        task.files.retain(|known| known.path != file.path);
-        task.files.push(file);
+        let (name, file) = files::open(path)?;
+        open.insert(name, (path, file));
     }
-    Ok(task)
+    let mut gathered = Gathered::default();
+    if let Some(dir) = dir {
+        // A file that is named by itself takes the place of the folder's own.
+        let names: BTreeSet<String> = open.keys().cloned().collect();
+        folder::read(dir, &names, notes, &mut gathered)?;
+    }
+    for (name, (path, file)) in open {
+        let unread = |error| Failure::Usage(format!("--file {}: {error}", path.display()));
+        gathered.add(name, file).map_err(unread)?;
+    }
+    task.files = gathered.files;
+    Ok((task, gathered.ahead))
 }
 
 /// Checks a whole task and writes it as JSON.

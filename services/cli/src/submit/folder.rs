@@ -1,26 +1,43 @@
-//! A folder as files of a task: `--dir` and `--here`.
+//! A folder as the work folder of a task: `--dir` and `--here`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use conductor_protocol::limits::{MAX_FILES, MAX_MESSAGE_BYTES};
-use conductor_protocol::submit::InputFile;
 use ignore::WalkBuilder;
 
-use super::files;
+use super::archive;
+use super::files::{Gathered, MAX_INLINE_BYTES, MAX_SMALL_BYTES};
 use crate::exit::Failure;
 use crate::screen::{bytes, clean};
 
+/// The most files of a folder; as many as an agent unpacks.
+const MAX_FILES: usize = 200_000;
+/// The most files that go one by one with the task; of more an archive is made.
+const MAX_SINGLE_FILES: usize = 1_000;
 /// How many of a kind are named one by one.
 const NAMED: usize = 5;
 
 /// A file to send: its path, its name in the work folder and its size.
 #[derive(Debug)]
-struct Found {
+pub struct Found {
     path: std::path::PathBuf,
-    name: String,
+    /// Its name in the work folder.
+    pub name: String,
     bytes: u64,
+}
+
+impl Found {
+    /// Opens it. A link that took the file's place since is not followed.
+    pub fn open(&self) -> std::io::Result<File> {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(&self.path)?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(std::io::Error::other("it is no regular file any more")),
+        }
+    }
 }
 
 /// What stays behind, for the notes.
@@ -33,31 +50,38 @@ struct Skipped {
     has_git: bool,
 }
 
-/// Reads a folder, but for what `.gitignore` names, links, devices and `.git` itself.
-pub fn read(dir: &Path, notes: &mut Vec<String>) -> Result<Vec<InputFile>, Failure> {
+/// Gathers a folder, but for what `.gitignore` names, links, devices, `.git` itself and what is sent in place of its own.
+pub fn read(
+    dir: &Path,
+    except: &BTreeSet<String>,
+    notes: &mut Vec<String>,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
     let usage = |why: String| Failure::Usage(format!("--dir {}: {why}", dir.display()));
     let metadata = std::fs::metadata(dir).map_err(|error| usage(format!("cannot be read: {error}")))?;
     if !metadata.is_dir() {
         return Err(usage("is not a folder; --file sends files".to_owned()));
     }
-    let (found, skipped) = walk(dir);
+    let (mut found, skipped) = walk(dir);
     skipped.tell(notes);
+    found.retain(|file| !except.contains(&file.name));
     if found.len() > MAX_FILES {
         return Err(usage(format!("has {} files, a task may have {MAX_FILES}", found.len())));
     }
+    let unread = |file: &Found, error: std::io::Error| usage(format!("{}: {error}", file.path.display()));
     let sum: u64 = found.iter().map(|file| file.bytes).sum();
-    if sum > MAX_MESSAGE_BYTES as u64 {
-        return Err(usage(too_large(&found, sum)));
+    let is_small = |file: &Found| file.bytes <= MAX_SMALL_BYTES;
+    if sum <= MAX_INLINE_BYTES && found.len() <= MAX_SINGLE_FILES && found.iter().all(is_small) {
+        for file in found {
+            let open = file.open().map_err(|error| unread(&file, error))?;
+            gathered.add(file.name.clone(), open).map_err(|error| unread(&file, error))?;
+        }
+        return Ok(());
     }
-    let mut read = Vec::with_capacity(found.len());
-    for file in found {
-        // A link that took the file's place since is not followed.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let open = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(&file.path);
-        let input = open.and_then(|open| files::content(file.name, &open));
-        read.push(input.map_err(|error| usage(format!("{}: {error}", file.path.display())))?);
-    }
-    Ok(read)
+    let (archive, length) =
+        archive::of(&found).map_err(|error| usage(format!("cannot be packed: {error}")))?;
+    gathered.add_archive(archive, length, largest(&found));
+    Ok(())
 }
 
 fn walk(dir: &Path) -> (Vec<Found>, Skipped) {
@@ -131,29 +155,8 @@ fn some(names: &[String]) -> String {
     text
 }
 
-fn too_large(found: &[Found], sum: u64) -> String {
-    let mut text = format!(
-        "has {} files with {} together, a request may have {}; name what is not needed in a .gitignore",
-        found.len(),
-        bytes(sum),
-        bytes(MAX_MESSAGE_BYTES as u64)
-    );
-    let sizes = found.iter().map(|file| (file.bytes, file.name.as_str())).collect();
-    for line in largest(sizes) {
-        text.push_str("\n  ");
-        text.push_str(&line);
-    }
-    text
-}
-
-/// The largest files of a request that is too large.
-pub fn what_is_large(files: &[InputFile]) -> Vec<String> {
-    let length =
-        |file: &InputFile| file.content.as_deref().or(file.base64.as_deref()).map_or(0, str::len) as u64;
-    largest(files.iter().map(|file| (length(file), file.path.as_str())).collect())
-}
-
-fn largest(mut sizes: Vec<(u64, &str)>) -> Vec<String> {
+fn largest(found: &[Found]) -> Vec<String> {
+    let mut sizes: Vec<_> = found.iter().map(|file| (file.bytes, file.name.as_str())).collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     sizes.iter().take(NAMED).map(|(size, name)| format!("{}  {}", bytes(*size), clean(name))).collect()
 }
@@ -164,9 +167,16 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+    use conductor_protocol::submit::InputFile;
 
     fn names(files: &[InputFile]) -> Vec<&str> {
         files.iter().map(|file| file.path.as_str()).collect()
+    }
+
+    fn gathered(dir: &Path, notes: &mut Vec<String>) -> Gathered {
+        let mut gathered = Gathered::default();
+        read(dir, &BTreeSet::new(), notes, &mut gathered).unwrap();
+        gathered
     }
 
     #[test]
@@ -188,7 +198,7 @@ mod tests {
         }
         fs::set_permissions(at("src/main.rs"), fs::Permissions::from_mode(0o755)).unwrap();
         let mut notes = Vec::new();
-        let files = read(folder.path(), &mut notes).unwrap();
+        let files = gathered(folder.path(), &mut notes).files;
         assert_eq!(names(&files), [".env.example", ".gitignore", "src/main.rs"]);
         assert!(files[2].executable && !files[0].executable);
         assert!(notes.iter().any(|note| note.contains(".git")), "{notes:?}");
@@ -199,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".gitignore"), "secret\n").unwrap();
         fs::write(folder.path().join("secret"), "x").unwrap();
-        let files = read(folder.path(), &mut Vec::new()).unwrap();
+        let files = gathered(folder.path(), &mut Vec::new()).files;
         assert_eq!(names(&files), [".gitignore"]);
     }
 
@@ -211,28 +221,38 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::Mode::RUSR).unwrap();
         fs::write(folder.path().join("a"), "x").unwrap();
         let mut notes = Vec::new();
-        let files = read(folder.path(), &mut notes).unwrap();
+        let files = gathered(folder.path(), &mut notes).files;
         assert_eq!(names(&files), ["a"]);
         let all = notes.join("\n");
         assert!(all.contains("link, links") && all.contains("pipe"), "{all}");
     }
 
     #[test]
-    fn a_folder_that_is_too_large_names_the_sum_and_the_largest() {
+    fn a_large_folder_becomes_an_archive_that_names_its_largest() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, bytes) in [("big.bin", 12_u64 << 20), ("bigger.bin", 20 << 20), ("small", 3)] {
+        for (name, bytes) in [("big.bin", 3_u64 << 20), ("bigger.bin", 5 << 20), ("small", 3)] {
             File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
         }
-        let error = read(folder.path(), &mut Vec::new()).unwrap_err().to_string();
-        assert!(error.contains("3 files with 32.0 MiB") && error.contains("16.0 MiB"), "{error}");
-        assert!(error.contains("20.0 MiB  bigger.bin"), "{error}");
+        let mut gathered = Gathered::default();
+        let except = BTreeSet::from(["small".to_owned()]);
+        read(folder.path(), &except, &mut Vec::new(), &mut gathered).unwrap();
+        assert_eq!(names(&gathered.files), ["."]);
+        let archive = &gathered.ahead[0];
+        assert_eq!(archive.largest[0], "5.0 MiB  bigger.bin");
+        let mut read = tar::Archive::new(&archive.file);
+        let entries =
+            read.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+        assert_eq!(entries.collect::<Vec<_>>(), ["big.bin", "bigger.bin"]);
     }
 
     #[test]
     fn a_file_is_no_folder() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = read(file.path(), &mut Vec::new()).unwrap_err();
+        let refused = |path: &Path| {
+            read(path, &BTreeSet::new(), &mut Vec::new(), &mut Gathered::default()).unwrap_err()
+        };
+        let error = refused(file.path());
         assert!(matches!(&error, Failure::Usage(text) if text.contains("--file")), "{error:?}");
-        assert!(matches!(read(Path::new("/absent"), &mut Vec::new()), Err(Failure::Usage(_))));
+        assert!(matches!(refused(Path::new("/absent")), Failure::Usage(_)));
     }
 }

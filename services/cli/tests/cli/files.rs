@@ -77,12 +77,37 @@ fn single_files_go_in_with_their_mode() {
 }
 
 #[test]
-fn a_folder_that_is_too_large_is_refused_with_its_sum() {
+fn a_large_folder_and_a_large_file_go_ahead_of_their_task() {
+    let place = Place::new();
+    let _up = place.up(&[]);
+    project(&place);
+    let big = vec![7; 9 << 20];
+    fs::write(place.path("project/src/big"), &big).unwrap();
+    fs::write(place.path("project/replaced"), "of the folder").unwrap();
+    fs::write(place.path("replaced"), vec![b'x'; 2 << 20]).unwrap();
+    let script = "wc -c < src/big; ./run.sh; head -c 3 replaced; cat noise.log";
+    let args = ["run", "--output", "json", "--dir", "project", "--file", "replaced", "--key", "same"];
+    let args = [&args[..], &["--", "sh", "-c", script]].concat();
+    let ended = place.run(&args).with(1);
+    let id = ended.json()["id"].as_str().unwrap().to_owned();
+    let output = place.run(&["logs", &id]).with(0).text();
+    assert!(output.starts_with("9437184\nran\nxxx") && output.contains("noise.log"), "{output}");
+    // The same folder under the same key is the same task, and is not sent a second time.
+    let again = place.run(&args).with(1);
+    assert_eq!(again.json()["id"], ended.json()["id"], "{again:?}");
+    let uploads = fs::read_dir(place.world.home().tasks().parent().unwrap().join("private/uploads")).unwrap();
+    assert_eq!(uploads.count(), 2, "one for the folder and one for the file");
+}
+
+#[test]
+fn a_folder_that_is_too_large_is_refused_and_its_largest_files_are_named() {
     let place = Place::new();
     fs::create_dir(place.path("large")).unwrap();
-    fs::File::create(place.path("large/big")).unwrap().set_len(40 << 20).unwrap();
-    let ended = place.run(&["run", "--dir", "large", "x"]).with(2);
-    assert!(ended.err.contains("40.0 MiB") && ended.err.contains("16.0 MiB"), "{ended:?}");
+    fs::File::create(place.path("large/big")).unwrap().set_len(20 << 20).unwrap();
+    let mut command = place.command(&["run", "--dir", "large", "x"]);
+    command.env("CONDUCTOR__API__MAX_UPLOAD_BYTES", (8_u64 << 20).to_string());
+    let ended = place.begin(command).end().with(4);
+    assert!(ended.err.contains("20.0 MiB  big") && ended.err.contains("8388608"), "{ended:?}");
 }
 
 #[test]

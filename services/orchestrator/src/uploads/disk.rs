@@ -131,6 +131,23 @@ impl Disk {
         self.read(id)?.filter(|known| known.owner == owner).ok_or_else(|| unknown(id))
     }
 
+    /// A complete upload of the same owner that holds the same bytes.
+    pub(super) fn same(&self, wanted: &Known) -> Result<Option<Known>, Problem> {
+        if wanted.bytes.is_none() || wanted.sha256.is_none() {
+            return Ok(None);
+        }
+        let is_same = |known: &Known| {
+            let told = |it: &Known| (it.kind, it.bytes, it.sha256.clone(), it.owner.clone());
+            known.complete && told(known) == told(wanted)
+        };
+        for id in self.all()? {
+            if let Some(known) = self.read(id)?.filter(is_same) {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+
     pub(super) fn length(&self, id: Uuid) -> Result<u64, Problem> {
         let path = self.data(id);
         fs::metadata(&path).map(|data| data.len()).map_err(|error| broken(&path, &error))

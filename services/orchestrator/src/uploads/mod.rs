@@ -77,8 +77,13 @@ impl Uploads {
             complete: false,
             expires_at_ms: now.after(KEPT_MS).0,
         };
-        let most = self.max_bytes.saturating_mul(IN_SUM);
+        let (most, reuse) = (self.max_bytes.saturating_mul(IN_SUM), call.reuse);
         self.change(move |disk| {
+            if let Some(mut same) = reuse.then(|| disk.same(&known)).transpose()?.flatten() {
+                same.expires_at_ms = known.expires_at_ms;
+                disk.write(&same)?;
+                return Ok(view(&same, disk.length(same.id)?));
+            }
             let (count, bytes) = disk.sums()?;
             if count >= MAX_UPLOADS || bytes.saturating_add(known.bytes.unwrap_or(0)) > most {
                 return Err(full(count, bytes));

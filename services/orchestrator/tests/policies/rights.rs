@@ -80,7 +80,12 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
             expires_in_seconds: None,
         }),
         Call::RevokeToken(TokenName { name: text("nothing") }),
-        Call::CreateUpload(CreateUpload { kind: UploadKind::Raw, bytes: None, sha256: Some(text("bad")) }),
+        Call::CreateUpload(CreateUpload {
+            kind: UploadKind::Raw,
+            bytes: None,
+            sha256: Some(text("bad")),
+            reuse: false,
+        }),
         Call::AppendUpload(AppendUpload { id: upload.id, offset: 0, base64: text(""), last: false }),
         Call::Upload(upload),
         Call::Deliveries(id),

@@ -12,7 +12,7 @@ use super::server::{Server, assigned};
 const HELLO_SHA256: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 fn raw(bytes: Option<u64>, sha256: Option<&str>) -> CreateUpload {
-    CreateUpload { kind: UploadKind::Raw, bytes, sha256: sha256.map(ToOwned::to_owned) }
+    CreateUpload { kind: UploadKind::Raw, bytes, sha256: sha256.map(ToOwned::to_owned), reuse: false }
 }
 
 fn problem<T: std::fmt::Debug>(result: Result<T, Error>) -> Problem {
@@ -122,4 +122,26 @@ async fn an_upload_goes_when_its_time_is_over_and_no_task_has_it() {
         server.control.upload(taken.id).await.is_err().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_was_sent_before_stands_in_for_the_same_bytes_of_the_same_owner() {
+    let server = Server::new().await;
+    let first = hello(&server).await;
+    let again = || CreateUpload { reuse: true, ..raw(Some(5), Some(HELLO_SHA256)) };
+    let same = server.control.create_upload(again()).await.unwrap();
+    assert_eq!((same.id, same.complete, same.offset), (first.id, true, 5));
+    let plain = server.control.create_upload(raw(Some(5), Some(HELLO_SHA256))).await.unwrap();
+    assert_ne!(plain.id, first.id, "it was not asked for");
+    let longer = CreateUpload { bytes: Some(6), ..again() };
+    assert_ne!(server.control.create_upload(longer).await.unwrap().id, first.id);
+    let other = ActorView {
+        name: "other".into(),
+        role: Role::Operator,
+        groups: Groups::All,
+        via: "http".into(),
+        address: None,
+    };
+    let foreign = server.control.on_behalf_of(other).create_upload(again()).await.unwrap();
+    assert!(foreign.id != first.id && !foreign.complete, "{foreign:?}");
 }

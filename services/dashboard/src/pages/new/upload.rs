@@ -140,8 +140,8 @@ async fn file(
 
 /// Sends a file ahead of its task; answers the upload.
 async fn ahead(control: &Control, mut held: Vec<u8>, mut field: Field<'_>) -> Result<String, Refusal> {
-    let upload =
-        control.create_upload(CreateUpload { kind: UploadKind::Raw, bytes: None, sha256: None }).await?;
+    let create = CreateUpload { kind: UploadKind::Raw, bytes: None, sha256: None, reuse: false };
+    let upload = control.create_upload(create).await?;
     let mut offset = 0;
     loop {
         let next: Option<Bytes> = field.chunk().await.map_err(broken)?;

@@ -19,6 +19,9 @@ pub struct CreateUpload {
     /// The SHA-256 of them in hex, when known; checked at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Whether a complete upload of the caller's with the same kind, length and SHA-256 may stand in for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reuse: bool,
 }
 
 /// What an upload's bytes are.
