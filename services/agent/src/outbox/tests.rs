@@ -18,6 +18,7 @@ fn entry(number: u64, message: &str) -> Entry {
         simulated: false,
         usage: None,
         result: None,
+        lane: None,
     })
 }
 

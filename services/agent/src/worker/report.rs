@@ -30,12 +30,13 @@ pub(super) fn finished(lease: Lease, sandbox: Option<&str>, outcome: Outcome) ->
         simulated: outcome.simulated,
         usage: usage(outcome.usage),
         result: Some(with_files(result, outcome.files)),
+        lane: None,
     }
 }
 
 /// What is reported of an attempt that never ran.
 pub(super) fn never_ran(lease: Lease, end: End) -> Finished {
-    Finished { lease, end, exit_code: None, simulated: false, usage: None, result: None }
+    Finished { lease, end, exit_code: None, simulated: false, usage: None, result: None, lane: None }
 }
 
 fn end(verdict: Verdict) -> End {

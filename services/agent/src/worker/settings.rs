@@ -52,8 +52,6 @@ impl Settings {
     /// The runners of this release: both are in the agent itself.
     #[must_use]
     pub fn built_in_runners() -> Vec<RunnerView> {
-        ["command", "mock"]
-            .map(|name| RunnerView { name: name.into(), version: None, ready: true, missing: None })
-            .into()
+        ["command", "mock"].map(RunnerView::ready).into()
     }
 }

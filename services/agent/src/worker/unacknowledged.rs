@@ -82,6 +82,7 @@ mod tests {
             simulated: false,
             usage: None,
             result: Some(result),
+            lane: None,
         })
     }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
-    After, Answer, Answered, Asked, End, EndRun, Finished, FromAgent, Hello, LogPosition, Opening,
-    OutputLength, RunnerView, Started, ToAgent, Welcome,
+    After, Answer, Answered, Asked, End, EndRun, Finished, FromAgent, Hello, LimitClass, LogPosition,
+    Opening, OutputLength, RunnerView, Started, ToAgent, Welcome,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
@@ -120,6 +120,9 @@ fn everything() -> Vec<Value> {
             version: Some("v".into()),
             ready: false,
             missing: Some("m".into()),
+            credential: Some(true),
+            lane: Some("l".into()),
+            sandbox: Some("s".into()),
         }],
         held: vec![lease(1)],
         credits: 1,
@@ -142,13 +145,14 @@ fn everything() -> Vec<Value> {
         simulated: true,
         usage: Some(Default::default()),
         result: Some(Default::default()),
+        lane: Some("l".into()),
     };
     let from_agent = FromAgent {
         credits: 1,
         started: vec![Started { lease: lease(1) }],
         finished: vec![
             finished(End::Crashed { message: "m".into() }),
-            finished(End::Limited { rest_seconds: 1, message: "m".into() }),
+            finished(End::Limited { rest_seconds: 1, message: "m".into(), class: LimitClass::Overload }),
         ],
         asked: vec![Asked {
             lease: lease(1),

@@ -60,7 +60,7 @@ pub struct Hello {
 }
 
 /// What an agent can run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunnerView {
     /// The runner's name.
@@ -73,6 +73,24 @@ pub struct RunnerView {
     /// What is missing when it is not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
+    /// Whether its credential is there; none when it needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<bool>,
+    /// Names the credential, so that runners and agents that share one are known to: a name as names are, new with every
+    /// value, which cannot be told from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// How its runs are confined; `unsandboxed` where nothing confines them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+}
+
+impl RunnerView {
+    /// A runner that is ready, of which nothing else is to be told.
+    #[must_use]
+    pub fn ready(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ready: true, ..Self::default() }
+    }
 }
 
 /// An agent opens its output connection.
@@ -191,6 +209,9 @@ pub struct Finished {
     /// Summary, session and files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Resultant>,
+    /// The lane of the credential that the run used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
 }
 
 /// How an attempt ended.
@@ -210,13 +231,29 @@ pub enum End {
     Stopped,
     /// The run was ended because its task was cancelled.
     Cancelled,
-    /// A limit of the credential.
+    /// A limit of the credential, or a service that is overloaded or out of reach. The attempt is not spent.
     Limited {
-        /// How long to wait, in seconds.
+        /// How long to wait, in seconds: until the reset where the runner reported one, else 0.
         rest_seconds: u64,
         /// What the runner said.
         message: String,
+        /// What kind of limit it is.
+        #[serde(default)]
+        class: LimitClass,
     },
+}
+
+/// Why a run could not go on for now. A credential that is refused is no limit: such a run fails as `auth`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitClass {
+    /// The credential is at its limit until a time that the runner reported: its lane rests until then.
+    #[default]
+    Reported,
+    /// The credential is at its limit, and nobody knows until when: another try, later each time.
+    Unreported,
+    /// The service is overloaded, broken or out of reach: another try, later each time.
+    Overload,
 }
 
 /// A run asks a person.

@@ -9,6 +9,7 @@ mod layer;
 mod load;
 mod network;
 mod notify;
+mod runner;
 mod schema;
 mod show;
 mod storage;
@@ -20,10 +21,13 @@ pub use layer::Sources;
 pub use load::{Loaded, load, secret_env_names};
 pub use network::Network;
 pub use notify::{NotifyOn, NotifyRule, NotifyTo, Reachable, Webhooks};
+pub use runner::{
+    Arguments, Permission, Price, RunnerConfig, RunnerOutput, RunnerSpec, Sandbox, SandboxMode, presets,
+};
 pub use show::Shown;
 pub use storage::{EventLogStorage, Redis, Storage};
 pub use types::{
     Agent, Auth, AuthMode, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
-    Retention, RunnerLimits, Tasks, Telemetry,
+    Retention, Tasks, Telemetry,
 };
 pub use web::{Api, Dashboard, Files, Tls};

@@ -3,12 +3,16 @@
 use conductor_core::{
     AgentSay, AttemptEnd, Failure, Name, Profile, Question, Report, Requeue, RunnerOffer, Usage,
 };
-use conductor_protocol::agent::{After, Asked, End, Finished, Hello};
+use conductor_protocol::agent::{After, Asked, End, Finished, Hello, LimitClass};
 use conductor_protocol::task::UsageView;
 use conductor_protocol::{Code, Problem, limits};
 
 /// The most slots of one agent.
 const MAX_SLOTS: u32 = 100_000;
+/// How long a task rests at a limit of which nobody said how long it lasts.
+const REST_UNREPORTED_SECONDS: u64 = 60;
+/// How long it rests when the service is overloaded or out of reach.
+const REST_OVERLOAD_SECONDS: u64 = 15;
 /// The longest text of a failure or a crash that is kept.
 const MAX_MESSAGE_CHARS: usize = 4_096;
 
@@ -64,8 +68,12 @@ pub(super) fn finished(finished: Finished) -> AgentSay {
         End::Crashed { message } => AttemptEnd::Crashed(clip(&message)),
         End::Stopped => AttemptEnd::Stopped,
         End::Cancelled => AttemptEnd::Cancelled,
-        End::Limited { rest_seconds, message } => {
-            let rest_seconds = rest_seconds.min(limits::MAX_DURATION_SECONDS);
+        End::Limited { rest_seconds, message, class } => {
+            let rest_seconds = match class {
+                LimitClass::Reported => rest_seconds.min(limits::MAX_DURATION_SECONDS),
+                LimitClass::Unreported => REST_UNREPORTED_SECONDS,
+                LimitClass::Overload => REST_OVERLOAD_SECONDS,
+            };
             AttemptEnd::Limited { rest_ms: rest_seconds * 1_000, message: clip(&message) }
         }
     };

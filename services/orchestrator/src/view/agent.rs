@@ -38,6 +38,7 @@ pub(crate) fn agent_view(machine: &Machine, image: &AgentImage) -> AgentView {
                 version: offer.version.as_deref().map(ToOwned::to_owned),
                 ready: offer.ready,
                 missing: offer.missing.as_deref().map(ToOwned::to_owned),
+                ..RunnerView::default()
             })
             .collect(),
         tasks,

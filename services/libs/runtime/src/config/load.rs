@@ -133,6 +133,7 @@ fn contradictions(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
     let mut problems: Vec<_> = half_of_tls(values).into_iter().collect();
     problems.extend(short_lease(values));
     problems.extend(nowhere(values));
+    problems.extend(super::runner::contradictions(values));
     problems
 }
 
@@ -234,7 +235,8 @@ fn typed(layers: &[Layer]) -> Result<Config, ConfigError> {
 
 /// Tells whether the programs read this key; paths are the home's, and what is not built is read by nobody.
 fn is_live(leaf: &Leaf) -> bool {
-    leaf.path[0] != "paths" && schema::find(&leaf.path).is_some_and(|key| key.later.is_none())
+    leaf.path[0] != "paths"
+        && schema::find(&leaf.path).is_some_and(|key| key.later.is_none_or(|later| !later.built.is_empty()))
 }
 
 /// The part of a layer that the programs read, as a source of the `config` crate.

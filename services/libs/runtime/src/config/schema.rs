@@ -101,6 +101,9 @@ const REMOTE: &str = "the connection between hosts";
 const SAFETY: &str = "the sandbox";
 const SECRETS: &str = "the keeping of secrets";
 
+/// How a runner's output can be read.
+const OUTPUTS: &[&str] = &["claude-stream-json", "codex-jsonl", "gemini-stream-json", "plain"];
+
 /// The keys that have gone; each warns for one minor release and is then unknown.
 pub(super) const REMOVED: &[Removed] = &[];
 
@@ -129,7 +132,7 @@ pub(super) const KEYS: &[Key] = &[
     key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"]))
         .optional()
         .later(SAFETY)
-        .built(&["off"]),
+        .built(&["off", "best_effort"]),
     key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])).later(SAFETY),
     key("sandbox.read_paths", Kind::Paths).later(SAFETY),
     key("sandbox.write_paths", Kind::Paths).later(SAFETY),
@@ -152,6 +155,30 @@ pub(super) const KEYS: &[Key] = &[
     whole("groups.*.max_queued", 0).optional(),
     key("groups.*.day_usd", Kind::Amount).optional().later(BUDGETS),
     whole("runners.*.max_running", 1).optional(),
+    key("runners.*.preset", Kind::Name).optional(),
+    key("runners.*.command", Kind::Texts).optional(),
+    key("runners.*.arguments.model", Kind::Texts),
+    key("runners.*.arguments.max_turns", Kind::Texts),
+    key("runners.*.arguments.budget", Kind::Texts),
+    key("runners.*.arguments.resume", Kind::Texts),
+    key("runners.*.permissions.skip", Kind::Texts),
+    key("runners.*.permissions.edit", Kind::Texts),
+    key("runners.*.permissions.plan", Kind::Texts),
+    key("runners.*.permission", Kind::Choice(&["skip", "edit", "plan"])).optional(),
+    key("runners.*.output", Kind::Choice(OUTPUTS)).optional(),
+    key("runners.*.env.*", Kind::Text),
+    key("runners.*.inherit_env", Kind::Names).optional(),
+    key("runners.*.credentials", Kind::Names).optional(),
+    key("runners.*.credential_as", Kind::Name).optional(),
+    key("runners.*.model", Kind::Text).optional(),
+    key("runners.*.prices.*.input", Kind::Amount),
+    key("runners.*.prices.*.cached_input", Kind::Amount),
+    key("runners.*.prices.*.output", Kind::Amount),
+    key("runners.*.files.*", Kind::Text),
+    key("runners.*.session_paths", Kind::Texts).optional(),
+    key("runners.*.version_arguments", Kind::Texts).optional(),
+    seconds("runners.*.stall_seconds", 1).optional(),
+    seconds("runners.*.result_grace_seconds", 0).optional(),
     whole("labels.*.max_running", 1).optional(),
     key("task_types.*.*", Kind::Anything).optional().later("the configuration of task types"),
     key("budgets.task_usd", Kind::Amount).optional().later(BUDGETS),

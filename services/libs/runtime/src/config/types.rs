@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::network::Network;
+use super::runner::{RunnerConfig, Sandbox};
 use super::storage::{Redis, Storage};
 use super::web::{Api, Dashboard, Files, Tls};
 
@@ -25,9 +26,12 @@ pub struct Config {
     /// Limits by group.
     #[serde(default)]
     pub groups: BTreeMap<String, GroupLimits>,
-    /// Limits by runner.
+    /// How real programs are confined.
     #[serde(default)]
-    pub runners: BTreeMap<String, RunnerLimits>,
+    pub sandbox: Sandbox,
+    /// Limits by runner, and the runners that are programs.
+    #[serde(default)]
+    pub runners: BTreeMap<String, RunnerConfig>,
     /// Limits by label, written `key:value`.
     #[serde(default)]
     pub labels: BTreeMap<String, LabelLimits>,
@@ -169,14 +173,6 @@ pub struct GroupLimits {
     pub max_running: Option<u64>,
     /// The most of its tasks that are not terminal.
     pub max_queued: Option<u64>,
-}
-
-/// `runners.<name>.*`; none is no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RunnerLimits {
-    /// The most of its tasks that run at the same time.
-    pub max_running: Option<u64>,
 }
 
 /// `labels."<key>:<value>".*`; none is no limit.

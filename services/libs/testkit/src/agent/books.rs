@@ -70,7 +70,8 @@ impl Books {
     pub(super) fn finish(&mut self, lease: Lease, end: &End) -> Finished {
         self.working.remove(&lease);
         let end = if self.to_end.remove(&lease) { End::Cancelled } else { end.clone() };
-        let finished = Finished { lease, end, exit_code: None, simulated: false, usage: None, result: None };
+        let finished =
+            Finished { lease, end, exit_code: None, simulated: false, usage: None, result: None, lane: None };
         self.reported.insert(lease, finished.clone());
         finished
     }

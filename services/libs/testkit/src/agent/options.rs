@@ -46,8 +46,7 @@ impl Options {
     }
 
     pub(super) fn runners(&self) -> Vec<RunnerView> {
-        let view =
-            |name: &String| RunnerView { name: name.clone(), version: None, ready: true, missing: None };
+        let view = |name: &String| RunnerView::ready(name.as_str());
         self.runners.iter().map(view).collect()
     }
 }
