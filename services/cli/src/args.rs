@@ -31,7 +31,8 @@ pub struct Args {
 const AFTER_HELP: &str = "\
 Begin with: conductor run \"Say hello\"
 Exit codes: 0 succeeded, 1 failed, 2 usage, 3 not reachable, 4 refused, 124 timed out, 130 cancelled.
-Where things are: CONDUCTOR_HOME, else ~/.claude-conductor.";
+Where things are: CONDUCTOR_HOME, else ~/.claude-conductor.
+A server elsewhere: CONDUCTOR_URL, with the token in CONDUCTOR_TOKEN.";
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

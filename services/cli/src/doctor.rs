@@ -57,6 +57,7 @@ pub async fn run(screen: &mut Screen) -> Result<Exit, Failure> {
         Ok(loaded) => {
             checks.extend(configuration(&loaded));
             checks.extend(folders::checks(&loaded));
+            checks.extend(servers::far().await);
             checks.extend(servers::checks(&loaded.home).await);
         }
         Err(error) => checks.push(
@@ -82,16 +83,6 @@ fn configuration(loaded: &Loaded) -> Vec<Check> {
     let mut checks = vec![Check::new("configuration", Health::Ok, found)];
     for warning in &loaded.warnings {
         checks.push(Check::new("configuration", Health::Warning, warning.clone()));
-    }
-    if std::env::var_os("CONDUCTOR_URL").is_some_and(|url| !url.is_empty()) {
-        checks.push(
-            Check::new(
-                "CONDUCTOR_URL",
-                Health::Broken,
-                "a server over HTTP is not available in this release",
-            )
-            .advice("unset CONDUCTOR_URL; the server of this home is found by its socket"),
-        );
     }
     checks
 }

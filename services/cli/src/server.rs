@@ -7,5 +7,5 @@ mod http;
 mod up;
 
 pub use agent::{agent, agent_process};
-pub use find::{Need, Server, options};
+pub use find::{Need, Server, far_target, options};
 pub use up::up;

@@ -15,6 +15,7 @@ mod agents;
 mod authz;
 mod change;
 mod compare;
+mod control;
 mod events;
 mod files;
 mod health;
@@ -98,6 +99,7 @@ fn of_the_rest() -> OpenApiRouter<App> {
         .routes(routes!(uploads::get, uploads::more))
         .routes(routes!(events::follow))
         .routes(routes!(ws::connect))
+        .routes(routes!(control::connect))
         .routes(routes!(mcp::mcp))
         .routes(routes!(openapi::openapi))
         .routes(routes!(openapi::docs))

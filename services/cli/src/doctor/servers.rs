@@ -8,14 +8,30 @@ use conductor_runtime::paths::Home;
 use super::{Check, Health};
 use crate::exit::chain;
 use crate::screen::clean;
-use crate::server::options;
+use crate::server::{far_target, options};
+
+/// Looks for the server that commands go to in place of the home's.
+pub async fn far() -> Option<Check> {
+    let target = far_target()?;
+    let named = |health, found: String| Check::new("CONDUCTOR_URL", health, found);
+    Some(match target {
+        Ok(target) => match target.connect(options()).await {
+            Ok(control) => {
+                named(Health::Ok, format!("version {} answers", clean(&control.welcome().version)))
+            }
+            Err(error) => named(Health::Broken, chain(&error))
+                .advice("commands go there: correct CONDUCTOR_URL and CONDUCTOR_TOKEN, or unset them"),
+        },
+        Err(why) => named(Health::Broken, why).advice("write it like https://conductor.example"),
+    })
+}
 
 /// Looks for the server.
 pub async fn checks(home: &Home) -> Vec<Check> {
     let target = Target::of_home(home);
     let control = match target.connect(options()).await {
         Ok(control) => control,
-        Err(error) => return vec![unreachable(&target.socket, &error)],
+        Err(error) => return vec![unreachable(&home.control_socket(), &error)],
     };
     let mut checks = vec![server(&control)];
     match control.agents().await {

@@ -1,11 +1,12 @@
-//! Finding a server: the one of this home, else one of this command's own.
+//! Finding a server: the one that CONDUCTOR_URL names, the one of this home, one on this machine that takes the token that is
+//! given, else one of this command's own.
 
 use std::time::Duration;
 
-use conductor_client::{Control, Error, Link, Options, Patience, Target};
+use conductor_client::{Control, Error, Link, Options, Patience, Remote, Target};
 use conductor_core::TaskId;
+use conductor_protocol::Code;
 use conductor_protocol::control::{Submit, Submitted};
-use conductor_protocol::{Code, Problem};
 use tokio::time::Instant;
 
 use super::embedded::{self, Embedded};
@@ -46,7 +47,14 @@ impl Server {
     /// # Errors
     /// When there is none and there can be none.
     pub async fn find(context: &mut Context<'_>, need: Need) -> Result<Self, Failure> {
-        refuse_url()?;
+        if let Some(target) = far_target() {
+            let target = target.map_err(|why| Failure::Usage(format!("{URL}: {why}")))?;
+            let shown = variable(URL).unwrap_or_default();
+            return Self::at(target).await.map_err(|error| match Failure::from(error) {
+                Failure::NotReachable(text) => Failure::NotReachable(format!("{text} ({URL} is {shown})")),
+                other => other,
+            });
+        }
         let target = Target::of_home(&context.loaded.home);
         let until = Instant::now() + SEARCH;
         loop {
@@ -58,7 +66,11 @@ impl Server {
                     let link = Link::over(target, options(), Patience::For(patience), control);
                     return Ok(Self { link, embedded: None });
                 }
-                Err(Error::Unreachable { .. }) if need != Need::Running => {}
+                Err(error @ Error::Unreachable { .. }) => match Self::here().await {
+                    Some(server) => return Ok(server),
+                    None if need == Need::Running => return Err(unreachable(error)),
+                    None => {}
+                },
                 Err(error) => return Err(unreachable(error)),
             }
             match Embedded::start(context, need == Need::Work).await {
@@ -73,6 +85,20 @@ impl Server {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// The server behind an API.
+    async fn at(target: Target) -> Result<Self, Error> {
+        let control = target.connect(options()).await?;
+        let link = Link::over(target, options(), Patience::For(PATIENCE), control);
+        Ok(Self { link, embedded: None })
+    }
+
+    /// A server on this machine that another home has, as a container's: one that takes the token that is given.
+    async fn here() -> Option<Self> {
+        let remote = Remote::new(LOCAL, variable(TOKEN)?).ok()?;
+        let found = tokio::time::timeout(LOCAL_TIME, Self::at(Target::Remote(remote))).await;
+        found.ok()?.ok()
     }
 
     /// Submits tasks, once, also when the server that was found goes away meanwhile.
@@ -132,11 +158,23 @@ pub fn options() -> Options {
     Options::new(concat!("conductor/", env!("CARGO_PKG_VERSION")))
 }
 
-fn refuse_url() -> Result<(), Failure> {
-    match std::env::var_os("CONDUCTOR_URL").is_some_and(|url| !url.is_empty()) {
-        true => Err(Problem::unavailable("CONDUCTOR_URL (a server over HTTP)").into()),
-        false => Ok(()),
-    }
+/// The address of a server over HTTP.
+const URL: &str = "CONDUCTOR_URL";
+/// The token that is shown to it.
+const TOKEN: &str = "CONDUCTOR_TOKEN";
+/// Where a server on this machine serves when nothing else is said.
+const LOCAL: &str = "http://127.0.0.1:8081";
+/// How long it has to answer as Conductor.
+const LOCAL_TIME: Duration = Duration::from_secs(2);
+
+/// The server that CONDUCTOR_URL names; what is wrong with the name where it is none.
+pub fn far_target() -> Option<Result<Target, String>> {
+    let url = variable(URL)?;
+    Some(Remote::new(&url, variable(TOKEN).unwrap_or_default()).map(Target::Remote))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// Waits until a server that is stopping has let its clients go.

@@ -7,6 +7,7 @@ mod files;
 mod json;
 mod outcome;
 mod place;
+mod remote;
 mod secret;
 mod server;
 mod tasks;

@@ -12,11 +12,13 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio_tungstenite::tungstenite::{Message, protocol::WebSocketConfig};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message, protocol::WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::connection::{Ask, Connection, Reply, stop_text};
 use crate::error::Error;
+use crate::remote::refused;
 use crate::stream::Stream;
 
 /// The most requests that wait to be written on one connection; callers beyond wait.
@@ -101,11 +103,20 @@ impl Control {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let longest = Some(MAX_MESSAGE_BYTES + ENVELOPE_BYTES);
-        let config = WebSocketConfig::default().max_message_size(longest).max_frame_size(longest);
-        let shaken = client_async_with_config("ws://conductor/control", stream, Some(config)).await;
-        let (mut socket, _) = shaken.map_err(|error| Error::lost(format!("no WebSocket: {error}")))?;
-        let welcome = open(&mut socket, key, &options.client).await?;
+        Self::with_request("ws://conductor/control", stream, key, options).await
+    }
+
+    /// The same with a request of the caller's.
+    pub(crate) async fn with_request<S>(
+        request: impl IntoClientRequest + Unpin,
+        stream: S,
+        key: &str,
+        options: Options,
+    ) -> Result<Self, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (socket, welcome) = shake(request, stream, key, &options.client).await?;
         let (asks, queue) = mpsc::channel(MAX_QUEUED);
         let (ended, has_ended) = watch::channel(None);
         let connection = Connection::new(socket, queue, options.when_full);
@@ -213,6 +224,29 @@ impl Shared {
             Err(_) => Error::lost("it was closed here"),
         }
     }
+}
+
+/// Opens a WebSocket over a stream and the protocol in it.
+pub(crate) async fn shake<S>(
+    request: impl IntoClientRequest + Unpin,
+    stream: S,
+    key: &str,
+    client: &str,
+) -> Result<(WebSocketStream<S>, StatusView), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let longest = Some(MAX_MESSAGE_BYTES + ENVELOPE_BYTES);
+    let config = WebSocketConfig::default().max_message_size(longest).max_frame_size(longest);
+    let shaken = client_async_with_config(request, stream, Some(config)).await;
+    let (mut socket, _) = shaken.map_err(|error| match error {
+        tungstenite::Error::Http(answer) => {
+            refused(answer.status(), answer.body().as_deref().unwrap_or_default())
+        }
+        other => Error::lost(format!("no WebSocket: {other}")),
+    })?;
+    let welcome = open(&mut socket, key, client).await?;
+    Ok((socket, welcome))
 }
 
 /// Says the key and hears whether it opens.

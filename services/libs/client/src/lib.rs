@@ -1,6 +1,6 @@
 //! The one seam by which Conductor's programs reach an orchestrator.
 //!
-//! [`Target`] names a control socket and [`Control`] is a connection to it: a cheap handle by which any number of callers
+//! [`Target`] names a control socket, or an API that passes the protocol on, and [`Control`] is a connection to it: a cheap handle by which any number of callers
 //! have requests under way at once. [`Link`] is for callers that go on when the orchestrator restarts: it connects anew and
 //! repeats what may be repeated.
 //!
@@ -13,6 +13,8 @@ mod connection;
 mod control;
 mod error;
 mod link;
+mod raw;
+mod remote;
 mod stream;
 mod target;
 mod uploads;
@@ -20,5 +22,7 @@ mod uploads;
 pub use control::{Control, Options, WhenFull};
 pub use error::Error;
 pub use link::{Link, Patience};
+pub use raw::{Raw, RawMessage, RawReader, RawWriter};
+pub use remote::Remote;
 pub use stream::{Chunk, Chunks, Items};
 pub use target::Target;

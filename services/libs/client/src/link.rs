@@ -57,6 +57,12 @@ impl Link {
         Self::new(self.target.clone(), options, self.patience)
     }
 
+    /// Where it leads.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The options that its connections are opened with.
     #[must_use]
     pub fn options(&self) -> &Options {

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 const ID: TaskId = TaskId(42);
 
 struct Place {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     target: Target,
 }
 
@@ -22,8 +22,12 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::of_socket(&folder.path().join("run/control.sock"));
         std::fs::create_dir(folder.path().join("run")).unwrap();
-        std::fs::write(&target.key_file, KEY).unwrap();
-        Self { _folder: folder, target }
+        std::fs::write(folder.path().join("run/control.key"), KEY).unwrap();
+        Self { folder, target }
+    }
+
+    fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("run/control.sock")
     }
 
     fn link(&self, patience: Patience) -> Link {
@@ -44,7 +48,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 #[tokio::test]
 async fn a_submit_whose_answer_was_lost_is_repeated_under_the_same_key() {
     let place = Place::new();
-    let path = place.target.socket.clone();
+    let path = place.socket();
     let server = tokio::spawn(async move {
         let mut keys = Vec::new();
         for round in 0..3 {
@@ -70,7 +74,7 @@ async fn a_submit_whose_answer_was_lost_is_repeated_under_the_same_key() {
 #[tokio::test]
 async fn two_submits_have_two_keys() {
     let place = Place::new();
-    let path = place.target.socket.clone();
+    let path = place.socket();
     let server = tokio::spawn(async move {
         let (_listener, mut peer) = accept(&path).await;
         let mut keys = std::collections::BTreeSet::new();
@@ -92,7 +96,7 @@ async fn two_submits_have_two_keys() {
 #[tokio::test]
 async fn an_output_goes_on_at_its_byte_and_in_its_attempt() {
     let place = Place::new();
-    let path = place.target.socket.clone();
+    let path = place.socket();
     let text: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
     let sent = text.clone();
     let server = tokio::spawn(async move {
@@ -137,7 +141,7 @@ async fn an_output_goes_on_at_its_byte_and_in_its_attempt() {
 #[tokio::test]
 async fn an_output_with_a_hole_is_an_error() {
     let place = Place::new();
-    let path = place.target.socket.clone();
+    let path = place.socket();
     let server = tokio::spawn(async move {
         let (_listener, mut peer) = accept(&path).await;
         let request = peer.request().await.unwrap();
