@@ -32,6 +32,7 @@ function press(event) {
   else if (key === 'j') move(1);
   else if (key === 'k') move(-1);
   else if (key === 'f') toggle();
+  else if (key === 'x') document.querySelector('tr.on .pick input')?.click();
   else if (key === '?') document.getElementById('keys').showModal();
   else if (key === '/') {
     const search = document.querySelector('input[type=search]');

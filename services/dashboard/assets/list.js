@@ -44,6 +44,12 @@ function current() {
 
 function pick() {
   const picked = [...document.querySelectorAll('#list .pick input:checked')];
+  const form = document.getElementById('picked');
+  if (form) {
+    form.hidden = !picked.length;
+    form.elements.ids.value = picked.map((box) => box.value).join(' ');
+    for (const count of form.querySelectorAll('.count')) count.textContent = picked.length;
+  }
   const compare = document.getElementById('compare');
   if (!compare) return;
   compare.hidden = picked.length !== 2;
@@ -55,7 +61,7 @@ export function start() {
   form.addEventListener('change', (event) => { if (event.target.matches('[type=checkbox], select')) form.requestSubmit(); });
   // Empty fields are no part of the address.
   form.addEventListener('formdata', ({ formData }) => {
-    for (const [name, value] of [...formData]) if (!value || (name === 'sort' && value === 'created')) formData.delete(name);
+    for (const [name, value] of [...formData]) if (!value || (name === 'sort' && value === 'created') || (name === 'rows' && value === '100')) formData.delete(name);
     for (const box of form.querySelectorAll('[name=state]:checked')) if (!formData.getAll('state').includes(box.value)) formData.append('state', box.value);
   });
   document.getElementById('save-filter').addEventListener('click', () => {
@@ -63,6 +69,17 @@ export function start() {
     if (name) keep([...kept(), { name: name.slice(0, 60), query: current() }]);
   });
   document.getElementById('list').addEventListener('change', pick);
+  // With the shift key, all rows from the last one that was picked.
+  let last = null;
+  document.getElementById('list').addEventListener('click', (event) => {
+    const box = event.target;
+    if (!box.matches('.pick input')) return;
+    const boxes = [...document.querySelectorAll('#list .pick input')];
+    const [from, to] = [boxes.indexOf(last), boxes.indexOf(box)].sort((a, b) => a - b);
+    if (event.shiftKey && from >= 0) for (const between of boxes.slice(from, to + 1)) between.checked = box.checked;
+    last = box;
+    pick();
+  });
   document.addEventListener('patched', pick);
   show();
 }

@@ -2,11 +2,61 @@
 const form = document.getElementById('new');
 const field = (name) => form.elements[name]?.value?.trim() ?? '';
 const quote = (text) => /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+const MOST_FILES = 1000;
+const said = JSON.parse(document.body.dataset.words || '{}');
 const words = (text) => text.split(/[\s,]+/).filter(Boolean);
 
+const UNITS = { d: 86400, h: 3600, m: 60, s: 1, ms: 0.001 };
 function seconds(text) {
-  const [, number, unit] = /^(\d+)([smhd]?)$/.exec(text) || [];
-  return number && Number(number) * { '': 1, s: 1, m: 60, h: 3600, d: 86400 }[unit];
+  const parts = [...text.matchAll(/(\d+)(ms|[dhms])/g)];
+  if (!parts.length || parts.map((part) => part[0]).join('') !== text) return undefined;
+  return Math.ceil(parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit], 0));
+}
+
+// A command line parted into its words as a shell parts them, like the server does.
+function split(line) {
+  const parts = [];
+  const word = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^\s'"\\]+)|(\s+)/gs;
+  let open = false;
+  for (const [, single, double, escaped, plain, blank] of line.matchAll(word)) {
+    if (blank !== undefined) { open = false; continue; }
+    if (!open) parts.push('');
+    open = true;
+    parts[parts.length - 1] += single ?? double?.replace(/\\(["\\$`])/g, '$1') ?? escaped ?? plain;
+  }
+  return parts;
+}
+
+const pairs = (entries) => entries.length ? Object.fromEntries(entries) : undefined;
+const labels = (text) => words(text).map((label) => label.split(/[:=](.*)/s)).filter((pair) => pair[1]);
+const variables = (text) => text.split('\n').filter((line) => line.includes('=')).map((line) => line.split(/=(.*)/s).slice(0, 2));
+const list = (text) => words(text).length ? words(text) : undefined;
+const attempts = (text) => Number(text) > 1 ? Number(text) : undefined;
+const instant = (text) => seconds(text) === undefined ? text : new Date(Date.now() + seconds(text) * 1000).toISOString();
+
+// One row for each field of the form: how it is called in the body and what its text means there, how it is called on the
+// command line and what stands there, and the text that says nothing. A new field is a new row.
+const FIELDS = [
+  { name: 'runner', key: 'runner', option: 'runner', plain: 'auto' },
+  { name: 'type', key: 'type', option: 'type', plain: 'generic' },
+  { name: 'name', key: 'name', option: 'name' },
+  { name: 'group', key: 'group', option: 'group', plain: 'default' },
+  { name: 'priority', key: 'priority', value: Number, option: 'priority', plain: '5' },
+  { name: 'timeout', key: 'timeout_seconds', value: seconds, option: 'timeout' },
+  { name: 'queue_timeout', key: 'queue_timeout_seconds', value: seconds, option: 'queue-timeout' },
+  { name: 'max_attempts', key: 'retry', value: (text) => attempts(text) && { max_attempts: attempts(text) }, option: 'retries', args: (text) => attempts(text) ? [attempts(text) - 1] : [] },
+  { name: 'labels', key: 'labels', value: (text) => pairs(labels(text)), option: 'label', args: (text) => labels(text).map(([key, value]) => `${key}=${value}`) },
+  { name: 'requires', key: 'requires', value: list, option: 'requires', args: words },
+  { name: 'depends_on', key: 'depends_on', value: list, option: 'after', args: words },
+  { name: 'on_dependency_failure', key: 'on_dependency_failure', option: 'on-dependency-failure' },
+  { name: 'run_at', key: 'run_at', value: instant, option: 'at' },
+  { name: 'continues', key: 'workspace', value: (text) => ({ continue: text }), option: 'continue' },
+  { name: 'env', key: 'env', value: (text) => pairs(variables(text)), option: 'env', args: (text) => variables(text).map((pair) => pair.join('=')) },
+  { name: 'webhook', key: 'webhook', value: (url) => ({ url }), option: 'webhook' },
+];
+
+function used() {
+  return FIELDS.map((it) => [it, field(it.name)]).filter(([it, text]) => text && text !== it.plain);
 }
 
 function files() {
@@ -14,43 +64,21 @@ function files() {
 }
 
 function asCli() {
-  const isCommand = field('kind') === 'command';
   const parts = ['conductor submit'];
-  const add = (option, value, plain) => { if (value && value !== plain) parts.push(`--${option} ${quote(value)}`); };
-  add('runner', field('runner'), 'auto');
-  add('type', field('type'), 'generic');
-  add('name', field('name'));
-  add('group', field('group'), 'default');
-  add('priority', field('priority'), '5');
-  add('timeout', field('timeout'));
-  const attempts = Number(field('max_attempts'));
-  if (attempts > 1) parts.push(`--retries ${attempts - 1}`);
-  for (const label of words(field('labels'))) add('label', label.replace(':', '='));
-  for (const label of words(field('requires'))) add('requires', label);
-  for (const id of words(field('depends_on'))) add('after', id);
-  for (const file of files()) add('file', file.name);
+  for (const [it, text] of used()) for (const arg of (it.args ?? ((text) => [text]))(text)) parts.push(`--${it.option} ${quote(String(arg))}`);
+  for (const file of files()) parts.push(`--file ${quote(file.name)}`);
   const prompt = form.elements.prompt.value.trim();
-  parts.push(isCommand ? `-- ${prompt}` : quote(prompt || '…'));
+  parts.push(field('kind') === 'command' ? `-- ${split(prompt).map(quote).join(' ')}` : quote(prompt || '…'));
   return parts.join(' \\\n  ');
 }
 
 function body() {
-  const task = {};
   const prompt = form.elements.prompt.value.trim();
-  if (field('kind') === 'command') task.command = ['sh', '-c', prompt];
-  else task.prompt = prompt;
-  const put = (name, value, plain) => { if (value && value !== plain) task[name] = value; };
-  put('runner', field('runner'), 'auto');
-  put('type', field('type'), 'generic');
-  put('name', field('name'));
-  put('group', field('group'), 'default');
-  if (field('priority') !== '5') task.priority = Number(field('priority'));
-  put('timeout_seconds', seconds(field('timeout')));
-  if (Number(field('max_attempts')) > 1) task.retry = { max_attempts: Number(field('max_attempts')) };
-  const labels = words(field('labels')).map((label) => label.split(/[:=](.*)/s)).filter((pair) => pair[1]);
-  if (labels.length) task.labels = Object.fromEntries(labels.map(([key, value]) => [key, value]));
-  if (words(field('requires')).length) task.requires = words(field('requires'));
-  if (words(field('depends_on')).length) task.depends_on = words(field('depends_on'));
+  const task = field('kind') === 'command' ? { command: split(prompt) } : { prompt };
+  for (const [it, text] of used()) {
+    const value = (it.value ?? ((text) => text))(text);
+    if (value !== undefined) task[it.key] = value;
+  }
   if (files().length) task.files = files().map((file) => ({ path: file.name, content: '…' }));
   return task;
 }
@@ -60,31 +88,66 @@ function asCurl() {
   return ['curl "$CONDUCTOR_URL/v1/tasks"', '-H "Authorization: Bearer $CONDUCTOR_TOKEN"', "-H 'Content-Type: application/json'", `-d ${quote(json)}`].join(' \\\n  ');
 }
 
+const size = (bytes) => bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+function keepFiles(list) {
+  const all = new DataTransfer();
+  for (const file of list) all.items.add(file);
+  form.elements.files.files = all.files;
+  show();
+}
+
 function show() {
   document.getElementById('priority-out').textContent = field('priority');
   document.getElementById('as-cli').textContent = asCli();
   document.getElementById('as-curl').textContent = asCurl();
-  document.getElementById('chosen').replaceChildren(...files().map((file) => {
-    const item = document.createElement('li');
-    item.textContent = `${file.name} · ${file.size < 1000 ? `${file.size} B` : file.size < 1e6 ? `${(file.size / 1e3).toFixed(1)} kB` : `${(file.size / 1e6).toFixed(1)} MB`}`;
+  document.getElementById('chosen').replaceChildren(...files().map((file, index) => {
+    const [item, remove] = [document.createElement('li'), document.createElement('button')];
+    item.textContent = `${file.name} · ${size(file.size)} `;
+    remove.type = 'button';
+    remove.className = 'plain';
+    remove.textContent = '×';
+    remove.setAttribute('aria-label', `${said.remove} ${file.name}`);
+    remove.addEventListener('click', (event) => { event.preventDefault(); keepFiles(files().filter((_, at) => at !== index)); });
+    item.append(remove);
     return item;
   }));
+}
+
+// The files of what was dropped, those of folders with their path below it.
+async function dropped(items) {
+  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const found = [];
+  const read = async (entry, path) => {
+    if (found.length >= MOST_FILES) return;
+    if (entry.isFile) {
+      const file = await new Promise((done, failed) => entry.file(done, failed));
+      found.push(path === file.name ? file : new File([file], path, { type: file.type }));
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+      if (!some.length) return;
+      for (const below of some) await read(below, `${path}/${below.name}`);
+    }
+  };
+  for (const entry of entries) await read(entry, entry.name).catch(() => window.alert(`${entry.name} ${said.unread}`));
+  return found;
 }
 
 export function start() {
   if (!form) return;
   const drop = document.getElementById('drop');
-  const input = form.elements.files;
   // Files dropped anywhere on the page are meant for the form.
   for (const name of ['dragenter', 'dragover']) document.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add('over'); });
   document.addEventListener('dragleave', (event) => { if (!event.relatedTarget) drop.classList.remove('over'); });
-  document.addEventListener('drop', (event) => {
+  document.addEventListener('drop', async (event) => {
     event.preventDefault();
     drop.classList.remove('over');
-    const all = new DataTransfer();
-    for (const file of [...files(), ...event.dataTransfer.files]) all.items.add(file);
-    input.files = all.files;
-    show();
+    const fresh = await dropped(event.dataTransfer.items);
+    const names = new Set(fresh.map((file) => file.name));
+    keepFiles([...files().filter((file) => !names.has(file.name)), ...fresh]);
   });
   form.addEventListener('input', show);
   form.addEventListener('change', show);

@@ -1,6 +1,7 @@
 // The output of the task: lines are made of pieces of text, and never of markup.
 const MAX_LINES = 10000;
 const DROPPED = 2000;
+const MOST_EARLIER = 100000;
 const NEAR_END = 40;
 const box = document.getElementById('output');
 let line = box?.lastElementChild ?? null;
@@ -12,6 +13,10 @@ let sgr = box?.dataset.sgr || '';
 let attempt = Number(box?.dataset.attempt) || 0;
 let over = box?.dataset.over === 'true';
 let lines = box?.childElementCount || 0;
+// Where the output that is shown begins.
+let from = Number(box?.dataset.from) || 0;
+let loading = false;
+const said = JSON.parse(document.body.dataset.words || '{}');
 
 function newLine() {
   line = document.createElement('span');
@@ -45,7 +50,8 @@ function print(pieces) {
     } else if (it === 1) returned = true;
     else piece(it[0], it[1]);
   }
-  if (lines > MAX_LINES + DROPPED) {
+  // Who reads what lies before is not robbed of it.
+  if (following && lines > MAX_LINES + DROPPED) {
     for (; lines > MAX_LINES; lines -= 1) box.firstElementChild.remove();
   }
   document.getElementById('no-output').hidden = true;
@@ -69,7 +75,8 @@ export function attempted(event, socket) {
   if (!box || event.kind !== 'task_assigned' || event.attempt <= attempt) return;
   if (new URLSearchParams(location.search).has('attempt')) return;
   box.replaceChildren();
-  line = null; ended = true; returned = false; offset = 0; sgr = ''; lines = 0; over = false;
+  line = null; ended = true; returned = false; offset = 0; sgr = ''; lines = 0; over = false; from = 0;
+  document.getElementById('cut').hidden = true;
   attempt = event.attempt;
   follow(socket);
 }
@@ -78,6 +85,43 @@ export function hear(message) {
   if (!box) return;
   if (message.out) { offset = message.next; sgr = message.sgr; print(message.out); }
   else if (message.over) over = true;
+}
+
+// Loads what lies before the first line that is shown.
+async function earlier() {
+  if (!from || loading || lines > MOST_EARLIER) return false;
+  loading = true;
+  setFollowing(false);
+  try {
+    const url = new URL(location.href);
+    for (const [name, value] of [['attempt', attempt], ['before', from]]) url.searchParams.set(name, value);
+    const response = await fetch(url, { headers: { accept: 'text/html' }, credentials: 'same-origin' });
+    if (!response.ok || response.redirected) return false;
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    const fresh = page.getElementById('output');
+    const cut = document.getElementById('cut');
+    if (!fresh) return false;
+    const [height, top] = [box.scrollHeight, box.scrollTop];
+    const found = [...fresh.children].map((node) => document.importNode(node, true));
+    box.prepend(...found);
+    lines += found.length;
+    line = box.lastElementChild;
+    box.scrollTop = top + box.scrollHeight - height;
+    from = Number(fresh.dataset.from) || 0;
+    cut.firstElementChild.textContent = page.getElementById('cut').firstElementChild.textContent;
+    cut.hidden = from === 0;
+    return true;
+  } catch {
+    return false;
+  } finally {
+    loading = false;
+  }
+}
+
+// Looks further back for what is searched and not in what is shown.
+async function searchEarlier() {
+  while (find.value && !hits.length && await earlier()) search(false);
+  if (hits.length) { at = 0; go(-1); }
 }
 
 function setFollowing(on) {
@@ -121,7 +165,8 @@ function go(step) {
 }
 
 function tell() {
-  document.getElementById('found').textContent = find.value ? `${hits.length ? at + 1 : 0}/${hits.length}` : '';
+  const none = from ? said.nowhere : '0/0';
+  document.getElementById('found').textContent = !find.value ? '' : hits.length ? `${at + 1}/${hits.length}` : none;
 }
 
 export function start() {
@@ -132,6 +177,7 @@ export function start() {
   if (!ended && last.lastChild.length > 1) last.lastChild.splitText(last.lastChild.length - 1);
   if (over) setFollowing(false); else box.scrollTop = box.scrollHeight;
   document.getElementById('follow').addEventListener('click', toggle);
+  document.getElementById('earlier').addEventListener('click', (event) => { event.preventDefault(); earlier().then(() => { if (find.value) search(false); }); });
   let before = box.scrollTop;
   box.addEventListener('scroll', () => {
     const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END;
@@ -141,7 +187,7 @@ export function start() {
   }, { passive: true });
   find.addEventListener('input', () => search(true));
   find.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') { event.preventDefault(); go(event.shiftKey ? -1 : 1); }
+    if (event.key === 'Enter') { event.preventDefault(); if (hits.length) go(event.shiftKey ? -1 : 1); else searchEarlier(); }
     if (event.key === 'Escape') { find.value = ''; search(true); box.focus(); }
   });
   document.getElementById('find-next').addEventListener('click', () => go(1));

@@ -95,6 +95,7 @@ function children(old, fresh) {
       continue;
     }
     if (match === at) at = at.nextSibling;
+    if (match.nodeType === 1 && match.dataset.mark && match.dataset.mark === node.dataset.mark) continue;
     if (match.nodeType !== 1) {
       if (match.nodeValue !== node.nodeValue) match.nodeValue = node.nodeValue;
     } else if (match.matches('time, [data-since]')) {

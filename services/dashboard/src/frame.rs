@@ -128,6 +128,7 @@ impl Frame {
             (vec!["/"], w.key_search.to_owned()),
             (vec!["j", "k"], w.key_rows.to_owned()),
             (vec!["Enter"], w.key_open.to_owned()),
+            (vec!["x"], w.key_pick.to_owned()),
             (vec!["f"], w.key_follow.to_owned()),
             (vec!["?"], w.key_help.to_owned()),
         ]
@@ -141,6 +142,7 @@ impl Frame {
             "live": w.live, "reconnecting": w.reconnecting, "connecting": w.connecting, "stale": w.stale_since,
             "notifying": w.notifying, "copied": w.copied, "remove": w.remove, "name": w.name,
             "asks": w.asks_you, "failed": w.failed, "waiting": w.waits_for_you, "now": w.now,
+            "unread": w.file_not_read, "nowhere": w.nothing_found,
         })
         .to_string()
     }

@@ -39,7 +39,13 @@ impl Params {
         self.all(name).next()
     }
 
-    /// The same, empty when there is none.
+    /// Whether the name is there at all, blank or not.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// The same as [`Params::get`], empty when there is none.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()

@@ -104,6 +104,8 @@ pub fn bar(count: u64, most: u64) -> Html {
 #[derive(Debug)]
 pub struct Row {
     pub id: String,
+    /// Changes with whatever the row tells, but for the time that passes: a row whose mark is the same is left alone.
+    pub mark: String,
     pub short_id: String,
     pub title: String,
     pub state: &'static str,
@@ -133,8 +135,10 @@ impl Row {
             true => reason_text(failure.reason).to_owned(),
             false => format!("{}: {}", reason_text(failure.reason), failure.message),
         });
+        let why = why.or_else(|| task.pending_reason.clone()).map(|why| format::cut(&why, WHY_CHARS));
         Self {
             id: task.id.to_string(),
+            mark: mark(task, why.as_deref()),
             short_id: format::short_id(&task.id),
             title: format::title(task),
             state: task.state.as_str(),
@@ -147,9 +151,18 @@ impl Row {
             created: ago(words, now, task.created_at),
             time: time(now, task),
             cost: task.usage.cost_usd.map(format::dollars).unwrap_or_default(),
-            why: why.or_else(|| task.pending_reason.clone()).map(|why| format::cut(&why, WHY_CHARS)),
+            why,
         }
     }
+}
+
+/// Tells apart what the row of a task can say. Times are not in it: the page's script keeps those true.
+fn mark(task: &TaskView, why: Option<&str>) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    (task.seq, task.state.as_str(), task.simulated, runner(task), why, format::title(task)).hash(&mut hasher);
+    task.usage.cost_usd.map(f64::to_bits).hash(&mut hasher);
+    format!("{:x}", hasher.finish())
 }
 
 /// What ran or will run a task.

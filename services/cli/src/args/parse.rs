@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use conductor_core::Wall;
 use conductor_protocol::control::{CatchUp, Overlap, Role, Sort};
+use conductor_protocol::submit::OnDependencyFailure;
 use conductor_protocol::task::State;
 use conductor_protocol::text::{parse_rfc3339, rfc3339};
 use conductor_runtime::clock::Clock;
@@ -40,6 +41,15 @@ pub fn sort(text: &str) -> Result<Sort, String> {
         "oldest" => Ok(Sort::Oldest),
         "cost" => Ok(Sort::Cost),
         _ => Err("the orders are created, oldest, cost".to_owned()),
+    }
+}
+
+/// What becomes of a task whose dependency failed, by its word.
+pub fn on_dependency_failure(text: &str) -> Result<OnDependencyFailure, String> {
+    match text {
+        "cancel" => Ok(OnDependencyFailure::Cancel),
+        "run" => Ok(OnDependencyFailure::Run),
+        _ => Err("it may be cancel or run".to_owned()),
     }
 }
 

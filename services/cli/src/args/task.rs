@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use conductor_core::TaskId;
+use conductor_protocol::submit::OnDependencyFailure;
 
 use super::parse;
 
@@ -73,6 +74,9 @@ pub struct TaskOptions {
     /// A task that must have succeeded first.
     #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "Task")]
     pub after: Vec<TaskId>,
+    /// What becomes of it when one of those fails: cancel (the default) or run.
+    #[arg(long, value_name = "cancel|run", value_parser = parse::on_dependency_failure, help_heading = "Task")]
+    pub on_dependency_failure: Option<OnDependencyFailure>,
     /// Not before this time: RFC 3339, or a duration from now.
     #[arg(long, value_name = "TIME", value_parser = parse::future, help_heading = "Task")]
     pub at: Option<String>,
@@ -94,8 +98,8 @@ pub struct TaskOptions {
     /// The group that it belongs to.
     #[arg(long, help_heading = "Task")]
     pub group: Option<String>,
-    /// Whom to tell about its end. (With a later release.)
-    #[arg(long, value_name = "URL", help_heading = "Later releases")]
+    /// Whom to tell when it waits for a person and when it is over.
+    #[arg(long, value_name = "URL", help_heading = "Task")]
     pub webhook: Option<String>,
     /// A task that has ended, from whose work it starts.
     #[arg(long = "continue", value_name = "ID", help_heading = "Files")]

@@ -38,6 +38,7 @@ pub fn task(
         requires: options.requires.clone(),
         labels: map(&options.label, "--label")?,
         depends_on: options.after.iter().copied().map(Dependency::Id).collect(),
+        on_dependency_failure: options.on_dependency_failure,
         run_at: options.at.clone(),
         env: map(&options.env, "--env")?,
         webhook: options.webhook.clone().map(|url| Webhook { url, secret: None }),

@@ -178,7 +178,7 @@ async fn body(
     let (w, query) = (visitor.words(), visitor.query());
     let attempt = query.parsed::<u32>("attempt")?;
     Ok(match tab {
-        Tab::Output => Body::Output(output::read(w, control, task, attempt).await?),
+        Tab::Output => Body::Output(output::read(w, control, task, attempt, query.parsed("before")?).await?),
         Tab::Activity => Body::Activity(activity::read(w, control, task, attempt).await?),
         Tab::Files => Body::Files(files::read(f, control, task.id, query.get("file")).await?),
         Tab::Diff => Body::Diff(diff::read(w, control, task, query.text("view") == "split").await?),

@@ -113,6 +113,11 @@ messages! {
     newest: "Newest", "最新";
     next_page: "Older", "次へ";
     compare_two: "Compare the two", "2件を比較";
+    cancel_selected: "Cancel the selected", "選択分をキャンセル";
+    retry_selected: "Retry the selected", "選択分を再実行";
+    cancel_selected_hint: "End the selected tasks?", "選択したタスクを終了しますか？";
+    rows_a_page: "Rows a page", "1ページの件数";
+    rows_word: "rows", "件";
     cancel_all: "Cancel all that match", "該当をすべてキャンセル";
     retry_all: "Retry all that match", "該当をすべて再実行";
     cancel_all_text: "Every live task that matches is ended, also those on other pages.",
@@ -140,6 +145,15 @@ messages! {
     requires: "Requires", "必要なラベル";
     depends_on: "Depends on", "依存先";
     task_ids: "ids of tasks, parted by commas", "タスクIDをカンマ区切りで";
+    task_id: "id of a task that has ended", "終了したタスクのID";
+    more_settings: "More settings", "詳細設定";
+    when_one_fails: "When one of them fails", "依存先が失敗したら";
+    fails_cancel: "cancel this task", "このタスクをキャンセル";
+    fails_run: "run it all the same", "それでも実行";
+    queue_timeout: "Waits at most", "待ち時間の上限";
+    starts_from: "Starts from the work of", "作業を引き継ぐタスク";
+    webhook: "Webhook", "通知先URL（Webhook）";
+    file_not_read: "could not be read", "を読み込めませんでした";
     submit: "Submit", "投入";
     the_same_elsewhere: "The same elsewhere", "同じ操作を他の方法で";
     on_command_line: "command line", "コマンドライン";
@@ -177,6 +191,8 @@ messages! {
     no_output: "It printed nothing.", "出力はありません。";
     no_output_yet: "Nothing has been printed yet.", "まだ出力はありません。";
     left_out: "left out before this.", "を省略しています。";
+    load_earlier: "Load earlier output", "前の出力を読み込む";
+    nothing_found: "not in what is shown", "表示中にはありません";
     no_activity: "The runner reported nothing.", "ランナーからの報告はありません。";
     earlier_entries: "earlier entries are left out.", "件の以前の項目を省略しています。";
     message: "Message", "メッセージ";
@@ -336,6 +352,7 @@ messages! {
     key_search: "Search", "検索";
     key_rows: "Next and previous row", "次／前の行";
     key_open: "Open the row", "行を開く";
+    key_pick: "Select the row", "行を選択";
     key_follow: "Follow the output or pause", "出力の追従を切り替え";
     key_help: "This help", "このヘルプ";
 }

@@ -7,7 +7,7 @@ use super::chrome::{Chrome, Look};
 use super::world::Running;
 
 /// A browser that is logged in; nothing where there is none to test with.
-async fn logged_in(test: &str, running: &Running) -> Option<Chrome> {
+pub async fn logged_in(test: &str, running: &Running) -> Option<Chrome> {
     let chrome = Chrome::start(test, Look::default()).await?;
     chrome.go(&running.login_link().await).await;
     chrome.until("the link has logged in", "document.querySelector('#states')").await;
@@ -15,7 +15,7 @@ async fn logged_in(test: &str, running: &Running) -> Option<Chrome> {
     Some(chrome)
 }
 
-fn output_holds(text: &str) -> String {
+pub fn output_holds(text: &str) -> String {
     format!("document.querySelector('#output')?.textContent.includes({})", json!(text))
 }
 

@@ -89,6 +89,8 @@ impl Chrome {
         }
         let capabilities = json!({
             "browserName": "chrome",
+            // The certificate of a test is signed by nobody.
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": options,
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         });
@@ -133,6 +135,12 @@ impl Chrome {
     pub async fn type_into(&self, css: &str, text: &str) {
         let field = self.client.wait().at_most(SOON).for_element(Locator::Css(css)).await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Runs a script on every page before the page's own.
+    pub async fn before_each_page(&self, script: &str) {
+        let name = "Page.addScriptToEvaluateOnNewDocument";
+        self.client.issue_cmd(Devtools { name, params: json!({ "source": script }) }).await.unwrap();
     }
 
     /// Makes the window as wide as a phone.

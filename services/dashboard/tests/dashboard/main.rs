@@ -4,7 +4,10 @@
 
 mod browser;
 mod chrome;
+mod form;
+mod lists;
 mod pages;
 mod place;
 mod screenshots;
+mod watch;
 mod world;

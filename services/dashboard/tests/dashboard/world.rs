@@ -22,10 +22,16 @@ pub struct Running {
 
 impl Running {
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same, with keys of the dashboard's configuration.
+    pub async fn with(keys: &[(&str, &str)]) -> Self {
         let world = World::new();
         let orchestrator = world.orchestrator().await;
         let agent = world.agent("worker");
-        let env = world.environment().into_iter().collect();
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let env = world.environment().into_iter().chain(keys).collect();
         let loaded = load(&Sources { env, ..Sources::default() }).unwrap();
         let shutdown = Shutdown::new();
         let link = Link::new(Target::of_home(world.home()), Options::new("dashboard"), Patience::None);
@@ -45,8 +51,13 @@ impl Running {
     }
 
     pub async fn submit(&self, task: Value) -> String {
-        let submit = Submit { tasks: vec![to_raw_value(&task).unwrap()], key: None };
-        self.control().await.submit(submit).await.unwrap().ids[0].to_string()
+        self.submit_all(&[task]).await.remove(0)
+    }
+
+    pub async fn submit_all(&self, tasks: &[Value]) -> Vec<String> {
+        let tasks = tasks.iter().map(|task| to_raw_value(task).unwrap()).collect();
+        let submitted = self.control().await.submit(Submit { tasks, key: None }).await.unwrap();
+        submitted.ids.iter().map(ToString::to_string).collect()
     }
 
     /// Kills the orchestrator and starts it again; `between` happens while it is away.

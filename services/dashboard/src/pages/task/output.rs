@@ -11,6 +11,8 @@ use crate::words::Words;
 
 /// The most bytes of output in the first view: its end.
 const FIRST_BYTES: u64 = 48 << 10;
+/// The most bytes of output that are loaded together of what lies before.
+const EARLIER_BYTES: u64 = 256 << 10;
 /// The most attempts that are offered.
 const MAX_ATTEMPTS: u32 = 20;
 
@@ -46,12 +48,13 @@ impl Output {
     }
 }
 
-/// Reads the end of what an attempt printed.
+/// Reads the end of what an attempt printed, or what lies before an offset that a view began at.
 pub async fn read(
     w: &Words,
     control: &Control,
     task: &TaskView,
     asked: Option<u32>,
+    before: Option<u64>,
 ) -> Result<Output, Refusal> {
     let attempt = asked.unwrap_or(task.attempt).max(1);
     let is_over = task.state.is_terminal() || attempt < task.attempt;
@@ -63,8 +66,13 @@ pub async fn read(
     let mut probe = control.output(call).await?;
     while probe.next().await?.is_some() {}
     let bytes = probe.end().map_or(0, |end| end.bytes);
-    output.from = bytes.saturating_sub(FIRST_BYTES);
-    let call = OutputCall { offset: output.from, limit: Some(FIRST_BYTES), ..call };
+    let (until, most) = match before {
+        Some(before) => (before.min(bytes), EARLIER_BYTES),
+        None => (bytes, FIRST_BYTES),
+    };
+    output.from = until.saturating_sub(most);
+    // What was printed since the probe comes with what follows.
+    let call = OutputCall { offset: output.from, limit: Some(until - output.from), ..call };
     let mut chunks = control.output(call).await?;
     let mut raw = Vec::new();
     while let Some(chunk) = chunks.next().await? {

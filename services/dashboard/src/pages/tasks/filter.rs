@@ -78,7 +78,7 @@ impl FilterForm {
     /// The filter as a query.
     #[must_use]
     pub fn query(&self) -> String {
-        self.params.query(&["cursor", "sort", "did"])
+        self.params.query(&["cursor", "sort", "rows", "did"])
     }
 
     /// The filter for people.
