@@ -127,7 +127,11 @@ pub enum Command {
     /// Prints completions for a shell.
     Completions(Completions),
     /// Exits with 0 when an orchestrator serves.
-    Healthcheck,
+    Healthcheck {
+        /// How long to wait for an orchestrator that is not there yet
+        #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+        wait: Option<std::time::Duration>,
+    },
     /// Stops supervisord when it gives a program up; the event listener of the image.
     #[command(hide = true)]
     SuperviseEvents,

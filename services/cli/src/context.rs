@@ -144,7 +144,7 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         Command::Token(command) => token::run(context, command).await,
         Command::Secret(command) => secret::run(context, command),
         Command::Gc(args) => watch::gc(context, args.dry_run).await,
-        Command::Healthcheck => watch::healthcheck(context).await,
+        Command::Healthcheck { wait } => watch::healthcheck(context, wait.unwrap_or_default()).await,
         // All of these were dealt with before a configuration was read.
         Command::Agent(_)
         | Command::Config(_)

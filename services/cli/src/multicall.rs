@@ -1,6 +1,7 @@
 //! One binary under the names of all programs, as images have it.
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,7 +19,8 @@ pub fn program(words: &[OsString]) -> Option<ExitCode> {
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            // In one piece: other programs of the container write to the same place. Nobody hears of it when it is closed.
+            let _unread = io::stderr().write_all(format!("{name}: {error:#}\n").as_bytes());
             ExitCode::FAILURE
         }
     })

@@ -1,12 +1,16 @@
 //! `conductor supervise-events`: what supervisord tells when it gives a program up. It then ends supervisord, and with it
 //! the container, so that the container's restart policy acts and the log says why.
 
+use std::fs;
 use std::io::{self, BufRead, Write};
 
 use crate::exit::{Exit, Failure};
 
 /// The longest event that is read; those about processes have some dozens of bytes.
 const MAX_EVENT_BYTES: usize = 64 << 10;
+
+/// Tells `conductor-start`, which waits for supervisord, that the container ends for want of a program.
+const MARK: &str = "/run/conductor/given-up";
 
 /// Listens until supervisord closes the pipe or a program is given up.
 ///
@@ -16,10 +20,13 @@ pub fn listen() -> Result<Exit, Failure> {
     let given_up = follow(&mut io::stdin().lock(), &mut io::stdout().lock())
         .map_err(|error| Failure::Failed(format!("supervisord is not understood: {error}")))?;
     if let Some(program) = given_up {
-        let text =
-            format!("{program} could not be kept running; the container stops. Its last lines above say why");
+        let text = format!(
+            "conductor: {program} could not be kept running; the container stops. Its last lines above say why\n"
+        );
         // Where standard error is closed there is nobody to tell.
-        let _unread = writeln!(io::stderr(), "conductor: {text}");
+        let _unread = io::stderr().write_all(text.as_bytes());
+        // Without it the container ends all the same, only with another exit code.
+        let _unmarked = fs::write(MARK, &program);
         if let Some(supervisord) = rustix::process::getppid() {
             rustix::process::kill_process(supervisord, rustix::process::Signal::TERM)
                 .map_err(|error| Failure::Failed(format!("supervisord cannot be ended: {error}")))?;

@@ -51,7 +51,7 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         | Command::Doctor
         | Command::Gc(_)
         | Command::Completions(_)
-        | Command::Healthcheck
+        | Command::Healthcheck { .. }
         | Command::SuperviseEvents => None,
     };
     match what {

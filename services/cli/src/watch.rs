@@ -215,8 +215,21 @@ pub async fn gc(context: &mut Context<'_>, dry_run: bool) -> Result<Exit, Failur
 /// How long a healthy orchestrator takes to answer at most.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The pause between two looks for an orchestrator that is waited for.
+const HEALTH_PAUSE: Duration = Duration::from_millis(50);
+
 /// `healthcheck`
-pub async fn healthcheck(context: &mut Context<'_>) -> Result<Exit, Failure> {
+pub async fn healthcheck(context: &mut Context<'_>, wait: Duration) -> Result<Exit, Failure> {
+    let begin = tokio::time::Instant::now();
+    loop {
+        match look_at_health(context).await {
+            Err(Failure::NotReachable(_)) if begin.elapsed() < wait => tokio::time::sleep(HEALTH_PAUSE).await,
+            told => return told,
+        }
+    }
+}
+
+async fn look_at_health(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let look = async {
         let mut server = Server::find(context, Need::Running).await?;
         Ok(server.link.ask::<StatusView>(&Call::Status).await?)

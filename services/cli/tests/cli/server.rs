@@ -185,6 +185,14 @@ fn a_server_that_does_not_answer_is_not_healthy() {
 }
 
 #[test]
+fn an_orchestrator_that_is_on_its_way_is_waited_for() {
+    let place = Place::new();
+    let waiting = place.start(&["healthcheck", "--wait", "60s"]);
+    let _up = place.up(&[]);
+    waiting.end().with(0);
+}
+
+#[test]
 fn a_home_whose_sockets_cannot_be_is_refused_at_once() {
     let place = Place::new();
     let mut command = place.command(&["run", "x"]);

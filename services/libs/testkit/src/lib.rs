@@ -2,6 +2,7 @@
 //! separate programs.
 
 pub mod agent;
+pub mod appliance;
 pub mod seed;
 pub mod sim;
 pub mod world;

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 /// The parts that can be asked for one by one, in the order in which they run.
-pub const PARTS: [&str; 8] = ["rest", "submits", "redis", "million", "drain", "latency", "true", "http"];
+pub const PARTS: [&str; 9] =
+    ["rest", "submits", "redis", "million", "drain", "latency", "true", "http", "appliance"];
 
 const USAGE: &str = "usage: conductor-bench --bin-dir DIR [--dir DIR] [--quick] [PART..]";
 

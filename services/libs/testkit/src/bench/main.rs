@@ -4,6 +4,7 @@
 //! everything first.
 
 mod agent;
+mod appliance;
 mod args;
 mod cpu;
 mod drain;

@@ -7,7 +7,7 @@ use super::args::Args;
 use super::cpu::{self, Reading};
 use super::programs::{Home, Program};
 use super::report::{Bar, Machine, Report};
-use super::{drain, http, latency, machine, million, redis, rest, submits, trues};
+use super::{appliance, drain, http, latency, machine, million, redis, rest, submits, trues};
 
 /// Threads of the bare loop, and slots of the agent beside it.
 pub const PARALLEL: usize = 4;
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> io::Result<()> {
     let spawns = machine::spawn_rate(PARALLEL, time)?;
     suite.report.add("bare posix_spawn of /bin/true, 4 at once", spawns, "processes/s", Bar::None);
     type Part = fn(&mut Suite<'_>) -> io::Result<()>;
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("rest", rest::run),
         ("submits", submits::run),
         ("redis", redis::run),
@@ -82,6 +82,7 @@ pub fn run(args: &Args) -> io::Result<()> {
         ("latency", latency::run),
         ("true", trues::run),
         ("http", http::run),
+        ("appliance", appliance::run),
     ];
     let mut failed = Vec::new();
     for (name, part) in parts {
