@@ -1,5 +1,6 @@
 //! The appliance on a real Docker Engine, with the images that scripts/test builds for it. They are ignored otherwise:
 //! `scripts/test appliance` runs them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod ends;
 mod full;

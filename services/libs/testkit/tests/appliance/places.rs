@@ -26,7 +26,7 @@ fn on_the_host(folder: &Path, theirs: impl Fn(&str) -> bool) -> Option<Stack> {
     }
     let options = Options::default()
         .with_file(EXAMPLE)
-        .compose_variable("CONDUCTOR_HOME", folder.to_str().unwrap())
+        .compose_variable("CONDUCTOR_HOST_FOLDER", folder.to_str().unwrap())
         .compose_variable("CONDUCTOR_USER", &format!("{USER}:{USER}"))
         .line("restart: \"no\"");
     Stack::new(&options)
