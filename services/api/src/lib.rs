@@ -4,6 +4,7 @@
 //! behalf of who asks. `routes` has one file for each group of operations; the OpenAPI document is made from them.
 
 mod archive;
+mod browse;
 mod exposition;
 mod http;
 mod live;

@@ -10,6 +10,7 @@ use conductor_runtime::config;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_web::{ListenError, Listener, Site};
 
+use crate::browse::FileHosts;
 use crate::live::{Hub, Lines};
 use crate::measure::Measures;
 use crate::routes;
@@ -25,6 +26,8 @@ pub struct Config {
     pub site: conductor_web::Options,
     /// The most bytes of the files of one archive.
     pub max_archive_bytes: u64,
+    /// The names that the file server answers to.
+    pub(crate) file_hosts: FileHosts,
 }
 
 impl Config {
@@ -33,7 +36,13 @@ impl Config {
     pub fn new(config: &config::Config) -> Self {
         let site = conductor_web::Options::new(config, "http");
         let max_archive_bytes = config.files.max_archive_bytes;
-        Self { listen: config.api.listen.clone(), tls: config.tls.clone(), site, max_archive_bytes }
+        Self {
+            listen: config.api.listen.clone(),
+            tls: config.tls.clone(),
+            site,
+            max_archive_bytes,
+            file_hosts: FileHosts::new(&config.files),
+        }
     }
 }
 
@@ -67,6 +76,8 @@ pub(crate) struct App {
     pub(crate) lines: Lines,
     /// The most bytes of the files of one archive.
     pub(crate) max_archive_bytes: u64,
+    /// The names that the file server answers to.
+    pub(crate) file_hosts: Arc<FileHosts>,
 }
 
 impl FromRef<App> for Site {
@@ -88,6 +99,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown, link: Link
         hub: Hub::start(&site),
         lines: Lines::new(site.clone()),
         max_archive_bytes: config.max_archive_bytes,
+        file_hosts: Arc::new(config.file_hosts),
         site: site.clone(),
     };
     let router = routes::router(app);

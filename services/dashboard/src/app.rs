@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use conductor_protocol::{Code, Problem};
 use conductor_web::{Refusal, Site};
+use url::Url;
 
 use crate::frame::Frame;
 use crate::titles::Titles;
@@ -24,12 +25,21 @@ pub struct App {
     pub site: Site,
     /// What tasks without a name are called.
     pub titles: Arc<Titles>,
+    /// Where the file server is, when there is one.
+    pub files: Option<Url>,
 }
 
 impl FromRef<App> for Site {
     fn from_ref(app: &App) -> Self {
         app.site.clone()
     }
+}
+
+/// The same where a form may lead to another origin of ours, besides.
+#[must_use]
+pub fn policy_for_forms_to(url: &str) -> Option<HeaderValue> {
+    let origin = url.parse::<Url>().ok()?.origin().ascii_serialization();
+    HeaderValue::try_from(POLICY.replace("form-action 'self'", &format!("form-action 'self' {origin}"))).ok()
 }
 
 /// A template as an answer.

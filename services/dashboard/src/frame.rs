@@ -58,6 +58,8 @@ pub struct Frame {
     /// The last event that the view tells of, and the log that it is of.
     pub seq: u64,
     pub log: String,
+    /// Where the file server is, when there is one; without a slash at its end.
+    pub files: Option<String>,
 }
 
 impl Frame {

@@ -10,6 +10,7 @@ mod archive;
 mod assets;
 mod chart;
 mod diff;
+mod files;
 mod format;
 mod frame;
 mod highlight;

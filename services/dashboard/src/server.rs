@@ -8,6 +8,7 @@ use conductor_runtime::clock::Clock;
 use conductor_runtime::config;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_web::{ListenError, Listener, Site};
+use url::Url;
 
 use crate::app::App;
 use crate::routes;
@@ -21,6 +22,8 @@ pub struct Config {
     pub tls: config::Tls,
     /// Its HTTP side.
     pub site: conductor_web::Options,
+    /// Where the file server is, when there is one.
+    pub files: Option<Url>,
 }
 
 impl Config {
@@ -29,7 +32,8 @@ impl Config {
     pub fn new(config: &config::Config) -> Self {
         // Every form here carries its session's token.
         let site = conductor_web::Options { forms: true, ..conductor_web::Options::new(config, "web") };
-        Self { listen: config.dashboard.listen.clone(), tls: config.tls.clone(), site }
+        let files = config.files.public_url.clone();
+        Self { listen: config.dashboard.listen.clone(), tls: config.tls.clone(), site, files }
     }
 }
 
@@ -63,7 +67,7 @@ pub async fn start(
     let listener = Listener::bind(&config.listen, &config.tls).await?;
     let (address, url) = (listener.address(), listener.url());
     let site = Site::start(config.site, link, clock, shutdown);
-    let router = routes::router(App { site: site.clone(), titles: Arc::default() });
+    let router = routes::router(App { site: site.clone(), titles: Arc::default(), files: config.files });
     shutdown.spawn("dashboard listener", conductor_web::serve(listener, site, router, shutdown.clone()));
     Ok(Dashboard { address, url })
 }

@@ -208,6 +208,7 @@ pub fn icon(name: &str) -> Html {
         "plus" => "M8 3.5v9M3.5 8h9",
         "search" => "M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9zM10.3 10.3l3.2 3.2",
         "file" => "M4 2h5l3 3v9H4zM9 2v3h3",
+        "folder" => "M2 4.5V13h12V5.5H8L6.5 3.5H2z",
         "copy" => "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
         "play" => "M5 3.5l7 4.5-7 4.5z",
         "pause" => "M5.5 3.5v9M10.5 3.5v9",

@@ -13,6 +13,7 @@ use conductor_protocol::{Code, Problem};
 use conductor_web::{Caller, MaybeCaller, Refusal, Site, Whole};
 
 use crate::app::{self, App};
+use crate::files;
 use crate::format::escape_url;
 use crate::frame::{Frame, Section, Who};
 use crate::params::Params;
@@ -33,13 +34,17 @@ pub struct Guest {
     pub here: String,
     /// The query.
     pub query: Params,
+    /// Where the file server is for this browser, when there is one; without a slash at its end.
+    pub files: Option<String>,
 }
 
 impl Guest {
-    fn new(parts: &Parts, site: Site) -> Self {
+    fn new(parts: &Parts, app: &App) -> Self {
+        let site = app.site.clone();
         let here = parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
         let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        Self { site, lang: language(&parts.headers), here, query }
+        let files = app.files.as_ref().map(|url| files::found(url, &parts.headers));
+        Self { site, lang: language(&parts.headers), here, query, files }
     }
 
     /// What surrounds a page for who is nobody.
@@ -60,6 +65,7 @@ impl Guest {
             may_admin: false,
             seq: 0,
             log: String::new(),
+            files: self.files.clone(),
         }
     }
 
@@ -205,7 +211,7 @@ impl FromRequestParts<App> for Guest {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        Ok(Self::new(parts, app.site.clone()))
+        Ok(Self::new(parts, app))
     }
 }
 
@@ -213,7 +219,7 @@ impl FromRequestParts<App> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let guest = Guest::new(parts, app.site.clone());
+        let guest = Guest::new(parts, app);
         match MaybeCaller::from_request_parts(parts, app).await {
             Ok(MaybeCaller(Some(caller))) => Ok(Self { guest, caller, titles: Arc::clone(&app.titles) }),
             Ok(MaybeCaller(None)) if parts.method == Method::GET => Err(login_first(&guest)),

@@ -207,6 +207,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         retention: retention.clone(),
         workspace: config.home.workspace.clone(),
         state_dir: config.home.state.clone(),
+        logs: config.home.logs.clone(),
         started_at: now.wall,
         embedded: config.embedded,
         effective: serde_json::value::to_raw_value(&config.effective).expect("a JSON value can be written"),

@@ -1,32 +1,37 @@
 //! `/v1/authz`: whether nginx may hand out a file.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use conductor_core::TaskId;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use conductor_protocol::Code;
-use conductor_protocol::control::Role;
-use conductor_web::{Caller, Refusal, Shown, Site};
+use conductor_protocol::control::{Browse, EntryKind, Role};
+use conductor_web::{Caller, Refusal, Shown};
+use url::form_urlencoded::byte_serialize;
+
+use crate::browse::Place;
+use crate::server::App;
 
 /// What nginx names the request by that it asks about.
 const ORIGINAL: [&str; 2] = ["x-original-uri", "x-original-url"];
-
-/// What a path of nginx leads to.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    /// What a task left.
-    Task(TaskId),
-    /// The logs of the programs.
-    Logs,
-    /// The list of what there is, without its content.
-    Front,
-    /// Nothing that is ever handed out.
-    Nothing,
-}
+/// What nginx names the host by that was asked for.
+const HOST: &str = "x-original-host";
+/// The status that nginx is to answer with; it knows no other refusals than 401 and 403.
+const STATUS: &str = "x-conductor-status";
+/// The path that was asked for, as it can stand in the address of the login.
+const RETURN: &str = "x-conductor-return";
+/// No path is longer that a browser is brought back to.
+const MAX_RETURN_BYTES: usize = 2_048;
 
 /// Decides for nginx about the path in `X-Original-URI`: 204, 401 or 403.
+///
+/// With a 403, `X-Conductor-Status` says what it stands for: 404 for what is not there or may not be seen, 421 for a
+/// foreign `X-Original-Host`, 403 for the logs.
 #[utoipa::path(
     get, path = "/v1/authz", tag = "access",
-    params(("X-Original-URI" = Option<String>, Header, description = "The path that was asked of nginx.")),
+    params(
+        ("X-Original-URI" = Option<String>, Header, description = "The path that was asked of nginx."),
+        ("X-Original-Host" = Option<String>, Header, description = "The host that was asked for."),
+    ),
     responses(
         (status = 204, description = "It may be handed out."),
         (status = "4XX", body = Shown, content_type = "application/problem+json"),
@@ -34,104 +39,61 @@ enum Place {
     )
 )]
 pub(super) async fn authz(
-    State(site): State<Site>,
-    caller: Caller,
+    State(app): State<App>,
+    caller: Result<Caller, Refusal>,
     headers: HeaderMap,
-) -> Result<StatusCode, Refusal> {
-    let said = ORIGINAL.iter().find_map(|name| headers.get(*name));
-    let place = said.and_then(|value| value.to_str().ok()).map_or(Place::Nothing, place_of);
-    let refused = || Refusal::new(Code::Forbidden, "the token may not read what is at this path");
-    let may = match place {
-        Place::Task(id) => match caller.control(&site).await?.get(id).await.map_err(Refusal::from) {
-            Ok(_) => true,
-            // nginx knows no other answers; the two are the same to who asks.
-            Err(Refusal(problem)) if matches!(problem.code, Code::NotFound | Code::Forbidden) => false,
-            Err(refusal) => return Err(refusal),
-        },
-        Place::Logs => caller.identity.role == Role::Admin,
-        Place::Front => caller.identity.role >= Role::Viewer,
-        Place::Nothing => false,
+) -> Result<Response, Refusal> {
+    if headers.get(HOST).is_some_and(|host| !host.to_str().is_ok_and(|host| app.file_hosts.answer_to(host))) {
+        let detail =
+            "the file server does not answer to this name; files.hosts in the configuration adds names";
+        return Ok(refused(detail, 421));
+    }
+    let uri = ORIGINAL.iter().find_map(|name| headers.get(*name)).and_then(|value| value.to_str().ok());
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(refusal) => return Ok(log_in_first(refusal, uri)),
     };
-    if may { Ok(StatusCode::NO_CONTENT) } else { Err(refused()) }
+    let nothing = "the token may not read what is at this path, or nothing is there";
+    let is_admin = caller.identity.role == Role::Admin;
+    let call = |id, path| Browse { id, path, limit: None, after: None };
+    let call = match uri.map_or(Place::Nothing, Place::of) {
+        Place::Front if caller.identity.role >= Role::Viewer => {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        Place::Logs(_) if !is_admin => return Ok(refused("the logs are for admins", 403)),
+        Place::Front => return Ok(refused("the token may not read runs", 403)),
+        Place::Logs(path) => call(None, path),
+        Place::Run(task, path) => call(Some(task), path),
+        Place::Nothing => return Ok(refused(nothing, 404)),
+    };
+    let is_logs = call.id.is_none();
+    match caller.control(&app.site).await?.browse(call).await.map_err(Refusal::from) {
+        Ok(view) => Ok(match view.kind {
+            EntryKind::Folder | EntryKind::File => StatusCode::NO_CONTENT.into_response(),
+            EntryKind::Linked | EntryKind::Link | EntryKind::Other => refused(nothing, 404),
+        }),
+        Err(Refusal(problem)) if problem.code == Code::Forbidden && is_logs => Ok(refused(nothing, 403)),
+        // What may not be seen is not there.
+        Err(Refusal(problem)) if matches!(problem.code, Code::NotFound | Code::Forbidden) => {
+            Ok(refused(nothing, 404))
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
-/// Tells where a path leads. What does not have the one form that nginx uses leads nowhere, so that both always mean
-/// the same file.
-fn place_of(uri: &str) -> Place {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    let Some(path) = decoded(path) else { return Place::Nothing };
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let strange = |segment: &&str| matches!(*segment, "." | "..") || segment.contains(['\\', '\0']);
-    let last_is_empty = segments.last().is_some_and(|last| last.is_empty());
-    let inner = &segments[..segments.len() - usize::from(last_is_empty)];
-    if !path.starts_with('/') || inner.iter().any(|segment| strange(segment) || segment.is_empty()) {
-        return Place::Nothing;
-    }
-    match inner {
-        [] | ["tasks"] => Place::Front,
-        ["tasks", id, ..] => id.parse().map_or(Place::Nothing, Place::Task),
-        ["logs", ..] => Place::Logs,
-        [_, ..] => Place::Nothing,
-    }
+fn refused(detail: &str, status: u16) -> Response {
+    let mut response = Refusal::new(Code::Forbidden, detail).into_response();
+    response.headers_mut().insert(STATUS, status.into());
+    response
 }
 
-/// Resolves `%..`; nothing when that is malformed, or would hide a slash or a percent sign.
-fn decoded(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        let value = u8::try_from(digit()? * 16 + digit()?).ok()?;
-        if matches!(value, b'/' | b'%' | b'\0') {
-            return None;
-        }
-        bytes.push(value);
+/// Who is nobody is told where to come back to.
+fn log_in_first(refusal: Refusal, uri: Option<&str>) -> Response {
+    let back = uri.filter(|uri| uri.len() <= MAX_RETURN_BYTES);
+    let back: Option<String> = back.map(|uri| byte_serialize(uri.as_bytes()).collect());
+    let mut response = refusal.into_response();
+    if let Some(back) = back.and_then(|back| HeaderValue::try_from(back).ok()) {
+        response.headers_mut().insert(RETURN, back);
     }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "01920000-0000-7000-8000-000000000001";
-
-    #[test]
-    fn paths_of_a_task_lead_to_it() {
-        let task = Place::Task(ID.parse().unwrap());
-        for path in
-            ["", "/", "/work/a.txt", "/attempts/1/output.log?x=/private", "/work/a%20b", "/work/%2e%2ex"]
-        {
-            assert_eq!(place_of(&format!("/tasks/{ID}{path}")), task, "{path}");
-        }
-    }
-
-    #[test]
-    fn paths_that_could_mean_another_file_lead_nowhere() {
-        for path in [
-            "/private/x",
-            "/tasks/x/..",
-            &format!("/tasks/{ID}/../other"),
-            &format!("/tasks/{ID}/%2e%2e/other"),
-            &format!("/tasks/{ID}/..%2fother"),
-            &format!("/tasks/{ID}//x"),
-            &format!("//tasks/{ID}"),
-            &format!("/tasks/{ID}/%zz"),
-            &format!("/tasks/{ID}/%"),
-            &format!("/tasks/{ID}/a\\b"),
-            "/../logs/x",
-            "/logs/../tasks",
-            "/etc/passwd",
-            "",
-            "tasks",
-        ] {
-            assert_eq!(place_of(path), Place::Nothing, "{path}");
-        }
-        assert_eq!(place_of("/logs/api.log"), Place::Logs);
-        assert_eq!((place_of("/"), place_of("/tasks/")), (Place::Front, Place::Front));
-    }
+    response
 }

@@ -13,6 +13,7 @@ use crate::server::App;
 
 mod agents;
 mod authz;
+mod browse;
 mod change;
 mod compare;
 mod control;
@@ -51,6 +52,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(authz::authz))
+        .routes(routes!(browse::front))
+        .routes(routes!(browse::below))
         .merge(of_tasks())
         .merge(of_the_rest())
 }

@@ -17,6 +17,8 @@ async fn a_run_folder_is_for_those_who_may_see_its_task() {
     let blue = place.token("blue", Role::Viewer, only("blue")).await;
     let task = place.submit("red").await;
     let file = format!("/tasks/{task}/work/report.md");
+    std::fs::create_dir_all(place.home.tasks().join(&task).join("work")).unwrap();
+    std::fs::write(place.home.tasks().join(&task).join("work/report.md"), "good").unwrap();
     assert_eq!(may(&place, &red, &file).await, 204);
     assert_eq!(may(&place, &blue, &file).await, 403);
     assert_eq!(may(&place, &place.admin, &file).await, 204);
@@ -31,6 +33,8 @@ async fn logs_are_for_admins_and_what_is_private_is_for_nobody() {
     let place = Place::new().await;
     let viewer = place.token("viewer", Role::Viewer, Groups::All).await;
     let task = place.submit("red").await;
+    std::fs::write(place.home.logs.join("conductor.log"), "").unwrap();
+    std::fs::write(place.home.logs.join("a"), "").unwrap();
     assert_eq!(may(&place, &place.admin, "/logs/conductor.log").await, 204);
     assert_eq!(may(&place, &viewer, "/logs/conductor.log").await, 403);
     assert_eq!(may(&place, &viewer, "/").await, 204);
@@ -45,6 +49,7 @@ async fn a_session_opens_what_its_token_opens() {
     let place = Place::new().await;
     let digest = conductor_web::digest(&place.admin);
     let presented = conductor_protocol::control::Presented { digest, address: None };
+    std::fs::write(place.home.logs.join("a"), "").unwrap();
     let session = place.control.open_session(presented).await.unwrap();
     let headers = [format!("Cookie: conductor={}", session.secret), "X-Original-URL: /logs/a".to_owned()];
     place.ask("GET", "/v1/authz", None, &[&headers[0], &headers[1]], "").await.with(204);

@@ -9,6 +9,7 @@ use conductor_protocol::control::{CreateToken, Groups, Role};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::config::{Loaded, Sources, load};
 use conductor_runtime::lifecycle::Shutdown;
+use conductor_runtime::paths::Home;
 use conductor_testkit::world::within;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
@@ -25,7 +26,9 @@ pub struct Place {
     /// The orchestrator's owner.
     pub control: Control,
     pub admin: String,
-    shutdown: Shutdown,
+    pub home: Home,
+    /// Ends the API, and all that is below it.
+    pub shutdown: Shutdown,
 }
 
 /// A home of a test's own, and its configuration.
@@ -47,7 +50,12 @@ pub async fn orchestrate(loaded: &Loaded, shutdown: &Shutdown) -> Running {
 
 impl Place {
     pub async fn new() -> Self {
-        let (folder, loaded) = home(&[]);
+        Self::with(&[]).await
+    }
+
+    /// The same, with keys of the configuration.
+    pub async fn with(keys: &[(&str, &str)]) -> Self {
+        let (folder, loaded) = home(keys);
         let shutdown = Shutdown::new();
         let running = orchestrate(&loaded, &shutdown).await;
         let options = || Options::new("test");
@@ -57,7 +65,8 @@ impl Place {
         let config = conductor_api::Config::new(&loaded.config);
         let api = conductor_api::start(config, Clock::System, &shutdown, link).await.unwrap();
         let admin = std::fs::read_to_string(loaded.home.token_file()).unwrap().trim().to_owned();
-        Self { _folder: folder, _running: running, address: api.address, control, admin, shutdown }
+        let home = loaded.home;
+        Self { _folder: folder, _running: running, address: api.address, control, admin, home, shutdown }
     }
 
     /// Makes a token.
@@ -105,7 +114,20 @@ pub async fn ask(
     headers: &[&str],
     body: &str,
 ) -> Option<Answer> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    ask_as(address, &address.to_string(), method, path, token, headers, body).await
+}
+
+/// The same, with a name of its own for the host.
+pub async fn ask_as(
+    address: SocketAddr,
+    host: &str,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    headers: &[&str],
+    body: &str,
+) -> Option<Answer> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for header in headers {
         head.push_str(&format!("{header}\r\n"));
     }

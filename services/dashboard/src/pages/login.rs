@@ -8,7 +8,7 @@ use conductor_protocol::control::Presented;
 use conductor_protocol::{Code, Problem};
 use conductor_web::{Client, MaybeCaller, Refusal, Whole, clear_session, digest, set_session};
 
-use crate::app::{page, see};
+use crate::app::{self, page, see};
 use crate::frame::Frame;
 use crate::params::Params;
 use crate::visitor::{Guest, LANGUAGE_COOKIE};
@@ -25,27 +25,55 @@ struct View {
     problem: Option<&'static str>,
     code: Option<String>,
     next: String,
+    /// The path of the file server to come back to; empty for none.
+    files: String,
+}
+
+/// Where the browser wanted to be.
+#[derive(Debug)]
+struct Way {
+    next: String,
+    files: String,
+}
+
+impl Way {
+    fn new(params: &Params) -> Self {
+        Self { next: params.text("next").to_owned(), files: params.text("files").to_owned() }
+    }
+
+    /// The address at the file server, when that is where the browser wanted to be.
+    fn to_files(&self, guest: &Guest) -> Option<HeaderValue> {
+        let server = guest.files.as_ref().filter(|_| is_path(&self.files))?;
+        HeaderValue::try_from(format!("{server}{}", self.files)).ok()
+    }
 }
 
 /// `GET /login`. A code in the address is not used up by looking: what looks ahead at links would use it.
 pub async fn show(guest: Guest) -> Response {
     let code = guest.query.get("code").map(str::to_owned);
-    let next = guest.query.text("next").to_owned();
-    guest.answer(view(&guest, StatusCode::OK, code, next, None))
+    guest.answer(view(&guest, StatusCode::OK, code, Way::new(&guest.query), None))
 }
 
 fn view(
     guest: &Guest,
     status: StatusCode,
     code: Option<String>,
-    next: String,
+    way: Way,
     problem: Option<&'static str>,
 ) -> Result<Response, Refusal> {
     let w = guest.lang.words();
     let mut f = guest.frame(w.log_in);
     // The switch of the language comes back to the page, and must not come back to a form's answer.
     f.here = if code.is_some() { f.here } else { "/login".to_owned() };
-    page(status, &View { f, w, problem, code, next })
+    let leads_to_files = way.to_files(guest).is_some();
+    let server = f.files.clone().filter(|_| leads_to_files);
+    let Way { next, files } = way;
+    let mut response = page(status, &View { f, w, problem, code, next, files })?;
+    if let Some(policy) = server.and_then(|server| app::policy_for_forms_to(&server)) {
+        // A browser also holds the redirect after a form to where its forms may lead.
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
 }
 
 /// `POST /login`
@@ -64,7 +92,7 @@ pub async fn log_in(guest: Guest, client: Extension<Client>, body: Whole) -> Res
             } else {
                 StatusCode::UNAUTHORIZED
             };
-            view(&guest, status, None, form.text("next").to_owned(), Some(said))
+            view(&guest, status, None, Way::new(&form), Some(said))
         }
         Err(refusal) => Err(refusal),
     };
@@ -90,6 +118,9 @@ async fn open(guest: &Guest, client: &Client, form: &Params) -> Result<Response,
     let cookie = cookie.ok_or_else(|| Refusal::new(Code::Internal, "the session's secret is no cookie"))?;
     let next = form.get("next").filter(|next| is_path(next)).unwrap_or("/");
     let mut response = see(&site.path(next));
+    if let Some(files) = Way::new(form).to_files(guest) {
+        response.headers_mut().insert(header::LOCATION, files);
+    }
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)
 }

@@ -180,6 +180,8 @@ messages! {
     output: "Output", "出力";
     activity: "Activity", "アクティビティ";
     files: "Files", "ファイル";
+    open_folder: "Open the folder", "フォルダーを開く";
+    all_results: "Result files", "結果ファイル";
     file: "File", "ファイル";
     changes: "Changes", "変更点";
     details: "Details", "詳細";

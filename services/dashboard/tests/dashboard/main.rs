@@ -4,6 +4,7 @@
 
 mod browser;
 mod chrome;
+mod files;
 mod form;
 mod lists;
 mod pages;

@@ -2,10 +2,10 @@
 
 use conductor_core::{RequestId, ScheduleId, TaskId};
 use conductor_protocol::control::{
-    AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Call, Cancel,
-    DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc, GcView, Id, ListRequest,
-    Message, MetricsView, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef, ScheduleView, StatsView,
-    StatusView, Submit, Submitted, TrendsCall, TrendsView, Wait,
+    AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Browse,
+    BrowseView, Call, Cancel, DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc,
+    GcView, Id, ListRequest, Message, MetricsView, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef,
+    ScheduleView, StatsView, StatusView, Submit, Submitted, TrendsCall, TrendsView, Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::TaskView;
@@ -196,6 +196,14 @@ impl Control {
     /// As [`Control::ask`].
     pub async fn files(&self, id: TaskId) -> Result<FilesView, Error> {
         self.ask(Call::Files(Id { id })).await
+    }
+
+    /// Looks at a place of a run's folder, or of the logs.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn browse(&self, call: Browse) -> Result<BrowseView, Error> {
+        self.ask(Call::Browse(call)).await
     }
 
     /// Reads who did what.

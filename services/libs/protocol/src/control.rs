@@ -15,6 +15,7 @@ use crate::task::State;
 use crate::text;
 
 mod access;
+mod browse;
 mod list;
 mod metrics;
 mod schedule;
@@ -24,6 +25,7 @@ pub use access::{
     CreateToken, Groups, Identity, LoginCode, NewSession, NewToken, Presented, Role, TokenKind, TokenName,
     TokenView,
 };
+pub use browse::{Browse, BrowseView, EntryKind, EntryView};
 pub use list::{Filter, ListRequest, Page, Sort};
 pub use metrics::{DeliveryCounts, Histogram, MetricsView, RunnerMetrics, Volume};
 pub use schedule::{AddSchedule, CatchUp, Overlap, ScheduleView};
@@ -141,6 +143,8 @@ pub enum Call {
     Files(Id),
     /// Bytes of one file of the work folder. Streams binary frames. Answer: [`OutputEnd`].
     File(FileCall),
+    /// A place of a run's folder, or of the logs, and the names in it. Answer: [`BrowseView`].
+    Browse(Browse),
     /// What a run changed. Streams binary frames. Answer: [`OutputEnd`].
     Diff(Output),
     /// Who did what. Answer: [`AuditPage`].

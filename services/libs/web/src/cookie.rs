@@ -29,15 +29,15 @@ pub fn clear_session(https: bool) -> HeaderValue {
     })
 }
 
-/// The session that a request carries. By https only the name counts that other sites cannot set.
+/// The session that a request carries. By https only the name counts that other sites cannot set; by http the other one is
+/// looked at where the first is not, because the file server passes on what came by https to it.
 pub(crate) fn session(headers: &HeaderMap, https: bool) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|list| list.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(found, _)| *found == name(https))
-        .map(|(_, secret)| secret.to_owned())
-        .filter(|secret| is_fit(secret))
+    let pairs: Vec<(&str, &str)> =
+        cookies.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('=')).collect();
+    let called = |name: &str| pairs.iter().find(|(found, _)| *found == name).map(|(_, secret)| *secret);
+    let secret = called(name(https)).or_else(|| called(name(true)))?;
+    is_fit(secret).then(|| secret.to_owned())
 }
 
 fn is_fit(secret: &str) -> bool {
@@ -61,6 +61,7 @@ mod tests {
         assert_eq!(session(&headers, false).as_deref(), Some("plain"));
         assert_eq!(session(&headers, true).as_deref(), Some("safe"));
         assert_eq!(session(&cookies("conductor=plain"), true), None);
+        assert_eq!(session(&cookies("__Host-conductor=safe"), false).as_deref(), Some("safe"));
         assert_eq!(session(&cookies("conductor="), false), None);
     }
 

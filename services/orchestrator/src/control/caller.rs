@@ -138,6 +138,8 @@ impl Caller {
 /// place here.
 pub(super) fn needs(call: &Call) -> Needs {
     match call {
+        Call::Browse(call) if call.id.is_none() => Needs::Role(Role::Admin),
+        Call::Browse(_) => Needs::Role(Role::Viewer),
         Call::Authenticate(_) | Call::OpenSession(_) | Call::CloseSession(_) => Needs::Owner,
         Call::Get(_)
         | Call::Wait(_)
@@ -196,6 +198,7 @@ pub(super) fn about(call: &Call) -> About {
         Call::Answer(call) => About::Task(call.id),
         Call::Output(call) | Call::RunEvents(call) | Call::Diff(call) => About::Task(call.id),
         Call::File(call) => About::Task(call.id),
+        Call::Browse(call) => call.id.map_or(About::Everything, About::Task),
         Call::RemoveSchedule(call) => About::Schedule(call.id),
         Call::Submit(_)
         | Call::List(_)

@@ -47,6 +47,7 @@ pub(crate) struct Context {
     pub(crate) retention: Retention,
     pub(crate) workspace: PathBuf,
     pub(crate) state_dir: PathBuf,
+    pub(crate) logs: PathBuf,
     pub(crate) started_at: Wall,
     pub(crate) embedded: bool,
     pub(crate) loki_dropped: Option<LokiDropped>,

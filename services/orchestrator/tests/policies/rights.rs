@@ -6,7 +6,7 @@ use std::mem::discriminant;
 use conductor_client::{Control, Error};
 use conductor_core::{ScheduleId, TaskId};
 use conductor_protocol::control::{
-    ActorView, AddSchedule, AgentName, AnswerBody, AnswerCall, AppendUpload, AuditCall, Call, Cancel,
+    ActorView, AddSchedule, AgentName, AnswerBody, AnswerCall, AppendUpload, AuditCall, Browse, Call, Cancel,
     CreateToken, CreateUpload, DrainAgent, Events, FileCall, Filter, Gc, Groups, Id, Message, Output, Pause,
     Presented, Role, ScheduleRef, StopStream, Submit, TokenName, TrendsCall, UploadKind, UploadRef, Wait,
 };
@@ -65,6 +65,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
         Call::RunEvents(output),
         Call::Files(id),
         Call::File(FileCall { id: task, path: text("a.txt"), offset: 0, limit: None }),
+        Call::Browse(Browse { id: Some(task), path: text(""), limit: None, after: None }),
         Call::Diff(output),
         Call::Audit(AuditCall::default()),
         Call::Gc(Gc { dry_run: true }),
@@ -111,6 +112,7 @@ fn wanted(call: &Call) -> Option<Role> {
             Some(Role::Viewer)
         }
         Call::RunEvents(_) | Call::Files(_) | Call::File(_) | Call::Diff(_) => Some(Role::Viewer),
+        Call::Browse(_) => Some(Role::Viewer),
         Call::Deliveries(_) | Call::Trends(_) | Call::Metrics | Call::Runners => Some(Role::Viewer),
         Call::Submit(_) | Call::Cancel(_) | Call::CancelMatching(_) | Call::Retry(_) => Some(Role::Operator),
         Call::RetryMatching(_) | Call::Message(_) | Call::Answer(_) | Call::Delete(_) => Some(Role::Operator),
@@ -123,7 +125,7 @@ fn wanted(call: &Call) -> Option<Role> {
 }
 
 /// How many calls there are.
-const CALLS: usize = 46;
+const CALLS: usize = 47;
 
 pub(super) async fn refused(control: &Control, call: Call) -> Option<Problem> {
     match control.call(call).await {

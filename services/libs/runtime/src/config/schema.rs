@@ -94,7 +94,6 @@ const MAX_BODY: u64 = conductor_protocol::limits::MAX_MESSAGE_BYTES as u64;
 /// What every format of configuration can carry.
 const MAX_WHOLE: u64 = i64::MAX as u64;
 
-const API: &str = "the API";
 const BUDGETS: &str = "the accounting of cost";
 const DISTRIBUTED: &str = "distributed storage";
 const REMOTE: &str = "the connection between hosts";
@@ -196,8 +195,8 @@ pub(super) const KEYS: &[Key] = &[
     key("trusted_proxies", Kind::Networks),
     key("tls.cert_file", Kind::Path).optional(),
     key("tls.key_file", Kind::Path).optional(),
-    key("files.public_url", Kind::Url).optional().later(API),
-    key("files.hosts", Kind::Texts).later(API),
+    key("files.public_url", Kind::Url).optional(),
+    key("files.hosts", Kind::Texts),
     whole("files.max_archive_bytes", 1),
     key("git.credentials", Kind::Anything).later("work on git repositories"),
     key("secrets.*.file", Kind::Path).later(SECRETS),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use url::Url;
 
 /// `api.*`
 #[derive(Clone, Debug, Deserialize)]
@@ -38,7 +39,12 @@ pub struct Tls {
 
 /// `files.*`
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Files {
+    /// Where the file server is found, when there is one.
+    pub public_url: Option<Url>,
+    /// The names that the file server answers to; unset, those of loopback and that of `public_url`.
+    pub hosts: Vec<String>,
     /// The most bytes of the files of one archive.
     pub max_archive_bytes: u64,
 }

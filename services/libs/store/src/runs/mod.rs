@@ -5,6 +5,7 @@
 //! folder down, no link is followed, and only regular files are opened.
 
 mod beneath;
+pub mod browse;
 mod delete;
 mod list;
 

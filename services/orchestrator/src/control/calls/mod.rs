@@ -1,5 +1,6 @@
 //! What can be asked, one function a call.
 
+mod browse;
 mod change;
 mod events;
 mod list;
@@ -64,6 +65,7 @@ pub(super) async fn answer(
         Call::RunEvents(call) => Ok(raw(&stream::run_events(context, call, items).await?)),
         Call::Diff(call) => Ok(raw(&stream::diff(context, call, items).await?)),
         Call::Files(call) => Ok(raw(&read::files(context, call.id).await?)),
+        Call::Browse(call) => Ok(raw(&browse::browse(context, call).await?)),
         Call::File(call) => Ok(raw(&stream::file(context, call, items).await?)),
         Call::Authenticate(call) => Ok(raw(&context.access.authenticate(&call).await?)),
         Call::OpenSession(call) => Ok(raw(&context.access.open_session(&call).await?)),
