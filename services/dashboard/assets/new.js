@@ -94,6 +94,8 @@ function keepFiles(list) {
   const all = new DataTransfer();
   for (const file of list) all.items.add(file);
   form.elements.files.files = all.files;
+  showFiles();
+  showFiles();
   show();
 }
 
@@ -101,6 +103,10 @@ function show() {
   document.getElementById('priority-out').textContent = field('priority');
   document.getElementById('as-cli').textContent = asCli();
   document.getElementById('as-curl').textContent = asCurl();
+}
+
+// Only when the files change: a list that is made anew while a button of it is pressed would lose the click.
+function showFiles() {
   document.getElementById('chosen').replaceChildren(...files().map((file, index) => {
     const [item, remove] = [document.createElement('li'), document.createElement('button')];
     item.textContent = `${file.name} · ${size(file.size)} `;
@@ -149,8 +155,10 @@ export function start() {
     const names = new Set(fresh.map((file) => file.name));
     keepFiles([...files().filter((file) => !names.has(file.name)), ...fresh]);
   });
+  form.elements.files.addEventListener('change', showFiles);
   form.addEventListener('input', show);
   form.addEventListener('change', show);
   form.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); } });
+  showFiles();
   show();
 }

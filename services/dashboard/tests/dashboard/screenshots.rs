@@ -53,7 +53,7 @@ async fn screenshots_of_the_main_views() {
         ("tasks", "/tasks".to_owned()),
         ("task", format!("/tasks/{live}")),
         ("changes", format!("/tasks/{changed}?tab=diff")),
-        ("new-task", "/tasks/new".to_owned()),
+        ("new-task", "/tasks/new?prompt=Find+out+why+the+nightly+build+is+slow,+and+mend+it&name=Nightly+build&priority=7&timeout=45m&labels=team:web".to_owned()),
         ("agents", "/agents".to_owned()),
     ];
     for language in ["en-US", "ja"] {
