@@ -90,10 +90,10 @@ pub(crate) fn text(view: &MetricsView, version: &str) -> String {
 
 /// Text in the exposition format, version 0.0.4.
 #[derive(Debug, Default)]
-struct Text(String);
+pub(crate) struct Text(String);
 
 impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(crate) fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP conductor_{name} {help}"));
         self.line(format_args!("# TYPE conductor_{name} {kind}"));
     }
@@ -103,13 +103,13 @@ impl Text {
         self.line(format_args!("conductor_{name}{labels} {value}"));
     }
 
-    fn alone(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+    pub(crate) fn alone(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
 
     /// The buckets of the format hold all values up to their bound; those of a histogram hold each value once.
-    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) {
+    pub(crate) fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) {
         let bounds = histogram.bounds.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
         let mut sum = 0;
         for (bound, count) in bounds.zip(&histogram.counts) {
@@ -122,6 +122,10 @@ impl Text {
             self.line(format_args!("conductor_{name}_sum{labels} {}", histogram.sum));
             self.line(format_args!("conductor_{name}_count{labels} {sum}"));
         }
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

@@ -13,6 +13,7 @@ mod program;
 mod reference;
 mod routes;
 mod server;
+mod submits;
 
 pub use program::run as run_program;
 pub use routes::{document, document_text};

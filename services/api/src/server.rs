@@ -1,6 +1,7 @@
 //! Bringing the API up.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -14,6 +15,7 @@ use crate::browse::FileHosts;
 use crate::live::{Hub, Lines};
 use crate::measure::Measures;
 use crate::routes;
+use crate::submits::Submits;
 
 /// What the API is told at its start.
 #[derive(Debug, Clone)]
@@ -63,13 +65,19 @@ pub struct Api {
     pub url: String,
 }
 
-/// What every handler has.
+/// What every handler has; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Parts>);
+
+/// The parts of the API.
+#[derive(Debug)]
+pub(crate) struct Parts {
     /// The HTTP side.
     pub(crate) site: Site,
     /// What the API measures of itself.
-    pub(crate) measures: Arc<Measures>,
+    pub(crate) measures: Measures,
+    /// Submits that go together.
+    pub(crate) submits: Submits,
     /// State changes, for all who follow them.
     pub(crate) hub: Hub,
     /// Connections for what takes long.
@@ -78,6 +86,14 @@ pub(crate) struct App {
     pub(crate) max_archive_bytes: u64,
     /// The names that the file server answers to.
     pub(crate) file_hosts: Arc<FileHosts>,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl FromRef<App> for Site {
@@ -94,15 +110,16 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown, link: Link
     let listener = Listener::bind(&config.listen, &config.tls).await?;
     let (address, url) = (listener.address(), listener.url());
     let site = Site::start(config.site, link, clock, shutdown);
-    let app = App {
-        measures: Arc::new(Measures::new()),
+    let parts = Parts {
+        measures: Measures::default(),
+        submits: Submits::start(&site),
         hub: Hub::start(&site),
         lines: Lines::new(site.clone()),
         max_archive_bytes: config.max_archive_bytes,
         file_hosts: Arc::new(config.file_hosts),
         site: site.clone(),
     };
-    let router = routes::router(app);
+    let router = routes::router(App(Arc::new(parts)));
     shutdown.spawn("api listener", conductor_web::serve(listener, site, router, shutdown.clone()));
     Ok(Api { address, url })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use conductor_protocol::control::Groups;
 use tokio::sync::watch;
 
-use super::hub::{Found, Shared};
+use super::hub::{Following, Found, Shared};
 use super::ring::Entry;
 
 /// The most events that a client takes at a time.
@@ -19,6 +19,7 @@ pub(crate) struct Feed {
     after: u64,
     groups: Groups,
     grown: watch::Receiver<u64>,
+    _following: Following,
 }
 
 /// What comes next.
@@ -34,13 +35,13 @@ pub(crate) enum Batch {
 
 impl Feed {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        (shared, following): (Arc<Shared>, Following),
         log: Arc<str>,
         after: u64,
         groups: Groups,
         grown: watch::Receiver<u64>,
     ) -> Self {
-        Self { shared, log, after, groups, grown }
+        Self { shared, log, after, groups, grown, _following: following }
     }
 
     /// The last number that was told of, or passed over.

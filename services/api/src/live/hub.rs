@@ -1,4 +1,4 @@
-//! Follows the orchestrator's state changes once, for all who follow them here.
+//! Follows the orchestrator's state changes once, for all who follow them here, and only while somebody does.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,6 +22,10 @@ const GATHER: Duration = Duration::from_millis(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long it goes on when nobody follows any more: a page that is loaded anew is gone for a moment only.
+const LINGER: Duration = Duration::from_secs(10);
+/// How long who comes first waits until it follows.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// State changes, for all who follow them; clones share them.
 #[derive(Debug, Clone)]
@@ -34,6 +38,18 @@ pub(super) struct Shared {
     kept: RwLock<Kept>,
     /// Grows whenever there is more to read.
     grown: watch::Sender<u64>,
+    /// How many follow here.
+    followers: watch::Sender<usize>,
+}
+
+/// Has the orchestrator followed for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Following(Arc<Shared>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.followers.send_modify(|followers| *followers -= 1);
+    }
 }
 
 /// What is kept of which log.
@@ -55,9 +71,11 @@ pub(super) enum Found {
 }
 
 impl Hub {
-    /// Begins to follow the orchestrator.
+    /// Makes a hub that follows the orchestrator as soon as somebody follows here.
     pub(crate) fn start(site: &Site) -> Self {
-        let hub = Self { shared: Arc::new(Shared { kept: RwLock::default(), grown: watch::channel(0).0 }) };
+        let shared =
+            Shared { kept: RwLock::default(), grown: watch::channel(0).0, followers: watch::channel(0).0 };
+        let hub = Self { shared: Arc::new(shared) };
         let (following, site) = (hub.clone(), site.clone());
         let shutdown = site.shutdown().clone();
         shutdown.spawn("event hub", async move {
@@ -67,6 +85,20 @@ impl Hub {
             }
         });
         hub
+    }
+
+    /// Begins to follow here, and waits until the orchestrator is followed.
+    ///
+    /// # Errors
+    /// `unavailable` when it cannot be reached.
+    pub(crate) async fn join(&self) -> Result<Following, Problem> {
+        self.shared.followers.send_modify(|followers| *followers += 1);
+        let following = Following(Arc::clone(&self.shared));
+        let mut grown = self.shared.grown.subscribe();
+        let there = grown.wait_for(|_| self.log().is_ok());
+        // Without it, `log` says why.
+        drop(tokio::time::timeout(PATIENCE, there).await);
+        self.log().map(|_| following)
     }
 
     /// Which log is followed, and the last number that is known of it.
@@ -81,14 +113,16 @@ impl Hub {
         Ok((log, kept.ring.head()))
     }
 
-    /// Follows state changes after a number, or from now on.
+    /// Follows state changes after a number where that is kept here, or from now on.
     ///
     /// # Errors
-    /// `unavailable` until the orchestrator was reached.
-    pub(crate) fn feed(&self, since: Option<u64>, groups: Groups) -> Result<Feed, Problem> {
+    /// `unavailable` when the orchestrator cannot be reached.
+    pub(crate) async fn feed(&self, since: Option<u64>, groups: Groups) -> Result<Feed, Problem> {
+        let following = self.join().await?;
         let (log, head) = self.log()?;
+        let since = since.filter(|since| self.keeps(*since));
         Ok(Feed::new(
-            Arc::clone(&self.shared),
+            (Arc::clone(&self.shared), following),
             log,
             since.unwrap_or(head),
             groups,
@@ -97,7 +131,7 @@ impl Hub {
     }
 
     /// Whether everything after a number is kept here.
-    pub(crate) fn keeps(&self, since: u64) -> bool {
+    fn keeps(&self, since: u64) -> bool {
         let kept = self.shared.kept.read().unwrap_or_else(PoisonError::into_inner);
         since >= kept.ring.base()
     }
@@ -108,9 +142,22 @@ impl Hub {
         let mut link = site.another_link(options).await;
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.follow(&mut link).await {
-                Ok(()) => pause = FIRST_PAUSE,
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no state changes"),
+            let mut followers = self.shared.followers.subscribe();
+            if followers.wait_for(|followers| *followers > 0).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                followed = self.follow(&mut link) => match followed {
+                    Ok(()) => pause = FIRST_PAUSE,
+                    Err(error) => {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "no state changes");
+                    }
+                },
+                () = deserted(followers) => {
+                    self.shared.forget();
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -120,7 +167,8 @@ impl Hub {
     /// Follows on one connection to its end.
     async fn follow(&self, link: &mut conductor_client::Link) -> Result<(), Error> {
         let control = link.control().await?;
-        let log = &control.welcome().log;
+        // The connection may be an old one, and its welcome too.
+        let log = control.status().await?.log;
         let since = self.shared.begin(&log.id, log.seq);
         let mut items = control.events(Events { since: Some(since), follow: true }).await?;
         match self.shared.take_all(&mut items).await {
@@ -130,6 +178,16 @@ impl Hub {
                 Ok(())
             }
             other => other,
+        }
+    }
+}
+
+/// Waits until nobody has followed for a while.
+async fn deserted(mut followers: watch::Receiver<usize>) {
+    while followers.wait_for(|followers| *followers == 0).await.is_ok() {
+        let again = followers.wait_for(|followers| *followers > 0);
+        if tokio::time::timeout(LINGER, again).await.is_err() {
+            return;
         }
     }
 }

@@ -49,9 +49,8 @@ impl Story {
     /// # Errors
     /// `gone` when what came after the number is not kept any more; `unavailable` without an orchestrator.
     pub(crate) async fn begin(app: &App, caller: &Caller, since: Option<u64>) -> Result<Self, Refusal> {
+        let feed = app.hub.feed(since, caller.identity.groups.clone()).await?;
         let log = app.hub.log()?;
-        let feed =
-            app.hub.feed(since.filter(|since| app.hub.keeps(*since)), caller.identity.groups.clone())?;
         let (lines, caller) = (app.lines.clone(), caller.clone());
         let mut story = Self { lines, caller, feed, past: None, log };
         if let Some(since) = since

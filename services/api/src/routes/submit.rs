@@ -96,8 +96,7 @@ pub(crate) async fn submit(
     Params::read(query.as_deref(), &[])?;
     let key = key(&headers)?;
     let Sent(task) = Sent::from_request(request, &app).await?;
-    let control = caller.control(&app.site).await?;
-    let submitted = control.submit(Submit { tasks: vec![task], key }).await?;
+    let submitted = app.submits.submit(&app.site, &caller, Submit { tasks: vec![task], key }).await?;
     accepted(&app, &submitted)
 }
 

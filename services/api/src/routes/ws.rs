@@ -50,6 +50,7 @@ pub(crate) async fn connect(
     let upgrade = upgrade.map_err(|why| {
         Refusal::new(Code::InvalidRequest, format!("this path speaks WebSocket only: {}", why.body_text()))
     })?;
+    let following = app.hub.join().await?;
     let (log, seq) = app.hub.log()?;
     let hello = serde_json::json!({"hello": {"log": &*log, "seq": seq}}).to_string();
     let counted = CountedClient::begin(&app);
@@ -71,7 +72,7 @@ pub(crate) async fn connect(
                 // The other side may be gone, or not read; it is let go all the same.
                 drop(tokio::time::timeout(Duration::from_millis(500), socket.send(close)).await);
             }
-            drop(counted);
+            drop((counted, following));
         }))
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use conductor_protocol::control::{ActorView, Call, Opened, Opening, Request, StatusView, VERSION};
+use conductor_protocol::control::{ActorView, Call, Opened, Opening, StatusView, VERSION};
 use conductor_protocol::limits::MAX_MESSAGE_BYTES;
 use conductor_protocol::{Code, Problem};
 use futures_util::{SinkExt, StreamExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -68,6 +69,15 @@ impl Options {
         self.when_full = when_full;
         self
     }
+}
+
+/// A request as [`conductor_protocol::control::Request`] reads it.
+#[derive(Serialize)]
+struct Request<'a> {
+    id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a ActorView>,
+    call: &'a Call,
 }
 
 /// A connection to an orchestrator. Clones share it; it ends when the last of them and the last stream are dropped.
@@ -157,6 +167,10 @@ impl Control {
     /// # Errors
     /// When the orchestrator refuses or the connection ends first.
     pub async fn call(&self, call: Call) -> Result<Box<RawValue>, Error> {
+        self.send(&call).await
+    }
+
+    async fn send(&self, call: &Call) -> Result<Box<RawValue>, Error> {
         let id = self.shared.next_id();
         let text = self.encode(id, call)?;
         let (reply, answer) = oneshot::channel();
@@ -172,22 +186,30 @@ impl Control {
     /// # Errors
     /// As [`Control::call`], and when the answer is not of the kind.
     pub async fn ask<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
-        let answer = self.call(call).await?;
+        self.ask_by(&call).await
+    }
+
+    /// Asks for something that is still needed afterwards, and reads the answer.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn ask_by<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let answer = self.send(call).await?;
         serde_json::from_str(answer.get()).map_err(Error::malformed)
     }
 
     /// Asks for a stream that holds up to `room` pieces that were not read yet.
     pub(crate) async fn stream(&self, call: Call, room: usize) -> Result<Stream, Error> {
         let id = self.shared.next_id();
-        let text = self.encode(id, call)?;
+        let text = self.encode(id, &call)?;
         let (pieces, read) = mpsc::channel(room);
         let (end, ended) = oneshot::channel();
         self.shared.ask(Ask { id, text, reply: Reply::Stream { pieces, end } }).await?;
         Ok(Stream::new(id, Arc::clone(&self.shared), read, ended))
     }
 
-    fn encode(&self, id: u64, call: Call) -> Result<String, Error> {
-        let request = Request { id, actor: self.actor.clone(), call };
+    fn encode(&self, id: u64, call: &Call) -> Result<String, Error> {
+        let request = Request { id, actor: self.actor.as_ref(), call };
         let text = serde_json::to_string(&request).map_err(Error::malformed)?;
         if text.len() > MAX_MESSAGE_BYTES {
             let detail = format!("the request has {} bytes, at most {MAX_MESSAGE_BYTES}", text.len());

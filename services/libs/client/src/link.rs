@@ -83,7 +83,7 @@ impl Link {
     /// # Errors
     /// When the orchestrator refuses, or is away for longer than the patience.
     pub async fn ask<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T, Error> {
-        self.repeat(async |control| control.ask(call.clone()).await).await
+        self.repeat(async |control| control.ask_by(call).await).await
     }
 
     /// Submits tasks once, however often the connection is lost on the way: without a key of the caller's it makes one.

@@ -93,6 +93,9 @@ pub struct ActorView {
 pub enum Call {
     /// Accept tasks, all or none. Answer: [`Submitted`].
     Submit(Submit),
+    /// Accept what several asked for on their own: each is accepted or refused for itself, in the order asked.
+    /// Answer: `Vec<`[`Outcome`]`>`.
+    SubmitEach(Vec<Submit>),
     /// One task. Answer: [`crate::task::TaskView`].
     Get(Id),
     /// One task, when it is terminal or time is up. Answer: [`crate::task::TaskView`].
@@ -214,6 +217,18 @@ pub struct Submitted {
     /// Whether the same key had brought them before.
     #[serde(default)]
     pub repeated: bool,
+}
+
+/// What became of one of several submits that came together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its tasks were accepted.
+    Accepted(Submitted),
+    /// None of its tasks was accepted.
+    Refused(Problem),
+    /// Nothing was done about it: it has to come by itself, because the others would wait for what it asks for.
+    Alone,
 }
 
 /// Wait for a task.

@@ -6,6 +6,8 @@ pub const MAX_PROMPT_BYTES: usize = 1 << 20;
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// The most tasks in one submit.
 pub const MAX_BATCH_TASKS: usize = 1_000;
+/// The most submits that come together, each answered for itself.
+pub const MAX_SUBMITS_TOGETHER: usize = 256;
 /// The most labels of a task.
 pub const MAX_LABELS: usize = 32;
 /// The most labels that a task may require.

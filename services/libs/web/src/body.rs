@@ -13,7 +13,7 @@ use conductor_protocol::{Code, Problem};
 use futures_util::StreamExt as _;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::refusal::Refusal;
 use crate::site::Site;
@@ -150,14 +150,15 @@ fn stalled(error: &axum::Error) -> Option<Duration> {
 struct Paced {
     inner: hyper::body::Incoming,
     pause: Duration,
-    deadline: Pin<Box<Sleep>>,
+    /// When it has stood still for too long; none while it does not stand still.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// Bounds how long a body may stand still.
 pub(crate) fn paced(inner: hyper::body::Incoming, pause: Duration) -> Body {
     match inner.is_end_stream() {
         true => Body::empty(),
-        false => Body::new(Paced { inner, pause, deadline: Box::pin(tokio::time::sleep(pause)) }),
+        false => Body::new(Paced { inner, pause, deadline: None }),
     }
 }
 
@@ -169,16 +170,19 @@ impl hyper::body::Body for Paced {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let pause = self.pause;
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.deadline.as_mut().reset(Instant::now() + pause);
+                self.deadline = None;
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Poll::Pending => match self.deadline.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(Stalled(pause))))),
-                Poll::Pending => Poll::Pending,
-            },
+            Poll::Pending => {
+                let pause = self.pause;
+                let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+                match deadline.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(Stalled(pause))))),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
         }
     }
 

@@ -162,6 +162,7 @@ pub(super) fn needs(call: &Call) -> Needs {
         | Call::Metrics
         | Call::Stop(_) => Needs::Role(Role::Viewer),
         Call::Submit(_)
+        | Call::SubmitEach(_)
         | Call::Cancel(_)
         | Call::CancelMatching(_)
         | Call::Retry(_)
@@ -201,6 +202,7 @@ pub(super) fn about(call: &Call) -> About {
         Call::Browse(call) => call.id.map_or(About::Everything, About::Task),
         Call::RemoveSchedule(call) => About::Schedule(call.id),
         Call::Submit(_)
+        | Call::SubmitEach(_)
         | Call::List(_)
         | Call::CancelMatching(_)
         | Call::RetryMatching(_)

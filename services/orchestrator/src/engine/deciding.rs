@@ -1,9 +1,11 @@
 //! Deciding: a bounded number of requests at one instant.
 
 use conductor_core::{AgentId, AgentSay, Command, Now, Rejection, Reply, Seq};
+use conductor_protocol::Problem;
+use conductor_store::log::{Payload, PayloadKey};
 
 use super::dispatch::Due;
-use super::request::{Applied, Change, Hello, Request, Watched};
+use super::request::{Applied, Change, ChangeEach, Hello, Request, Watched};
 use super::{Engine, MAX_BATCH_BYTES};
 use crate::refusal;
 
@@ -30,6 +32,7 @@ impl Engine {
     pub(super) fn decide_one(&mut self, now: Now, request: Request) {
         match request {
             Request::Change(change) => self.change(now, *change),
+            Request::ChangeEach(each) => self.change_each(now, each),
             Request::Hello(hello) => self.hello(now, *hello),
             Request::Agent { agent, session, says } => self.agent(now, agent, session, says),
             Request::Look(look) => {
@@ -48,32 +51,40 @@ impl Engine {
         }
     }
 
-    pub(super) fn change(&mut self, now: Now, change: Change) {
+    fn change(&mut self, now: Now, change: Change) {
         let Change { command, payloads, deleted, reply } = change;
-        let adds = matches!(command, Command::Submit(_) | Command::AddSchedule { .. });
-        if adds && let Err(problem) = self.gate.admit() {
-            return self.building.releases.push(Box::new(move || drop(reply.send(Err(problem)))));
+        let answer = self.decide_change(now, command, payloads, deleted);
+        self.building.releases.push(Box::new(move || drop(reply.send(answer))));
+    }
+
+    fn change_each(&mut self, now: Now, each: ChangeEach) {
+        let ChangeEach { changes, reply } = each;
+        let decide = |(command, payloads)| self.decide_change(now, command, payloads, Vec::new());
+        let answers: Vec<_> = changes.into_iter().map(decide).collect();
+        self.building.releases.push(Box::new(move || drop(reply.send(answers))));
+    }
+
+    /// Decides one command. The answer may be told once the batch is durable.
+    fn decide_change(
+        &mut self,
+        now: Now,
+        command: Command,
+        payloads: Vec<Payload>,
+        deleted: Vec<PayloadKey>,
+    ) -> Result<Applied, Problem> {
+        if matches!(command, Command::Submit(_) | Command::AddSchedule { .. }) {
+            self.gate.admit()?;
         }
-        match self.machine.handle(now, command) {
-            Ok(step) => {
-                let answer = step.reply.clone();
-                let changed = !step.events.is_empty();
-                self.building.add(step);
-                // An occurrence that was passed over made no task, and its body is not wanted.
-                let changed = changed && !matches!(answer, Reply::Fired { task: None });
-                if changed {
-                    self.building.payloads.extend(payloads);
-                    self.building.deleted.extend(deleted);
-                }
-                let seq = self.decided_seq();
-                let applied = Applied { reply: answer, seq };
-                self.building.releases.push(Box::new(move || drop(reply.send(Ok(applied)))));
-            }
-            Err(rejection) => {
-                let problem = refusal::problem(&rejection);
-                self.building.releases.push(Box::new(move || drop(reply.send(Err(problem)))));
-            }
+        let step = self.machine.handle(now, command).map_err(|rejection| refusal::problem(&rejection))?;
+        let reply = step.reply.clone();
+        // An occurrence that was passed over made no task, and its body is not wanted.
+        let changed = !step.events.is_empty() && !matches!(reply, Reply::Fired { task: None });
+        self.building.add(step);
+        if changed {
+            self.building.payloads.extend(payloads);
+            self.building.deleted.extend(deleted);
         }
+        Ok(Applied { reply, seq: self.decided_seq() })
     }
 
     pub(super) fn hello(&mut self, now: Now, hello: Hello) {

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::dispatch::Outgoing;
 use super::gone;
-use super::request::{Applied, Change, Hello, Request, Watched};
+use super::request::{Applied, Change, ChangeEach, Hello, Request, Watched};
 use crate::gate::Gate;
 
 /// Batches to an agent that may wait for its connection.
@@ -62,6 +62,19 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Change(Box::new(Change { command, payloads, deleted, reply }))).await?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Has commands with their payloads decided, each for itself, and answers in their order when all are durable.
+    pub(crate) async fn change_each(
+        &self,
+        changes: Vec<(Command, Vec<Payload>)>,
+    ) -> Result<Vec<Result<Applied, Problem>>, Problem> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (reply, answers) = oneshot::channel();
+        self.send(Request::ChangeEach(ChangeEach { changes, reply })).await?;
+        answers.await.map_err(|_| gone())
     }
 
     /// Has a command without payloads decided.

@@ -17,6 +17,8 @@ pub(crate) type Look = Box<dyn FnOnce(&Machine, Now) -> Release + Send>;
 pub(crate) enum Request {
     /// A command, with the payloads that become durable with it.
     Change(Box<Change>),
+    /// Commands of several who asked on their own.
+    ChangeEach(ChangeEach),
     /// An agent connects.
     Hello(Box<Hello>),
     /// An agent speaks.
@@ -33,6 +35,12 @@ pub(crate) struct Change {
     pub(crate) payloads: Vec<Payload>,
     pub(crate) deleted: Vec<PayloadKey>,
     pub(crate) reply: oneshot::Sender<Result<Applied, Problem>>,
+}
+
+/// Commands with their payloads, each decided for itself, and answered together.
+pub(crate) struct ChangeEach {
+    pub(crate) changes: Vec<(Command, Vec<Payload>)>,
+    pub(crate) reply: oneshot::Sender<Vec<Result<Applied, Problem>>>,
 }
 
 /// An agent connects.
@@ -67,8 +75,13 @@ impl Request {
     /// Bytes that it adds to a batch.
     pub(super) fn payload_bytes(&self) -> usize {
         match self {
-            Self::Change(change) => change.payloads.iter().map(|payload| payload.bytes.len()).sum(),
+            Self::Change(change) => bytes_of(&change.payloads),
+            Self::ChangeEach(each) => each.changes.iter().map(|(_, payloads)| bytes_of(payloads)).sum(),
             Self::Hello(_) | Self::Agent { .. } | Self::Look(_) | Self::Watch { .. } => 0,
         }
     }
+}
+
+fn bytes_of(payloads: &[Payload]) -> usize {
+    payloads.iter().map(|payload| payload.bytes.len()).sum()
 }

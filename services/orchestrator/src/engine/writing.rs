@@ -157,6 +157,10 @@ impl Engine {
         match request {
             Request::Look(look) if only_began => look(&self.machine, self.now())(),
             Request::Change(change) => drop(change.reply.send(Err(cause.problem()))),
+            Request::ChangeEach(each) => {
+                let refused = each.changes.iter().map(|_| Err(cause.problem())).collect();
+                drop(each.reply.send(refused));
+            }
             Request::Hello(hello) => drop(hello.reply.send(Err(cause.problem()))),
             // Dropping the reply tells the caller that it is unavailable; agents report again when they reconnect.
             Request::Agent { agent, session, .. } => self.dispatch.detach(agent, session),

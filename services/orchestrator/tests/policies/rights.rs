@@ -32,6 +32,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
     let upload = UploadRef { id: "01901234-5678-7abc-8def-0123456789ab".parse().unwrap() };
     vec![
         Call::Submit(Submit { tasks: vec![raw(json!({"prompt": 1}))], key: None }),
+        Call::SubmitEach(Vec::new()),
         Call::Get(id),
         Call::Wait(Wait { id: task, timeout_ms: 0 }),
         Call::List(Box::default()),
@@ -114,6 +115,7 @@ fn wanted(call: &Call) -> Option<Role> {
         Call::RunEvents(_) | Call::Files(_) | Call::File(_) | Call::Diff(_) => Some(Role::Viewer),
         Call::Browse(_) => Some(Role::Viewer),
         Call::Deliveries(_) | Call::Trends(_) | Call::Metrics | Call::Runners => Some(Role::Viewer),
+        Call::SubmitEach(_) => Some(Role::Operator),
         Call::Submit(_) | Call::Cancel(_) | Call::CancelMatching(_) | Call::Retry(_) => Some(Role::Operator),
         Call::RetryMatching(_) | Call::Message(_) | Call::Answer(_) | Call::Delete(_) => Some(Role::Operator),
         Call::AddSchedule(_) | Call::RemoveSchedule(_) => Some(Role::Operator),

@@ -36,6 +36,7 @@ pub(super) async fn answer(
     let done = |()| raw(&Done {});
     match call {
         Call::Submit(call) => Ok(raw(&submit::submit(context, caller, call).await?)),
+        Call::SubmitEach(calls) => Ok(raw(&submit::submit_each(context, caller, calls).await?)),
         Call::Retry(call) => Ok(raw(&submit::retry(context, caller, call.id).await?)),
         Call::Message(call) => Ok(raw(&submit::message(context, caller, call).await?)),
         Call::Get(call) => Ok(raw(&read::get(context, call.id).await?)),

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use conductor_core::{BodyDigest, Command, KeyId, Rejection, Reply, Submit, TaskId};
-use conductor_protocol::control::{self, Message, Submitted};
+use conductor_protocol::control::{self, Message, Outcome, Submitted};
 use conductor_protocol::submit::{SubmitTask, Workspace};
-use conductor_protocol::{Code, Problem};
+use conductor_protocol::{Code, Problem, limits};
 use conductor_store::history::TaskRecord;
-use conductor_store::log::PayloadKey;
+use conductor_store::log::{Payload, PayloadKey};
 use serde_json::value::RawValue;
 
 use super::super::caller::Caller;
@@ -27,6 +27,74 @@ pub(super) async fn submit(
     call: control::Submit,
 ) -> Result<Submitted, Problem> {
     accept(context, caller, call, Origin::default()).await
+}
+
+/// Accepts what several asked for on their own, by one request to the engine: who comes with others is answered with
+/// them, so what would have to look anything up first is told to come alone.
+pub(super) async fn submit_each(
+    context: &Context,
+    caller: &Caller,
+    calls: Vec<control::Submit>,
+) -> Result<Vec<Outcome>, Problem> {
+    if calls.len() > limits::MAX_SUBMITS_TOGETHER {
+        let detail = format!("at most {} submits, are {}", limits::MAX_SUBMITS_TOGETHER, calls.len());
+        return Err(Problem::at("/call/submit_each", detail));
+    }
+    let defaults = defaults(context, caller);
+    let mut outcomes = Vec::with_capacity(calls.len());
+    let (mut plain, mut changes) = (Vec::new(), Vec::new());
+    for (place, call) in calls.into_iter().enumerate() {
+        outcomes.push(Outcome::Alone);
+        match Plain::prepare(caller, &defaults, call) {
+            Ok(Some((known, command, payloads))) => {
+                plain.push((place, known));
+                changes.push((command, payloads));
+            }
+            Ok(None) => {}
+            Err(problem) => outcomes[place] = Outcome::Refused(problem),
+        }
+    }
+    let answers = context.engine.change_each(changes).await?;
+    for ((place, known), answered) in plain.into_iter().zip(answers) {
+        let submitted = match answered {
+            Ok(applied) => answer(&known.places, applied.reply),
+            Err(problem) => Err(known.prepared.in_refs(problem)),
+        };
+        outcomes[place] = submitted.map_or_else(Outcome::Refused, Outcome::Accepted);
+    }
+    Ok(outcomes)
+}
+
+/// What is kept of a submit that needs nothing to be looked up, while the engine decides it.
+struct Plain {
+    prepared: Prepared,
+    places: Vec<usize>,
+}
+
+impl Plain {
+    /// Reads a submit; nothing when something has to be looked up for it.
+    fn prepare(
+        caller: &Caller,
+        defaults: &Defaults,
+        call: control::Submit,
+    ) -> Result<Option<(Self, Command, Vec<Payload>)>, Problem> {
+        let key = call.key.as_deref().map(|key| submit::key(key, &caller.actor, &call.tasks)).transpose()?;
+        let mut prepared = submit::prepare(&call.tasks, defaults, Origin::default())?;
+        let continues = prepared.tasks.iter().any(|task| task.continues.is_some());
+        if continues || !prepared.uploads.is_empty() || !prepared.outside.is_empty() {
+            return Ok(None);
+        }
+        for task in &prepared.tasks {
+            caller.check_group(&task.group)?;
+        }
+        let places = places(&prepared);
+        let tasks = std::mem::take(&mut prepared.tasks);
+        let payloads = std::mem::take(&mut prepared.payloads);
+        let webhooks = std::mem::take(&mut prepared.webhooks);
+        let by = caller.actor.clone();
+        let command = Command::Submit(Submit { tasks, key, settled: Vec::new(), webhooks, by });
+        Ok(Some((Self { prepared, places }, command, payloads)))
+    }
 }
 
 async fn accept(
