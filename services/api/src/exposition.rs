@@ -58,6 +58,7 @@ pub(crate) fn text(view: &MetricsView, version: &str) -> String {
         "How far the history is behind the log.",
         view.history_lag_events,
     );
+    text.alone("output_bytes_total", "counter", "Bytes of output of all runs.", view.output_bytes);
     text.family("usage_cost_usd_total", "counter", "What models cost.");
     for it in runners {
         text.sample("usage_cost_usd_total", &[("runner", &it.runner)], it.cost_usd);

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use conductor_client::{Link, Options, Patience, Target};
 use conductor_runtime::clock::Clock;
-use conductor_runtime::config::{self, Sources};
-use conductor_runtime::lifecycle::{Ended, Lifecycle};
-use conductor_runtime::telemetry;
+use conductor_runtime::program::{Beginning, Program};
 
 use crate::server::Config;
 
@@ -26,28 +24,13 @@ pub struct Args {
 /// Says why it could not start, or why it had to stop.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> anyhow::Result<()> {
     let args = Args::parse_from(args);
-    let mut sources = Sources::from_env();
-    sources.file = args.config;
-    let loaded = config::load(&sources)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let options = telemetry::Options::new("conductor-api", &loaded.config.telemetry, &loaded.home.logs);
-        let telemetry = telemetry::start(&options)?;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
-        let lifecycle = Lifecycle::start(loaded.config.orchestrator.drain)?;
+    let program = Program { name: "conductor-api", config_file: args.config, workers: None };
+    let start = async |Beginning { loaded, shutdown, .. }: Beginning| {
         let options = Options::new(concat!("conductor-api/", env!("CARGO_PKG_VERSION")));
         let link = Link::new(Target::of_home(&loaded.home), options, Patience::None);
-        let config = Config::new(&loaded.config);
-        let api = crate::start(config, Clock::System, &lifecycle.shutdown(), link).await?;
-        tracing::info!(url = api.url, "the API is ready");
-        let ended = lifecycle.finish().await;
-        drop(telemetry);
-        match ended {
-            Ended::Drained => Ok(()),
-            Ended::Killed { tasks } => anyhow::bail!("ended before {tasks:?} had"),
-            Ended::Panicked { task } => anyhow::bail!("{task} panicked"),
-        }
-    })
+        let started = crate::start(Config::new(&loaded.config), Clock::System, &shutdown, link).await?;
+        tracing::info!(url = started.url, "the API is ready");
+        anyhow::Ok(())
+    };
+    program.run(start, async |()| Ok(()))
 }

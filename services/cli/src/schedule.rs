@@ -65,14 +65,16 @@ async fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
     if context.screen.is_json() {
         context.screen.json(&schedules)?;
     } else {
-        let mut table = Table::new(&["ID", "NEXT", "CRON", "ZONE", "NAME"]);
+        let mut table = Table::new(&["ID", "NEXT", "CRON", "ZONE", "LAST", "NAME", "PAUSED"]);
         for schedule in &schedules {
             table.row([
                 schedule.id.to_string(),
                 rfc3339(schedule.next_at),
                 clean(&schedule.cron),
                 clean(&schedule.time_zone),
+                schedule.last.as_ref().map(|last| last.state.as_str().to_owned()).unwrap_or_default(),
                 schedule.name.as_deref().map(clean).unwrap_or_default(),
+                schedule.paused.as_deref().map(clean).unwrap_or_default(),
             ]);
         }
         table.lines(None).into_iter().try_for_each(|line| context.screen.line(line))?;

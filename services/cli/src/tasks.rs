@@ -34,6 +34,7 @@ pub async fn list(context: &mut Context<'_>, args: args::List) -> Result<Exit, F
         after: args.after,
         before: args.before,
         min_cost: args.min_cost,
+        parent: None,
     };
     let mut server = Server::find(context, Need::State).await?;
     let mut request = ListRequest { filter, sort: args.sort, cursor: args.cursor, ..ListRequest::default() };

@@ -1,10 +1,11 @@
 //! The addresses of the dashboard.
 
 use axum::Router;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use conductor_protocol::Code;
-use conductor_web::{Refusal, method_not_allowed};
+use conductor_web::{Refusal, Site, method_not_allowed};
 
 use crate::app::App;
 use crate::pages::{agents, audit, compare, login, new, overview, queue, schedules, settings, task, tasks};
@@ -36,6 +37,7 @@ pub fn router(app: App) -> Router {
         .route("/language", post(login::language))
         .route("/assets/{hash}/{name}", get(assets::serve))
         .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
         .fallback(nothing_here)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)
@@ -54,6 +56,14 @@ fn of_one_task() -> Router<App> {
         .route("/tasks/{id}/json", get(task::json))
         .route("/tasks/{id}/archive", get(task::archive))
         .route("/tasks/{id}/files/{*path}", get(task::file))
+}
+
+/// Whether the dashboard can serve, and if not, why.
+async fn ready(State(site): State<Site>) -> Response {
+    match site.why_not_ready().await {
+        None => "ok".into_response(),
+        Some(why) => Refusal::new(Code::Unavailable, why).into_response(),
+    }
 }
 
 /// An address that is none: somebody is told so on a page, nobody is sent to the login.

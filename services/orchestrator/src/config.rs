@@ -8,6 +8,7 @@ use conductor_runtime::config::{self, AuthMode, EventLogStorage};
 use conductor_runtime::credentials::Secret;
 use conductor_runtime::paths::Home;
 use conductor_runtime::telemetry::LokiDropped;
+use jiff::tz::TimeZone;
 
 use crate::notify;
 use crate::submit::Defaults;
@@ -55,6 +56,8 @@ pub struct Config {
     pub max_upload_bytes: u64,
     /// How webhooks and notices are sent.
     pub notify: notify::Options,
+    /// Where the days of people begin and end.
+    pub time_zone: TimeZone,
     /// Reads how many log events were not pushed to Loki; none when none are.
     pub loki_dropped: Option<LokiDropped>,
 }
@@ -132,8 +135,11 @@ impl Config {
                 signing_key: config.webhooks.signing_key.clone(),
                 allow_private: config.webhooks.allow_private.clone(),
                 timeout: WEBHOOK_TIMEOUT,
+                smtp: config.smtp.url.clone().zip(config.smtp.from.clone()),
                 targets: notify::rules(&config.notify).1,
             },
+            // The configuration was checked: the zone is one.
+            time_zone: TimeZone::get(&config.budgets.time_zone).unwrap_or(TimeZone::UTC),
             loki_dropped: None,
             home,
         })

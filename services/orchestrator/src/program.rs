@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use conductor_runtime::clock::Clock;
-use conductor_runtime::config::{self, Sources};
-use conductor_runtime::lifecycle::{Ended, Lifecycle};
-use conductor_runtime::telemetry;
+use conductor_runtime::config::{self, AuthMode};
+use conductor_runtime::program::{Beginning, Program};
 
+use crate::Running;
 use crate::config::Config;
 
 /// Runs the orchestrator: the queue, its event log, and the sockets for agents and clients.
@@ -25,34 +25,34 @@ pub struct Args {
 /// Says why it could not start, or why it had to stop.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> anyhow::Result<()> {
     let args = Args::parse_from(args);
-    let mut sources = Sources::from_env();
-    sources.file = args.config;
-    let loaded = config::load(&sources)?;
     // The log and the history have threads of their own that want the other half.
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    runtime.block_on(async {
-        let options =
-            telemetry::Options::new("conductor-orchestrator", &loaded.config.telemetry, &loaded.home.logs);
-        let telemetry = telemetry::start(&options)?;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
-        let lifecycle = Lifecycle::start(loaded.config.orchestrator.drain)?;
-        let effective = loaded.shown_json();
-        let mut config = Config::new(&loaded.config, loaded.home)?;
-        config.effective = effective;
-        config.loki_dropped = telemetry.loki_dropped();
-        let control_socket = config.home.control_socket();
-        let running = crate::start(config, Clock::System, &lifecycle.shutdown()).await?;
-        tracing::info!(control_socket = %control_socket.display(), "the orchestrator is ready");
-        let ended = lifecycle.finish().await;
-        running.finish().await?;
-        drop(telemetry);
-        match ended {
-            Ended::Drained => Ok(()),
-            Ended::Killed { tasks } => anyhow::bail!("ended before {tasks:?} had"),
-            Ended::Panicked { task } => anyhow::bail!("{task} panicked"),
-        }
-    })
+    let program =
+        Program { name: "conductor-orchestrator", config_file: args.config, workers: Some(workers) };
+    program.run(start, async |running: Running| Ok(running.finish().await?))
+}
+
+async fn start(beginning: Beginning) -> anyhow::Result<Running> {
+    let Beginning { loaded, shutdown, loki_dropped } = beginning;
+    let effective = loaded.shown_json();
+    let mut config = Config::new(&loaded.config, loaded.home)?;
+    config.effective = effective;
+    config.loki_dropped = loki_dropped;
+    let control_socket = config.home.control_socket();
+    let running = crate::start(config, Clock::System, &shutdown).await?;
+    tracing::info!(control_socket = %control_socket.display(), "the orchestrator is ready");
+    greet(&loaded.config, &running);
+    Ok(running)
+}
+
+/// At the first start, tells how a browser gets in. The code goes to the console alone: it has no business in log files.
+fn greet(config: &config::Config, running: &Running) {
+    match config.auth.mode {
+        AuthMode::Token => {}
+        AuthMode::None => return,
+    }
+    match running.first_login() {
+        Some(code) => eprintln!("log in once, within 15 minutes: {}/login?code={code}", config.front()),
+        None => tracing::debug!("there is no link to log in by: this is not the first start"),
+    }
 }

@@ -1,5 +1,6 @@
 //! Schedules that come due, and folders that are to go: what the engine leaves to others.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use conductor_store::log::{EventLog, PayloadKey};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::access::Access;
 use crate::cron::Cron;
 use crate::engine::{self, Chore, Handle};
 use crate::retention::Retention;
@@ -33,6 +35,7 @@ pub(crate) struct Stored {
 /// What does the chores.
 #[derive(Debug)]
 pub(crate) struct Chores {
+    pub(crate) access: Arc<Access>,
     pub(crate) engine: Handle,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) clock: Clock,
@@ -74,13 +77,17 @@ pub(crate) async fn read(
 impl Chores {
     /// Does what comes until the end.
     pub(crate) async fn run(self, mut chores: mpsc::Receiver<Chore>, shutdown: Shutdown) {
+        // Schedules that stopped and were told of: at most as many as there are.
+        let mut stopped = HashSet::new();
         loop {
             let chore = tokio::select! {
                 () = shutdown.draining() => return,
                 chore = chores.recv() => chore,
             };
             match chore {
-                Some(Chore::ScheduleDue { schedule, due_at }) => self.fire(schedule, due_at, &shutdown).await,
+                Some(Chore::ScheduleDue { schedule, due_at }) => {
+                    self.fire(schedule, due_at, &mut stopped, &shutdown).await;
+                }
                 Some(Chore::DeleteRuns(tasks)) => self.retention.delete_runs(&tasks).await,
                 None => return,
             }
@@ -88,9 +95,15 @@ impl Chores {
     }
 
     /// Fires a schedule, again and again until it is done: an occurrence is not passed over because a disk is full.
-    async fn fire(&self, id: ScheduleId, due_at: Wall, shutdown: &Shutdown) {
+    async fn fire(
+        &self,
+        id: ScheduleId,
+        due_at: Wall,
+        stopped: &mut HashSet<ScheduleId>,
+        shutdown: &Shutdown,
+    ) {
         loop {
-            match self.try_fire(id, due_at).await {
+            match self.try_fire(id, due_at, stopped).await {
                 Ok(()) => return,
                 Err(problem) => {
                     tracing::warn!(schedule = %id, %problem, "a schedule could not make its task")
@@ -103,11 +116,19 @@ impl Chores {
         }
     }
 
-    async fn try_fire(&self, id: ScheduleId, due_at: Wall) -> Result<(), Problem> {
+    async fn try_fire(
+        &self,
+        id: ScheduleId,
+        due_at: Wall,
+        stopped: &mut HashSet<ScheduleId>,
+    ) -> Result<(), Problem> {
         let known: Option<Schedule> =
             self.engine.look(move |machine, _| machine.state().schedule(id).cloned()).await?;
         // It was removed, or fired already.
-        let Some(schedule) = known.filter(|schedule| schedule.next_at == due_at) else { return Ok(()) };
+        let Some(schedule) = known.filter(|schedule| schedule.next_at == due_at) else {
+            stopped.remove(&id);
+            return Ok(());
+        };
         let Some(stored) = read(&self.log, vec![id]).await?.into_iter().next().flatten() else {
             tracing::error!(schedule = %id, "the schedule's task is not kept; it does not fire");
             return Ok(());
@@ -115,6 +136,15 @@ impl Chores {
         let now = engine::now(&self.clock).wall;
         let cron = Cron::parse(&stored.schedule.cron, stored.schedule.time_zone.as_deref())?;
         let next_at = cron.after(now.max(schedule.next_at))?;
+        if let Some(why) = self.access.standing().await?.why_stopped(&stored.by, &schedule.group) {
+            let why = stopped.insert(id).then(|| why.into());
+            if let Some(why) = &why {
+                tracing::warn!(schedule = %id, why, "a schedule is stopped");
+            }
+            let pass = Command::PassSchedule { schedule: id, due_at, next_at, why };
+            return self.engine.command(pass).await.map(drop);
+        }
+        stopped.remove(&id);
         let origin = Origin { retry_of: None, schedule: Some(id) };
         let mut prepared = submit::prepare(&[stored.schedule.task], &self.defaults, origin)?;
         let Some(mut task) = prepared.tasks.pop() else { return Ok(()) };

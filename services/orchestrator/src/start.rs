@@ -13,7 +13,7 @@ use conductor_store::history::{self, History};
 use conductor_store::log::{self, EventLog};
 use conductor_store::state_dir::{LockError, StateDir};
 
-use crate::access::{Access, TokensFile, TokensFileError};
+use crate::access::{Access, OWNER, TokensFile, TokensFileError};
 use crate::compactor::{self, LoadError};
 use crate::config::Config;
 use crate::engine::{self, Engine};
@@ -104,6 +104,9 @@ pub enum StartError {
     /// The engine cannot be made.
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    /// The mail server cannot be used.
+    #[error(transparent)]
+    Mail(#[from] notify::MailError),
     /// The system gives no thread.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
@@ -123,6 +126,8 @@ pub struct Running {
     // Nothing here keeps the engine alive: it ends when the last of its callers has ended.
     context: Weak<control::Context>,
     control_key: String,
+    /// Whether the home's token was made by this start.
+    is_first: bool,
     shutdown: Shutdown,
     log: Arc<dyn EventLog>,
     follower: Follower,
@@ -162,6 +167,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         }
         None => (None, None),
     };
+    let is_first = matches!(admin_token.origin, credentials::Origin::Made(_));
     let agent_key = StartKey::create(&config.home.agent_key())?;
     let control_key = StartKey::create(&config.home.control_key())?;
     let agent_listener = UnixListener::bind(&config.home.agent_socket())?;
@@ -188,18 +194,19 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         heartbeat_seconds: config.heartbeat.as_secs().max(1),
         lease_seconds: config.lease.as_secs().max(1),
     }));
+    let access = Arc::new(Access::new(
+        config.auth,
+        admin_token.secret.reveal(),
+        file_tokens,
+        handle.clone(),
+        clock.clone(),
+    ));
     let context = Arc::new(control::Context {
         engine: handle.clone(),
         log: log.clone(),
         follower: follower.clone(),
         key: control_key,
-        access: Access::new(
-            config.auth,
-            admin_token.secret.reveal(),
-            file_tokens,
-            handle.clone(),
-            clock.clone(),
-        ),
+        access: access.clone(),
         hub,
         uploads: uploads.clone(),
         clock: clock.clone(),
@@ -212,12 +219,14 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         embedded: config.embedded,
         effective: serde_json::value::to_raw_value(&config.effective).expect("a JSON value can be written"),
         loki_dropped: config.loki_dropped,
+        time_zone: config.time_zone,
         owner: Arc::new(owner()),
     });
     let webhook_key = credentials::webhook_key(&config.home)?;
-    let sender = Sender::new(context.clone(), config.notify, webhook_key.reveal(), deliver);
+    let sender = Sender::new(context.clone(), config.notify, webhook_key.reveal(), deliver)?;
     let (served, control_key) = (Arc::downgrade(&context), context.key.reveal().to_owned());
     let chores_work = Chores {
+        access,
         engine: handle.clone(),
         log: log.clone(),
         clock: clock.clone(),
@@ -243,6 +252,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     Ok(Running {
         context: served,
         control_key,
+        is_first,
         shutdown: shutdown.clone(),
         log,
         follower,
@@ -265,6 +275,13 @@ impl Running {
     #[must_use]
     pub fn connect(&self) -> Option<tokio::io::DuplexStream> {
         self.context.upgrade().map(|context| control::connect(&context, &self.shutdown))
+    }
+
+    /// A code that logs a browser in as the admin, when this is the first start of its home.
+    #[must_use]
+    pub fn first_login(&self) -> Option<String> {
+        let context = self.context.upgrade().filter(|_| self.is_first)?;
+        context.access.make_login().ok().map(|login| login.code)
     }
 
     /// The key that a connection opens with.
@@ -329,7 +346,7 @@ async fn watch_space(log: Arc<dyn EventLog>, gate: Arc<Gate>, floor: u64, shutdo
 
 fn owner() -> Actor {
     let name = |text| Name::new(text).expect("a fixed name");
-    Actor { name: name("owner"), role: Role::Admin, via: name("cli"), address: None }
+    Actor { name: name(OWNER), role: Role::Admin, via: name("cli"), address: None }
 }
 
 fn millis(duration: Duration) -> u64 {

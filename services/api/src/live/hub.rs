@@ -154,7 +154,9 @@ impl Hub {
                     }
                 },
                 () = deserted(followers) => {
-                    self.shared.forget();
+                    if *self.shared.followers.borrow() == 0 {
+                        self.shared.forget();
+                    }
                     pause = FIRST_PAUSE;
                     continue;
                 }

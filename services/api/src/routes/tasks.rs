@@ -11,7 +11,7 @@ use crate::http::{Params, Task, items, none, passed};
 use crate::server::App;
 
 /// The parameters that say which tasks are meant.
-pub(crate) const FILTER: [&str; 12] = [
+pub(crate) const FILTER: [&str; 13] = [
     "state",
     "runner",
     "group",
@@ -24,6 +24,7 @@ pub(crate) const FILTER: [&str; 12] = [
     "after",
     "before",
     "min_cost",
+    "parent",
 ];
 
 /// Reads which tasks are meant.
@@ -51,6 +52,7 @@ pub(crate) fn filter(params: &Params) -> Result<Filter, Problem> {
         after: params.text("after")?,
         before: params.text("before")?,
         min_cost: params.one("min_cost")?.map(money).transpose()?,
+        parent: params.text("parent")?,
     })
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn filter(params: &Params) -> Result<Filter, Problem> {
         ("after" = Option<String>, Query, format = DateTime, description = "Created after."),
         ("before" = Option<String>, Query, format = DateTime, description = "Created before."),
         ("min_cost" = Option<f64>, Query, minimum = 0, description = "In US dollars."),
+        ("parent" = Option<String>, Query, format = Uuid, description = "The subtasks of this task."),
         ("sort" = inline(Option<Sort>), Query, description = "`created`: newest first; `oldest`; `cost`: most expensive first."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "50 when it is not given."),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before, with the same filter."),

@@ -246,3 +246,52 @@ async fn everything_else_answers() {
     let document: Value = place.get("/openapi.json").await.with(200).json();
     assert_eq!(document["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
 }
+
+#[tokio::test]
+async fn submits_that_arrive_at_once_each_get_their_own_answer() {
+    let place = Place::new().await;
+    let first = place.submit(json!({"prompt": "print a"})).await;
+    let viewer = place.token("watcher", conductor_protocol::control::Role::Viewer, &[]).await;
+    let red = place.token("red", conductor_protocol::control::Role::Operator, &["red"]).await;
+    let send = |kind: usize| {
+        let request = place.ask("POST", "/v1/tasks");
+        let (request, body) = match kind % 6 {
+            0 => (request, json!({"prompt": "print a"})),
+            1 => (request, json!({"prompt": "print a", "priority": 11})),
+            2 => (request.token(&viewer), json!({"prompt": "print a"})),
+            3 => (request.token(&red), json!({"prompt": "print a"})),
+            4 => (request, json!({"prompt": "print a", "depends_on": [first]})),
+            _ => (request.header("Idempotency-Key: the-same"), json!({"prompt": "print a"})),
+        };
+        request.json(&body).send()
+    };
+    let answers = futures_util::future::join_all((0..60).map(send)).await;
+    let (mut ids, mut same, mut made) = (HashSet::new(), HashSet::new(), 0);
+    for (number, answer) in answers.into_iter().enumerate() {
+        match number % 6 {
+            1 => assert_eq!(pointers(&answer.problem(400, "invalid_request")), ["/priority"]),
+            2 => drop(answer.problem(403, "forbidden")),
+            5 => {
+                made += usize::from(answer.status == 201);
+                assert!(matches!(answer.status, 200 | 201), "{answer:?}");
+                same.insert(answer.json()["id"].to_string());
+            }
+            _ => assert!(ids.insert(answer.with(201).json()["id"].to_string())),
+        }
+    }
+    assert_eq!((ids.len(), same.len(), made), (40, 1, 1));
+    let reds = place.get("/v1/tasks?group=red").await.json();
+    let makers = reds["items"].as_array().unwrap().iter().map(|task| &task["created_by"]["name"]);
+    assert!(makers.eq(std::iter::repeat_n("red", 10)), "nobody submits in another's name");
+}
+
+#[tokio::test]
+async fn subtasks_are_listed_by_their_parent() {
+    let place = Place::new().await;
+    let parent = place.submit(json!({"subtasks": [{"prompt": "print a"}, {"prompt": "print b"}]})).await;
+    let below = place.get(&format!("/v1/tasks?parent={parent}")).await.with(200).json();
+    assert_eq!(below["items"].as_array().unwrap().len(), 2);
+    assert_eq!(below["items"][0]["parent"], parent.as_str());
+    let problem = place.get("/v1/tasks?parent=nonsense").await.problem(400, "invalid_request");
+    assert_eq!(pointers(&problem), ["/parent"]);
+}

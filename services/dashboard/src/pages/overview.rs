@@ -190,14 +190,15 @@ fn waiting(w: &Words, now: Wall, task: &TaskView) -> Option<Waiting> {
 }
 
 fn day(stats: &StatsView) -> Day {
+    let today = &stats.today;
     let seconds = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), format::seconds);
     Day {
-        cost: format::dollars(stats.cost_usd_last_day),
-        tokens: format::short_number(stats.tokens_last_day as f64),
-        finished: format::count(stats.finished_last_day),
-        failed: format::count(stats.failed_last_day),
-        wait: seconds(stats.mean_wait_seconds),
-        run: seconds(stats.mean_run_seconds),
+        cost: format::dollars(today.cost_usd),
+        tokens: format::short_number(today.tokens as f64),
+        finished: format::count(today.finished),
+        failed: format::count(today.failed),
+        wait: seconds(today.mean_wait_seconds),
+        run: seconds(today.mean_run_seconds),
     }
 }
 

@@ -51,6 +51,9 @@ struct Row {
     catch_up: &'static str,
     next: Html,
     last: Option<(String, String)>,
+    /// How the last task stands.
+    stands: &'static str,
+    paused: Option<String>,
 }
 
 /// `GET /schedules`
@@ -93,6 +96,8 @@ fn row(w: &'static Words, now: Wall, it: ScheduleView) -> Row {
         catch_up: w.catch_up(it.catch_up),
         next: ui::ago(w, now, it.next_at),
         last: it.last_task.map(|id| (id.to_string(), format::short_id(&id))),
+        stands: it.last.map_or("", |last| w.state(last.state)),
+        paused: it.paused,
     }
 }
 

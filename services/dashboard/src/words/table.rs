@@ -65,7 +65,8 @@ messages! {
     running_now: "Running now", "実行中";
     nothing_runs: "Nothing runs right now.", "実行中のタスクはありません。";
     submit_one: "Submit a task", "タスクを投入する";
-    last_day: "Last 24 hours", "過去24時間";
+    today: "Today", "今日";
+    schedule_paused: "Paused:", "停止中：";
     cost: "Cost", "費用";
     tokens: "Tokens", "トークン";
     finished: "Finished", "終了";

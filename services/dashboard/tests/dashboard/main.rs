@@ -4,6 +4,7 @@
 
 mod browser;
 mod chrome;
+mod doors;
 mod files;
 mod form;
 mod lists;

@@ -115,6 +115,17 @@ pub enum Command {
         /// Who made the schedule.
         by: Arc<Actor>,
     },
+    /// A schedule came due and must not make its task.
+    PassSchedule {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The occurrence meant; an older call is passed over.
+        due_at: Wall,
+        /// When it comes due again.
+        next_at: Wall,
+        /// Why, when that is to be told.
+        why: Option<Box<str>>,
+    },
     /// A token is to be made.
     CreateToken {
         /// The token.

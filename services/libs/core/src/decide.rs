@@ -47,6 +47,9 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
             step,
             schedule::Occurrence { schedule, due_at, next_at, missed, task, webhook, by },
         ),
+        Command::PassSchedule { schedule, due_at, next_at, why } => {
+            schedule::pass(step, schedule, due_at, next_at, why.as_deref())
+        }
         Command::Notify { notice, task, detail } => notify::notify(step, notice, task, &detail),
         Command::DeliveryTried { delivery, delivered, hopeless, answer } => {
             Ok(notify::tried(step, delivery, delivered, hopeless, answer))

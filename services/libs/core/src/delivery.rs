@@ -21,6 +21,8 @@ pub enum Notice {
     Unservable,
     /// The state volume has less free space than it must.
     DiskFloor,
+    /// A schedule stopped, because who made it may not submit there any more.
+    ScheduleStopped,
 }
 
 /// By which way it is told.
@@ -50,9 +52,11 @@ impl NotifyRule {
         // Who asks for every end is told of a failure by the notice that fits it best, once.
         let wanted = match notice {
             Notice::Failed => self.on.contains(&Notice::Failed) || self.on.contains(&Notice::Finished),
-            Notice::Finished | Notice::Waiting | Notice::Unservable | Notice::DiskFloor => {
-                self.on.contains(&notice)
-            }
+            Notice::Finished
+            | Notice::Waiting
+            | Notice::Unservable
+            | Notice::DiskFloor
+            | Notice::ScheduleStopped => self.on.contains(&notice),
         };
         of_group && wanted
     }

@@ -28,7 +28,7 @@ pub use access::{
 pub use browse::{Browse, BrowseView, EntryKind, EntryView};
 pub use list::{Filter, ListRequest, Page, Sort};
 pub use metrics::{DeliveryCounts, Histogram, MetricsView, RunnerMetrics, Volume};
-pub use schedule::{AddSchedule, CatchUp, Overlap, ScheduleView};
+pub use schedule::{AddSchedule, CatchUp, LastRun, Overlap, ScheduleView};
 pub use transfer::{
     AppendUpload, CreateUpload, DeliveryView, RunnerOffer, TrendStep, TrendsCall, TrendsView, UploadKind,
     UploadRef, UploadView,
@@ -545,6 +545,26 @@ pub struct StatsView {
     pub mean_run_seconds: Option<f64>,
     pub tokens_last_day: u64,
     pub cost_usd_last_day: f64,
+    /// Since midnight in `budgets.time_zone`.
+    #[serde(default)]
+    pub today: TodayView,
+}
+
+/// Numbers of the calendar day.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "the fields speak for themselves")]
+pub struct TodayView {
+    #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub since: conductor_core::Wall,
+    pub submitted: u64,
+    pub finished: u64,
+    pub failed: u64,
+    pub mean_wait_seconds: Option<f64>,
+    pub mean_run_seconds: Option<f64>,
+    pub tokens: u64,
+    pub cost_usd: f64,
 }
 
 /// The orchestrator itself.

@@ -27,7 +27,7 @@ pub use runner::{
 pub use show::Shown;
 pub use storage::{EventLogStorage, Redis, Storage};
 pub use types::{
-    Agent, Auth, AuthMode, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
-    Retention, Tasks, Telemetry,
+    Agent, Auth, AuthMode, Budgets, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
+    Retention, Smtp, Tasks, Telemetry,
 };
 pub use web::{Api, Dashboard, Files, Tls};

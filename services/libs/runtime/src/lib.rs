@@ -8,6 +8,7 @@ pub mod durations;
 pub mod lifecycle;
 pub mod listen;
 pub mod paths;
+pub mod program;
 pub mod secrets;
 pub mod telemetry;
 pub mod terminal;

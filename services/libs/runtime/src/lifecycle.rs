@@ -21,6 +21,31 @@ pub enum Ended {
     Panicked { task: TaskName },
 }
 
+/// A program ended before all of it had come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CutShort {
+    /// By a second signal or the deadline.
+    #[error("ended before {0:?} had")]
+    Killed(Vec<TaskName>),
+    /// By a bug.
+    #[error("{0} panicked")]
+    Panicked(TaskName),
+}
+
+impl Ended {
+    /// Whether everything came to its end by itself.
+    ///
+    /// # Errors
+    /// Says what did not.
+    pub fn in_order(self) -> Result<(), CutShort> {
+        match self {
+            Self::Drained => Ok(()),
+            Self::Killed { tasks } => Err(CutShort::Killed(tasks)),
+            Self::Panicked { task } => Err(CutShort::Panicked(task)),
+        }
+    }
+}
+
 /// The life of one program: it turns signals into a drain and then a kill.
 #[derive(Debug)]
 pub struct Lifecycle {
@@ -51,5 +76,19 @@ impl Lifecycle {
         let ended = self.shutdown.finish(self.drain_deadline).await;
         drop(self.signals);
         ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_drain_is_an_end_in_order() {
+        assert_eq!(Ended::Drained.in_order(), Ok(()));
+        let killed = Ended::Killed { tasks: vec!["engine"] }.in_order().unwrap_err();
+        assert_eq!(killed.to_string(), "ended before [\"engine\"] had");
+        let panicked = Ended::Panicked { task: "engine" }.in_order().unwrap_err();
+        assert_eq!(panicked.to_string(), "engine panicked");
     }
 }

@@ -27,8 +27,10 @@ use login::Logins;
 pub(crate) const ADMIN: &str = "admin";
 /// Who everybody is when no token is asked for.
 const NOBODY: &str = "nobody";
+/// Who asks over the socket for itself.
+pub(crate) const OWNER: &str = "owner";
 /// Names that stand for somebody already.
-const RESERVED: [&str; 4] = [ADMIN, NOBODY, "owner", "schedule"];
+const RESERVED: [&str; 4] = [ADMIN, NOBODY, OWNER, "schedule"];
 /// How long a session lasts at most: 30 days.
 const SESSION_MS: u64 = 30 * 24 * 3_600_000;
 /// The longest address that goes into the audit, in bytes.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use conductor_core::{Actor, Command, Groups, Name, Token, Wall};
 use conductor_protocol::control::{self, CreateToken, LoginCode, NewToken, TokenKind, TokenView};
 use conductor_protocol::{Code, Problem};
+use conductor_runtime::config::AuthMode;
 use conductor_runtime::credentials::SecretKind;
 
 use super::login::CODE_MS;
-use super::{Access, Known, RESERVED, digest_of, new_secret};
+use super::{Access, Known, OWNER, RESERVED, digest_of, new_secret};
 use crate::engine;
 use crate::view;
 
@@ -69,12 +70,52 @@ impl Access {
         Err(Problem::new(Code::NotFound, format!("there is no token {name}")))
     }
 
+    /// What all tokens may do now.
+    pub(crate) async fn standing(&self) -> Result<Standing, Problem> {
+        let look = |machine: &conductor_core::Machine, now: conductor_core::Now| {
+            (machine.state().tokens().cloned().collect::<Vec<Token>>(), now.wall)
+        };
+        let (runtime, now) = self.engine.look(look).await?;
+        let given = self.all_given().into_iter().map(|known| known.token);
+        Ok(Standing { is_open: self.mode == AuthMode::None, tokens: given.chain(runtime).collect(), now })
+    }
+
     /// Makes a code that opens one session of an admin.
     pub(crate) fn make_login(&self) -> Result<LoginCode, Problem> {
         let code = new_secret(SecretKind::Login)?;
         let now = engine::now(&self.clock);
         self.logins.add(digest_of(&code), now.mono);
         Ok(LoginCode { code, expires_at: now.wall.after(CODE_MS) })
+    }
+}
+
+/// What all tokens may do at a moment. They are known by name.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    is_open: bool,
+    tokens: Vec<Token>,
+    now: Wall,
+}
+
+impl Standing {
+    /// Why what somebody left behind may not submit to a group any more; nothing while it may.
+    pub(crate) fn why_stopped(&self, by: &control::ActorView, group: &Name) -> Option<String> {
+        // The owner of the socket, and everybody where no token is asked for.
+        if self.is_open || by.name == OWNER {
+            return None;
+        }
+        let name = &by.name;
+        let Some(token) = self.tokens.iter().find(|token| token.name.as_str() == name) else {
+            return Some(format!("the token {name} was revoked"));
+        };
+        if token.expires_at.is_some_and(|expires_at| expires_at <= self.now) {
+            return Some(format!("the token {name} has run out"));
+        }
+        if view::role_on_wire(token.role) < control::Role::Operator {
+            return Some(format!("the token {name} may not submit any more"));
+        }
+        let reaches = token.groups.reach(group);
+        (!reaches).then(|| format!("the token {name} does not reach the group {group} any more"))
     }
 }
 

@@ -18,6 +18,7 @@ use conductor_runtime::lifecycle::Shutdown;
 use conductor_runtime::listen::UnixListener;
 use conductor_runtime::telemetry::LokiDropped;
 use conductor_store::log::EventLog;
+use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use crate::access::Access;
@@ -39,7 +40,7 @@ pub(crate) struct Context {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) follower: Follower,
     pub(crate) key: StartKey,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) hub: Hub,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) clock: Clock,
@@ -51,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) started_at: Wall,
     pub(crate) embedded: bool,
     pub(crate) loki_dropped: Option<LokiDropped>,
+    /// Where the days of people begin and end.
+    pub(crate) time_zone: TimeZone,
     /// The effective configuration, without secrets.
     pub(crate) effective: Box<RawValue>,
     /// Who asks when nobody is named: the owner of the socket.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::http::Post;
+use super::mail::Mail;
 use super::sign::Signer;
 
 /// Characters of a failure's message or a question that are told where people read.
@@ -31,11 +32,12 @@ pub(crate) fn kind(notice: Notice) -> &'static str {
         Notice::Waiting => "task.waiting",
         Notice::Unservable => "task.unservable",
         Notice::DiskFloor => "storage.disk_floor",
+        Notice::ScheduleStopped => "schedule.stopped",
     }
 }
 
 /// Where something goes, without what may be secret in it.
-pub(super) fn shown(url: &Url) -> String {
+fn shown(url: &Url) -> String {
     let rest = if url.path() == "/" && url.query().is_none() { "/" } else { "/…" };
     format!("{}{rest}", url.origin().ascii_serialization())
 }
@@ -68,9 +70,47 @@ pub(super) fn webhook(url: Url, about: About<'_>) -> Post {
     Post { url, content_type: "application/json", headers, body }
 }
 
+/// What is sent, by the way that it takes.
+#[derive(Debug)]
+pub(super) enum Message {
+    Post(Post),
+    Mail(Mail),
+}
+
+impl Message {
+    /// Where it goes, without what may be secret in it.
+    pub(super) fn to(&self) -> String {
+        match self {
+            Self::Post(post) => shown(&post.url),
+            Self::Mail(mail) => format!("mailto:{}", mail.to),
+        }
+    }
+}
+
+/// What a notice says in a few words, and how urgent ntfy takes it to be.
+fn title(notice: Notice) -> (&'static str, &'static str) {
+    match notice {
+        Notice::Finished => ("3", "Conductor: a task is over"),
+        Notice::Failed => ("4", "Conductor: a task failed"),
+        Notice::Waiting => ("4", "Conductor: a task waits for you"),
+        Notice::Unservable => ("4", "Conductor: nothing can run a task"),
+        Notice::DiskFloor => ("5", "Conductor: the disk is nearly full"),
+        Notice::ScheduleStopped => ("4", "Conductor: a schedule is stopped"),
+    }
+}
+
 /// What goes to where a rule leads.
-pub(super) fn by_rule(to: &NotifyTo, about: About<'_>) -> Post {
-    match to {
+pub(super) fn by_rule(to: &NotifyTo, about: About<'_>) -> Message {
+    let post = match to {
+        NotifyTo::Mailto(mailbox) => {
+            return Message::Mail(Mail {
+                to: mailbox.clone(),
+                subject: title(about.delivery.notice).1,
+                text: text(about),
+                // The same for every try, so that a mailbox can tell a repetition.
+                id: format!("{}.{}@conductor", about.delivery.made_at.0, about.delivery.seq),
+            });
+        }
         NotifyTo::Webhook(url) => webhook(url.clone(), about),
         NotifyTo::Slack(url) => {
             let body = serde_json::json!({ "text": text(about) });
@@ -78,18 +118,13 @@ pub(super) fn by_rule(to: &NotifyTo, about: About<'_>) -> Post {
             Post { url: url.clone(), content_type: "application/json", headers: Vec::new(), body }
         }
         NotifyTo::Ntfy(url) => {
-            let (priority, title) = match about.delivery.notice {
-                Notice::Finished => ("3", "Conductor: a task is over"),
-                Notice::Failed => ("4", "Conductor: a task failed"),
-                Notice::Waiting => ("4", "Conductor: a task waits for you"),
-                Notice::Unservable => ("4", "Conductor: nothing can run a task"),
-                Notice::DiskFloor => ("5", "Conductor: the disk is nearly full"),
-            };
+            let (priority, title) = title(about.delivery.notice);
             let headers = vec![("title", title.to_owned()), ("priority", priority.to_owned())];
             let body = text(about).into_bytes();
             Post { url: url.clone(), content_type: "text/plain; charset=utf-8", headers, body }
         }
-    }
+    };
+    Message::Post(post)
 }
 
 /// A sentence for people.
@@ -121,6 +156,7 @@ fn text(about: About<'_>) -> String {
         Notice::DiskFloor => {
             format!("has too little space left; submits are refused. {}", delivery.detail)
         }
+        Notice::ScheduleStopped => format!("stopped a schedule: {}", delivery.detail),
     };
     let short: String = said.chars().take(MAX_SAID_CHARS).collect();
     format!("{called} {short}")

@@ -5,6 +5,7 @@
 
 mod address;
 mod http;
+mod mail;
 mod message;
 mod rules;
 mod sign;
@@ -19,6 +20,7 @@ use conductor_protocol::submit::SubmitTask;
 use conductor_protocol::task::TaskView;
 use conductor_protocol::{Code, Problem};
 use conductor_runtime::config::Reachable;
+use conductor_runtime::credentials::Secret;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_store::log::PayloadKey;
 use futures_util::StreamExt as _;
@@ -28,10 +30,12 @@ use tokio::sync::Notify;
 use url::Url;
 
 use crate::control;
-use http::{Outbound, Post, Refused};
-use message::About;
+use http::{Outbound, Refused};
+use mail::Mailer;
+use message::{About, Message};
 use sign::Signer;
 
+pub use mail::Error as MailError;
 pub(crate) use message::kind;
 pub(crate) use rules::{Targets, channel, rules};
 pub(crate) use watch::watch;
@@ -52,6 +56,8 @@ pub struct Options {
     pub allow_private: Vec<Reachable>,
     /// How long a receiver has to answer.
     pub timeout: Duration,
+    /// The mail server, and who mails are from; none where no rule sends any.
+    pub smtp: Option<(Secret, String)>,
     pub(crate) targets: Targets,
 }
 
@@ -61,6 +67,7 @@ pub(crate) struct Sender {
     context: Arc<control::Context>,
     targets: Targets,
     outbound: Outbound,
+    mailer: Option<Mailer>,
     signer: Signer,
     wake: Arc<Notify>,
 }
@@ -78,10 +85,12 @@ impl Sender {
         options: Options,
         home_key: &str,
         wake: Arc<Notify>,
-    ) -> Self {
+    ) -> Result<Self, MailError> {
         let signer = Signer::new(options.signing_key.as_deref().unwrap_or(home_key));
         let outbound = Outbound::new(options.allow_private, http::system(), options.timeout);
-        Self { context, targets: options.targets, outbound, signer, wake }
+        let mailer = options.smtp.map(|(url, from)| Mailer::new(url.reveal(), &from, options.timeout));
+        let mailer = mailer.transpose()?;
+        Ok(Self { context, targets: options.targets, outbound, mailer, signer, wake })
     }
 
     /// Sends what is due until the end.
@@ -128,8 +137,8 @@ impl Sender {
 
     /// Tries once, and notes what came of it.
     async fn deliver(&self, delivery: Delivery, shutdown: &Shutdown) -> Seq {
-        let (to, sent) = match self.post(&delivery).await {
-            Ok(post) => (message::shown(&post.url), self.outbound.send(post).await),
+        let (to, sent) = match self.message(&delivery).await {
+            Ok(message) => (message.to(), self.send(message).await),
             Err(refused) => (String::new(), Err(refused)),
         };
         let (delivered, hopeless) = match &sent {
@@ -155,8 +164,16 @@ impl Sender {
         delivery.seq
     }
 
+    async fn send(&self, message: Message) -> Result<u16, Refused> {
+        match (message, &self.mailer) {
+            (Message::Post(post), _) => self.outbound.send(post).await,
+            (Message::Mail(mail), Some(mailer)) => mailer.send(mail).await,
+            (Message::Mail(_), None) => Err(Refused::hopeless("no mail server is configured")),
+        }
+    }
+
     /// What is to be sent.
-    async fn post(&self, delivery: &Delivery) -> Result<Post, Refused> {
+    async fn message(&self, delivery: &Delivery) -> Result<Message, Refused> {
         let task = match delivery.task {
             Some(task) => Some(self.view(task).await?),
             None => None,
@@ -164,7 +181,7 @@ impl Sender {
         let now_seconds = self.context.clock.now().wall_ms.div_euclid(1_000);
         let about = About { delivery, task: task.as_ref(), signer: &self.signer, now_seconds };
         match &delivery.route {
-            Route::Webhook => Ok(message::webhook(self.webhook_of(delivery).await?, about)),
+            Route::Webhook => Ok(Message::Post(message::webhook(self.webhook_of(delivery).await?, about))),
             Route::Rule(name) => match self.targets.get(name) {
                 Some(to) => Ok(message::by_rule(to, about)),
                 None => Err(Refused::hopeless("no rule of the configuration leads there any more")),

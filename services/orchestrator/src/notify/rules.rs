@@ -11,12 +11,13 @@ pub(crate) type Targets = HashMap<Name, NotifyTo>;
 
 /// A name that stays the same for as long as the rule leads there, and does not tell where.
 fn name_of(to: &NotifyTo) -> Name {
-    let (channel, url) = match to {
-        NotifyTo::Webhook(url) => ("webhook", url),
-        NotifyTo::Slack(url) => ("slack", url),
-        NotifyTo::Ntfy(url) => ("ntfy", url),
+    let (channel, place) = match to {
+        NotifyTo::Webhook(url) => ("webhook", url.as_str()),
+        NotifyTo::Slack(url) => ("slack", url.as_str()),
+        NotifyTo::Ntfy(url) => ("ntfy", url.as_str()),
+        NotifyTo::Mailto(mailbox) => ("mailto", mailbox.as_str()),
     };
-    let digest = Sha256::digest(url.as_str());
+    let digest = Sha256::digest(place);
     let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Name::new(&format!("{channel}-{digest}")).expect("letters, digits and a dash are a name")
 }
@@ -46,6 +47,7 @@ fn notice(on: &NotifyOn) -> Option<Notice> {
         NotifyOn::Waiting => Some(Notice::Waiting),
         NotifyOn::Unservable => Some(Notice::Unservable),
         NotifyOn::DiskFloor => Some(Notice::DiskFloor),
+        NotifyOn::ScheduleStopped => Some(Notice::ScheduleStopped),
         // Refused when the configuration is read, until their parts are built.
         NotifyOn::Budget80 | NotifyOn::LaneClosed => None,
     }

@@ -252,6 +252,14 @@ async fn tasks_are_made_in_reached_groups_and_tied_to_tasks_that_are_seen() {
 #[tokio::test]
 async fn a_schedule_makes_its_tasks_in_the_group_of_who_made_it() {
     let server = Server::new().await;
+    let groups = conductor_protocol::control::Groups::Only(vec!["blue".into()]);
+    let token = conductor_protocol::control::CreateToken {
+        name: "someone".into(),
+        role: Role::Operator,
+        groups,
+        expires_in_seconds: None,
+    };
+    server.control.create_token(token).await.unwrap();
     let blue = of(&server, Role::Operator, &["blue"]);
     add_schedule(&blue, json!({"prompt": "x"})).await.unwrap();
     server.advance(3_600);

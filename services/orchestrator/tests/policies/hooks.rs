@@ -219,3 +219,127 @@ async fn a_question_is_told_and_the_end_after_it() {
     let gone = server.control.deliveries(task).await.unwrap_err();
     assert!(gone.to_string().contains("no task"), "{gone}");
 }
+
+/// A mail server that takes one mail after another, and refuses to take the first so often as it was told.
+async fn mail_server(refusals: usize) -> (u16, Arc<Mutex<Vec<String>>>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mails: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = mails.clone();
+    let task = tokio::spawn(async move {
+        let mut left = refusals;
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = tokio::io::BufReader::new(stream);
+            stream.write_all(b"220 test\r\n").await.unwrap();
+            let (mut line, mut mail) = (String::new(), None::<String>);
+            while tokio::io::AsyncBufReadExt::read_line(&mut stream, &mut line).await.unwrap_or(0) > 0 {
+                let said = std::mem::take(&mut line);
+                let answer = match (&mut mail, said.trim_end()) {
+                    (Some(text), ".") => {
+                        kept.lock().unwrap().push(std::mem::take(text));
+                        mail = None;
+                        "250 taken"
+                    }
+                    (Some(text), _) => {
+                        text.push_str(&said);
+                        continue;
+                    }
+                    (None, said) if said.starts_with("EHLO") => "250 test",
+                    (None, said) if said.starts_with("RCPT") && left > 0 => {
+                        left -= 1;
+                        "451 come again"
+                    }
+                    (None, "DATA") => {
+                        mail = Some(String::new());
+                        "354 go on"
+                    }
+                    (None, _) => "250 ok",
+                };
+                if stream.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    (port, mails, task)
+}
+
+#[tokio::test]
+async fn a_rule_sends_a_mail_until_the_server_takes_it() {
+    let (port, mails, task) = mail_server(1).await;
+    let url = format!("smtp://127.0.0.1:{port}");
+    let rules = r#"[{"on":["finished"],"to":{"mailto":"ops@example.com"}}]"#;
+    let server = Server::with(&[
+        ("CONDUCTOR__SMTP__URL", &url),
+        ("CONDUCTOR__SMTP__FROM", "conductor@example.com"),
+        ("CONDUCTOR__NOTIFY", rules),
+    ])
+    .await;
+    let id = server.submit(json!({"prompt": "x", "name": "nightly"})).await;
+    server.control.cancel(id, None).await.unwrap();
+    let told = delivery(&server, id, "pending", 1).await;
+    assert_eq!((told.status, told.channel.as_str()), (Some(451), "mailto"));
+    server.advance(5);
+    let told = delivery(&server, id, "delivered", 2).await;
+    assert_eq!((told.status, told.to.as_str()), (Some(250), "mailto:ops@example.com"));
+    let mails = mails.lock().unwrap().clone();
+    assert_eq!(mails.len(), 1);
+    for part in [
+        "To: ops@example.com",
+        "From: conductor@example.com",
+        "Subject: Conductor: a task is over",
+        "nightly",
+    ] {
+        assert!(mails[0].contains(part), "{part} is not in {}", mails[0]);
+    }
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_schedule_whose_makers_token_was_taken_stops_and_says_so() {
+    use conductor_protocol::control::{CreateToken, Groups, Role};
+    let receiver = Receiver::new(&[]).await;
+    let rules = format!(r#"[{{"on":["schedule_stopped"],"to":{{"webhook":"{}"}}}}]"#, receiver.url);
+    let server = Server::with(&[LOOPBACK, ("CONDUCTOR__NOTIFY", &rules)]).await;
+    let token = || CreateToken {
+        name: "someone".into(),
+        role: Role::Operator,
+        groups: Groups::All,
+        expires_in_seconds: None,
+    };
+    server.control.create_token(token()).await.unwrap();
+    let maker = server.control.on_behalf_of(super::rights::someone(Role::Operator, Groups::All));
+    let schedule = serde_json::from_value(json!({"cron": "* * * * *", "task": {"prompt": "x"}})).unwrap();
+    maker.add_schedule(schedule).await.unwrap();
+    let view = async || server.control.schedules().await.unwrap().remove(0);
+    assert_eq!(view().await.paused, None);
+    server.advance(60);
+    let made = eventually(LIMIT, "its first task", async || view().await.last).await;
+    assert_eq!((made.state, made.finished_at), (State::Queued, None));
+    server.control.cancel(made.task, None).await.unwrap();
+
+    server.control.revoke_token("someone".into()).await.unwrap();
+    let stopped = view().await;
+    assert!(stopped.paused.unwrap().contains("revoked"));
+    let last = stopped.last.unwrap();
+    assert_eq!((last.task, last.state), (made.task, State::Cancelled));
+    assert!(last.finished_at.is_some());
+    for _ in 0..2 {
+        let due = view().await.next_at;
+        server.advance(60);
+        eventually(LIMIT, "the occurrence is passed over", async || {
+            (view().await.next_at > due).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(view().await.last_task, Some(made.task), "no other task was made");
+    let heard = receiver.heard(1).await;
+    assert_eq!(heard[0].json()["type"], "schedule.stopped");
+    assert!(heard[0].json()["detail"].as_str().unwrap().contains("someone"));
+
+    server.control.create_token(token()).await.unwrap();
+    server.advance(60);
+    eventually(LIMIT, "it goes on", async || view().await.last_task.filter(|task| *task != made.task)).await;
+    assert_eq!(receiver.heard(1).await.len(), 1, "it was told once");
+}

@@ -182,3 +182,55 @@ async fn an_idempotency_key_holds_over_a_restart_and_for_a_while_after_the_end()
     })
     .await;
 }
+
+#[tokio::test]
+async fn submits_that_come_together_are_each_answered_for_themselves() {
+    use conductor_protocol::control::{Call, Outcome, Submit};
+    let server = Server::with(&[("CONDUCTOR__TASKS__MAX_QUEUED", "4")]).await;
+    let before = server.submit(json!({"prompt": "first"})).await;
+    let submit = |task: serde_json::Value, key: Option<&str>| Submit {
+        tasks: vec![serde_json::value::to_raw_value(&task).unwrap()],
+        key: key.map(Into::into),
+    };
+    let outcomes: Vec<Outcome> = server
+        .control
+        .ask(Call::SubmitEach(vec![
+            submit(json!({"prompt": "a"}), Some("k")),
+            submit(json!({"prompt": ""}), None),
+            submit(json!({"prompt": "a"}), Some("k")),
+            submit(json!({"prompt": "b"}), Some("k")),
+            submit(json!({"prompt": "c", "depends_on": [before.to_string()]}), None),
+            submit(json!({"prompt": "d"}), None),
+            submit(json!({"prompt": "e"}), None),
+            submit(json!({"prompt": "f"}), None),
+        ]))
+        .await
+        .unwrap();
+    let told: Vec<String> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Accepted(submitted) => format!("accepted {}", submitted.repeated),
+            Outcome::Refused(problem) => problem.code.as_str().to_owned(),
+            Outcome::Alone => "alone".to_owned(),
+        })
+        .collect();
+    let wanted = [
+        "accepted false",
+        "invalid_request",
+        "accepted true",
+        "idempotency_conflict",
+        "alone",
+        "accepted false",
+        "accepted false",
+        "queue_full",
+    ];
+    assert_eq!(told, wanted);
+    let Outcome::Refused(problem) = &outcomes[1] else { panic!("{outcomes:?}") };
+    assert_eq!(problem.errors[0].pointer, "/prompt", "as if it were alone");
+    let (Outcome::Accepted(one), Outcome::Accepted(same)) = (&outcomes[0], &outcomes[2]) else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(one.ids, same.ids);
+    let many = vec![submit(json!({"prompt": "x"}), None); 257];
+    assert!(server.control.call(Call::SubmitEach(many)).await.is_err(), "there is a bound");
+}

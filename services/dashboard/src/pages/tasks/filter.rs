@@ -116,6 +116,7 @@ impl FilterForm {
             after: self.instant("after")?,
             before: self.instant("before")?,
             min_cost: self.params.parsed("min_cost")?,
+            parent: text("parent"),
         })
     }
 

@@ -93,12 +93,22 @@ pub(crate) fn notify(
     if let Some(task) = task.filter(|task| !step.state().contains(*task)) {
         return Err(Rejection::UnknownTask(task));
     }
-    let view = step.view();
-    let routes = routes(view, notice, task.and_then(|task| view.state.group_of(task)));
-    let due = |route| EventKind::DeliveryDue { task, route, notice, detail: detail.into() };
-    let due = routes.into_iter().map(due).collect();
-    make_due(step, due);
+    let group = task.and_then(|task| step.state().group_of(task)).cloned();
+    tell(step, notice, group.as_ref(), task, detail);
     Ok(Reply::Done)
+}
+
+/// Tells by all rules that tell of this in a group.
+pub(crate) fn tell(
+    step: &mut Context<'_>,
+    notice: Notice,
+    group: Option<&Name>,
+    task: Option<TaskId>,
+    detail: &str,
+) {
+    let due = |route| EventKind::DeliveryDue { task, route, notice, detail: detail.into() };
+    let due = routes(step.view(), notice, group).into_iter().map(due).collect();
+    make_due(step, due);
 }
 
 /// Notes what came of a try; one of a delivery that is settled already changes nothing.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::actor::Actor;
 use crate::command::{Rejection, Reply, Submit};
 use crate::context::Context;
-use crate::decide::{cancel, submit};
+use crate::decide::{cancel, notify, submit};
+use crate::delivery::Notice;
 use crate::event::EventKind;
 use crate::id::{ScheduleId, TaskId};
 use crate::schedule::{CatchUp, Overlap, Schedule};
@@ -86,6 +87,25 @@ pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Rep
         cancel::end_subtree(step, last, &CancelReason::Schedule, None);
     }
     Ok(fired(step, id, Some(made), next_at))
+}
+
+/// Passes over an occurrence.
+pub(crate) fn pass(
+    step: &mut Context<'_>,
+    id: ScheduleId,
+    due_at: Wall,
+    next_at: Wall,
+    why: Option<&str>,
+) -> Result<Reply, Rejection> {
+    let schedule = step.state().schedule(id).ok_or(Rejection::UnknownSchedule(id))?;
+    if schedule.next_at != due_at {
+        return Ok(Reply::Fired { task: None });
+    }
+    if let Some(why) = why {
+        let group = schedule.group.clone();
+        notify::tell(step, Notice::ScheduleStopped, Some(&group), None, why);
+    }
+    Ok(fired(step, id, None, next_at.max(due_at.after(1))))
 }
 
 fn fired(step: &mut Context<'_>, schedule: ScheduleId, task: Option<TaskId>, next_at: Wall) -> Reply {

@@ -38,6 +38,9 @@ pub struct Filter {
     pub before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_cost: Option<f64>,
+    /// The id of the task whose subtasks are meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
 }
 
 /// In what order.

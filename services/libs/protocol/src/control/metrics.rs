@@ -20,6 +20,9 @@ pub struct MetricsView {
     /// Events of a batch.
     pub log_batch: Histogram,
     pub history_lag_events: u64,
+    /// Bytes of output of all runs.
+    #[serde(default)]
+    pub output_bytes: u64,
     pub volumes: Vec<Volume>,
     #[serde(default)]
     pub deliveries: DeliveryCounts,

@@ -4,6 +4,7 @@ use conductor_core::{ScheduleId, TaskId, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::task::State;
 use crate::text;
 
 /// What happens when a schedule comes due while its last task still lives.
@@ -74,6 +75,29 @@ pub struct ScheduleView {
     #[serde(default, with = "text::optional_display")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Uuid))]
     pub last_task: Option<TaskId>,
+    /// What became of the last task, while it is kept.
+    #[serde(default)]
+    pub last: Option<LastRun>,
+    /// Why it makes no tasks at the moment; none while it does.
+    #[serde(default)]
+    pub paused: Option<String>,
     #[cfg_attr(feature = "schema", schema(value_type = crate::submit::SubmitTask))]
     pub task: Box<RawValue>,
+}
+
+/// What became of the last task of a schedule.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "the fields speak for themselves")]
+pub struct LastRun {
+    #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
+    pub task: TaskId,
+    pub state: State,
+    #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub created_at: Wall,
+    #[serde(default, with = "text::optional_instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub finished_at: Option<Wall>,
 }

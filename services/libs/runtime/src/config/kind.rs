@@ -43,6 +43,10 @@ pub(super) enum Kind {
     Networks,
     /// A filter of log events.
     LogFilter,
+    /// An IANA time zone.
+    TimeZone,
+    /// An e-mail address.
+    Mailbox,
     /// A host name, an address or a network.
     Reachable,
     /// A list of host names, addresses and networks.
@@ -123,6 +127,8 @@ impl Kind {
             | Kind::Network
             | Kind::Reachable
             | Kind::LogFilter
+            | Kind::TimeZone
+            | Kind::Mailbox
             | Kind::Anything => None,
         };
         self.check(&value.unwrap_or_else(|| ValueKind::String(text.to_owned())))
@@ -152,6 +158,8 @@ impl Kind {
                 "error, warn, info, debug, trace, off, or a filter such as info,conductor_agent=debug"
                     .to_owned()
             }
+            Kind::TimeZone => "an IANA time zone such as Europe/Paris".to_owned(),
+            Kind::Mailbox => "an e-mail address".to_owned(),
             Kind::Reachable => "a host name, an address or a network".to_owned(),
             Kind::Reachables => "a list of host names, addresses and networks".to_owned(),
             Kind::Notify => "a list of rules; as text, JSON".to_owned(),
@@ -180,6 +188,8 @@ impl Kind {
             Kind::HostPort => fits(is_host_port(text)),
             Kind::Url => fits(is_url(text)),
             Kind::LogFilter => fits(is_log_filter(text)),
+            Kind::Mailbox => fits(super::notify::is_mailbox(text)),
+            Kind::TimeZone => fits(jiff::tz::TimeZone::get(text).is_ok()),
             Kind::Reachable => text.parse::<super::notify::Reachable>().err().map(|why| format!(": {why}")),
             Kind::Network => fits(Network::parse(text).is_some()),
             Kind::Whole { .. }
@@ -322,6 +332,12 @@ mod tests {
             &["info", "WARN", "off", "info,conductor_agent=debug", "[span{task_id=7}]=trace"],
         );
         refuses(Kind::LogFilter, &["verbose", "infos,a=debug", "a=loud", "", "info,,"]);
+    }
+
+    #[test]
+    fn a_time_zone_is_one_that_is_known() {
+        accepts(Kind::TimeZone, &["UTC", "Asia/Tokyo", "America/Argentina/Buenos_Aires"]);
+        refuses(Kind::TimeZone, &["", "Mars/Olympus", "+02:00"]);
     }
 
     #[test]

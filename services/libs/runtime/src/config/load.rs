@@ -134,7 +134,22 @@ fn contradictions(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
     problems.extend(short_lease(values));
     problems.extend(nowhere(values));
     problems.extend(super::runner::contradictions(values));
+    problems.extend(no_mail_server(values));
     problems
+}
+
+/// A rule that sends mail, and no server to send it through.
+fn no_mail_server(values: &BTreeMap<Vec<String>, Leaf>) -> Option<Problem> {
+    let rules = values.get(&vec!["notify".to_owned()])?;
+    let asks = super::notify::rules(super::show::json(&rules.value)).ok()?;
+    asks.iter().find(|rule| matches!(rule.to, super::notify::NotifyTo::Mailto(_)))?;
+    let is_set = |name: &str| {
+        let leaf = values.get(&vec!["smtp".to_owned(), name.to_owned()]);
+        leaf.is_some_and(|leaf| leaf.value != ValueKind::Nil)
+    };
+    let missing = ["url", "from"].into_iter().find(|name| !is_set(name))?;
+    let why = format!("a rule sends mail, and smtp.{missing} is not set");
+    Some(Problem::Bad { key: "notify".to_owned(), origin: rules.origin.clone(), why })
 }
 
 /// An event log in Redis, and no Redis.

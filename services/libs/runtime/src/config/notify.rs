@@ -36,6 +36,8 @@ pub enum NotifyOn {
     Unservable,
     /// The state volume has less free space than it must.
     DiskFloor,
+    /// A schedule stopped, because who made it may not submit there any more.
+    ScheduleStopped,
     /// A budget is spent to four fifths.
     #[serde(rename = "budget_80")]
     Budget80,
@@ -43,7 +45,7 @@ pub enum NotifyOn {
     LaneClosed,
 }
 
-/// Where a rule leads. All of these are secrets: who knows a URL can write there.
+/// Where a rule leads. The URLs are secrets: who knows one can write there.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyTo {
@@ -53,6 +55,8 @@ pub enum NotifyTo {
     Slack(Url),
     /// A topic of ntfy.
     Ntfy(Url),
+    /// A mailbox.
+    Mailto(String),
 }
 
 /// `webhooks.*`
@@ -126,7 +130,9 @@ pub(super) fn rules(value: serde_json::Value) -> Result<Vec<NotifyRule>, String>
 pub(super) fn shown(mut rules: serde_json::Value) -> serde_json::Value {
     let rules_shown = rules.as_array_mut().into_iter().flatten();
     let places = rules_shown.filter_map(|rule| rule.get_mut("to")?.as_object_mut());
-    for to in places.flat_map(|to| to.values_mut()) {
+    // A mailbox is no secret.
+    let urls = places.flat_map(|to| to.iter_mut().filter(|(way, _)| *way != "mailto"));
+    for (_, to) in urls {
         let origin = to.as_str().and_then(|text| text.parse::<Url>().ok()).map(|url| url.origin());
         *to = origin
             .map_or_else(
@@ -166,6 +172,8 @@ pub(super) fn value(json: serde_json::Value) -> ValueKind {
 
 /// The most rules.
 const MAX_RULES: usize = 100;
+/// The longest e-mail address, as SMTP has it.
+const MAX_MAILBOX_BYTES: usize = 254;
 
 fn check(rule: &NotifyRule) -> Result<(), String> {
     if rule.on.is_empty() {
@@ -179,17 +187,31 @@ fn check(rule: &NotifyRule) -> Result<(), String> {
             | NotifyOn::Failed
             | NotifyOn::Waiting
             | NotifyOn::Unservable
-            | NotifyOn::DiskFloor => {}
+            | NotifyOn::DiskFloor
+            | NotifyOn::ScheduleStopped => {}
         }
     }
     if let Some(why) = rule.group.as_deref().and_then(super::kind::name_problem) {
         return Err(format!("group: {why}"));
     }
-    let (NotifyTo::Webhook(url) | NotifyTo::Slack(url) | NotifyTo::Ntfy(url)) = &rule.to;
+    let url = match &rule.to {
+        NotifyTo::Webhook(url) | NotifyTo::Slack(url) | NotifyTo::Ntfy(url) => url,
+        NotifyTo::Mailto(to) if is_mailbox(to) => return Ok(()),
+        NotifyTo::Mailto(_) => return Err("to: an e-mail address, such as ops@example.com".to_owned()),
+    };
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(()),
         _ => Err("to: a URL that begins with http:// or https://".to_owned()),
     }
+}
+
+/// Whether a text is an address that mail may be sent to. Whether it is there, its server says.
+pub(super) fn is_mailbox(text: &str) -> bool {
+    let strange = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"".contains(c);
+    let parts = text.rsplit_once('@').filter(|_| text.len() <= MAX_MAILBOX_BYTES && !text.contains(strange));
+    parts.is_some_and(|(who, host)| {
+        !who.is_empty() && !who.contains('@') && !host.is_empty() && !host.starts_with('.')
+    })
 }
 
 #[cfg(test)]
@@ -232,6 +254,14 @@ mod tests {
         let mut bad = good.clone();
         bad["to"] = serde_json::json!({"slack": "ftp://x"});
         assert!(refused(bad).starts_with("rule 2: to:"));
+        let mut bad = good.clone();
+        for to in ["", "ops", "@example.com", "a b@example.com", "a@b\r\nX: y", "<a@b>"] {
+            bad["to"] = serde_json::json!({"mailto": to});
+            assert!(refused(bad.clone()).starts_with("rule 2: to:"), "{to}");
+        }
+        let mail = serde_json::json!([{"on": ["failed"], "to": {"mailto": "ops@example.com"}}]);
+        assert_eq!(shown(mail.clone()), mail);
+        rules(mail).expect("a mailbox");
         let mut bad = good.clone();
         bad["too"] = serde_json::json!(1);
         assert!(refused(bad).contains("too"));

@@ -56,15 +56,54 @@ pub struct Config {
     pub storage: Storage,
     /// The Redis of the event log.
     pub redis: Redis,
+    /// What is counted by the day.
+    pub budgets: Budgets,
     /// How long things are kept.
     pub retention: Retention,
     /// Who is told of what.
     #[serde(default, deserialize_with = "super::notify::typed")]
     pub notify: Vec<super::notify::NotifyRule>,
+    /// The mail server.
+    pub smtp: Smtp,
     /// How webhooks are sent.
     pub webhooks: super::notify::Webhooks,
     /// Logs.
     pub telemetry: Telemetry,
+}
+
+/// `smtp.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// The mail server, with user and password.
+    #[serde(deserialize_with = "super::storage::optional_secret")]
+    pub url: Option<crate::credentials::Secret>,
+    /// Who the mails are from.
+    pub from: Option<String>,
+}
+
+impl Config {
+    /// Where a browser finds the dashboard: the public address, or this machine.
+    #[must_use]
+    pub fn front(&self) -> String {
+        if let Some(url) = &self.public_url {
+            return url.as_str().trim_end_matches('/').to_owned();
+        }
+        let scheme = if self.tls.cert_file.is_some() { "https" } else { "http" };
+        let (host, port) = self.dashboard.listen.rsplit_once(':').unwrap_or(("", &self.dashboard.listen));
+        // Who listens everywhere is found on this machine, also from outside of its container.
+        let host =
+            if matches!(host, "0.0.0.0" | "[::]" | "127.0.0.1" | "[::1]") { "localhost" } else { host };
+        format!("{scheme}://{host}:{port}")
+    }
+}
+
+/// `budgets.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    /// The IANA time zone in which a day begins and ends.
+    pub time_zone: String,
 }
 
 /// `orchestrator.*`

@@ -1,6 +1,6 @@
 //! What History can be asked.
 
-use conductor_core::{FailureReason, Name, Seq, Wall};
+use conductor_core::{FailureReason, Name, Seq, TaskId, Wall};
 
 use super::record::{AuditRecord, State, TaskRecord};
 
@@ -49,6 +49,8 @@ pub struct Query {
     pub before: Option<Wall>,
     /// Cost at least so many millionths of a US dollar.
     pub min_cost_usd_micros: Option<u64>,
+    /// A subtask of this task.
+    pub parent: Option<TaskId>,
     /// The order.
     pub sort: Sort,
     /// At most so many; bounded by [`super::MAX_PAGE`], which 0 stands for.

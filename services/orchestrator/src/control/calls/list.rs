@@ -2,11 +2,12 @@
 
 use conductor_core::{Name, Wall};
 use conductor_protocol::control::{
-    AuditCall, AuditEntry, AuditPage, Filter, ListRequest, Page, Sort, StatsView,
+    AuditCall, AuditEntry, AuditPage, Filter, ListRequest, Page, Sort, StatsView, TodayView,
 };
 use conductor_protocol::task::State;
 use conductor_protocol::{Code, Problem, limits};
-use conductor_store::history::{self, AuditQuery, Cursor, Query, StatsQuery};
+use conductor_store::history::{self, AuditQuery, Cursor, Query, StatsQuery, TrendsQuery};
+use jiff::tz::TimeZone;
 
 use super::super::Context;
 use super::super::caller::Caller;
@@ -14,6 +15,8 @@ use crate::view;
 
 /// A page of tasks when the caller names no size.
 const DEFAULT_PAGE: u32 = 50;
+/// Every time zone is off by whole quarters of an hour.
+const DAY_STEP_MINUTES: u32 = 15;
 
 /// A page of tasks.
 pub(super) async fn list(context: &Context, caller: &Caller, call: ListRequest) -> Result<Page, Problem> {
@@ -83,7 +86,12 @@ pub(super) fn filter(filter: &Filter) -> Result<Query, Problem> {
             Err(Problem::at("/min_cost", "not an amount of money"))
         }
     });
+    let parent = filter
+        .parent
+        .as_deref()
+        .map(|text| text.parse().map_err(|_| Problem::at("/parent", format!("{text:?} is not a task id"))));
     Ok(Query {
+        parent: parent.transpose()?,
         states: filter.state.iter().map(|state| stored_state(*state)).collect(),
         groups: name("group", &filter.group)?.into_iter().collect(),
         runner: name("runner", &filter.runner)?,
@@ -123,13 +131,13 @@ pub(super) async fn stats(context: &Context, visible: Option<Vec<Name>>) -> Resu
     let (seq, now) = context.engine.look(|machine, now| (machine.state().seq(), now.wall)).await?;
     context.follower.reach(seq).await;
     let since = Wall(now.0 - 24 * HOUR_MS);
+    let today = today(context, visible.clone(), now).await?;
     let query = StatsQuery { since: Some(since), visible };
     let stats = context.follower.read(move |history| history.stats(&query)).await?;
     let sum = |of: fn(&history::Hour) -> u64| stats.hours.iter().map(of).sum::<u64>();
     let finished = sum(|hour| hour.succeeded + hour.failed + hour.cancelled);
     let started = sum(|hour| hour.started);
     let last_hour = stats.hours.iter().filter(|hour| hour.from.0 + HOUR_MS > now.0 - HOUR_MS);
-    let mean = |total_ms: u64, count: u64| (count > 0).then(|| total_ms as f64 / count as f64 / 1_000.0);
     Ok(StatsView {
         by_state: stats
             .states
@@ -143,7 +151,43 @@ pub(super) async fn stats(context: &Context, visible: Option<Vec<Name>>) -> Resu
         mean_run_seconds: mean(sum(|hour| hour.run_ms), finished),
         tokens_last_day: sum(|hour| hour.tokens),
         cost_usd_last_day: sum(|hour| hour.cost_usd_micros) as f64 / 1e6,
+        today,
     })
+}
+
+/// The mean of durations in seconds.
+fn mean(total_ms: u64, count: u64) -> Option<f64> {
+    (count > 0).then(|| total_ms as f64 / count as f64 / 1_000.0)
+}
+
+/// Adds up the calendar day of the configured time zone.
+async fn today(context: &Context, visible: Option<Vec<Name>>, now: Wall) -> Result<TodayView, Problem> {
+    let since = midnight(&context.time_zone, now);
+    let minutes = u64::try_from(now.0 - since.0).unwrap_or_default() / 60_000;
+    let steps = usize::try_from(minutes / u64::from(DAY_STEP_MINUTES)).unwrap_or_default() + 2;
+    let query = TrendsQuery { visible, step_minutes: DAY_STEP_MINUTES, until: now, steps };
+    let steps = context.follower.read(move |history| history.trends(&query)).await?;
+    let of_today = || steps.iter().filter(|step| step.from >= since);
+    let sum = |of: fn(&history::Hour) -> u64| of_today().map(of).sum::<u64>();
+    let finished = sum(|step| step.succeeded + step.failed + step.cancelled);
+    Ok(TodayView {
+        since,
+        submitted: sum(|step| step.submitted),
+        finished,
+        failed: sum(|step| step.failed),
+        mean_wait_seconds: mean(sum(|step| step.wait_ms), sum(|step| step.started)),
+        mean_run_seconds: mean(sum(|step| step.run_ms), finished),
+        tokens: sum(|step| step.tokens),
+        cost_usd: sum(|step| step.cost_usd_micros) as f64 / 1e6,
+    })
+}
+
+/// The beginning of the day that an instant lies in.
+fn midnight(zone: &TimeZone, now: Wall) -> Wall {
+    let day = jiff::Timestamp::from_millisecond(now.0).map(|now| now.to_zoned(zone.clone()));
+    let begin = day.and_then(|now| now.start_of_day());
+    // Only an instant beyond all calendars has no day.
+    begin.map_or(now, |begin| Wall(begin.timestamp().as_millisecond()))
 }
 
 /// Who did what.
@@ -179,4 +223,25 @@ pub(super) async fn audit(context: &Context, call: AuditCall) -> Result<AuditPag
         }
     });
     Ok(AuditPage { items: items.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begins(zone: &str, now: &str) -> String {
+        let at = |text: &str| Wall(text.parse::<jiff::Timestamp>().expect("an instant").as_millisecond());
+        let begin = midnight(&TimeZone::get(zone).expect("a zone"), at(now));
+        jiff::Timestamp::from_millisecond(begin.0).expect("an instant").to_string()
+    }
+
+    #[test]
+    fn a_day_begins_where_people_are() {
+        assert_eq!(begins("UTC", "2026-03-01T23:59:59Z"), "2026-03-01T00:00:00Z");
+        assert_eq!(begins("Asia/Tokyo", "2026-03-01T14:59:59Z"), "2026-02-28T15:00:00Z");
+        assert_eq!(begins("Asia/Tokyo", "2026-03-01T15:00:00Z"), "2026-03-01T15:00:00Z");
+        assert_eq!(begins("Asia/Kathmandu", "2026-03-01T20:00:00Z"), "2026-03-01T18:15:00Z");
+        // The day on which clocks go forward begins in winter time.
+        assert_eq!(begins("Europe/Paris", "2026-03-29T12:00:00Z"), "2026-03-28T23:00:00Z");
+    }
 }

@@ -92,6 +92,7 @@ pub(super) async fn metrics(context: &Context) -> Result<MetricsView, Problem> {
         log_append: appends.seconds(),
         log_batch: appends.events(),
         history_lag_events: status.history_lag,
+        output_bytes: context.hub.bytes(),
         volumes: volumes
             .into_iter()
             .filter_map(|(name, path)| {

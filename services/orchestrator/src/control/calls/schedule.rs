@@ -1,9 +1,10 @@
 //! Schedules.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use conductor_core::{Actor, Command, Schedule, ScheduleId};
-use conductor_protocol::control::{AddSchedule, CatchUp, Overlap, ScheduleView};
+use conductor_core::{Actor, Command, Schedule, ScheduleId, TaskId};
+use conductor_protocol::control::{AddSchedule, CatchUp, LastRun, Overlap, ScheduleView};
 use conductor_protocol::{Code, Problem};
 use conductor_store::log::{Payload, PayloadKey};
 
@@ -13,6 +14,7 @@ use crate::cron::Cron;
 use crate::engine;
 use crate::schedules;
 use crate::submit::{self, Origin};
+use crate::view;
 
 /// Adds a schedule, once its expression, its time zone and its task are found good.
 pub(super) async fn add(
@@ -53,22 +55,46 @@ pub(super) async fn add(
     let payload = Payload { key: PayloadKey::from(id), bytes };
     let command = Command::AddSchedule { schedule: Box::new(schedule.clone()), by: caller.actor.clone() };
     context.engine.change(command, vec![payload], Vec::new()).await?;
-    Ok(view(&schedule, call))
+    Ok(shown(&schedule, call))
 }
 
 /// All schedules, the next due first.
 pub(super) async fn list(context: &Context, caller: &Caller) -> Result<Vec<ScheduleView>, Problem> {
-    let mut known: Vec<Schedule> =
-        context.engine.look(|machine, _| machine.state().schedules().cloned().collect()).await?;
+    let look = |machine: &conductor_core::Machine, _| {
+        let state = machine.state();
+        (state.schedules().cloned().collect::<Vec<Schedule>>(), state.seq())
+    };
+    let (mut known, seq) = context.engine.look(look).await?;
     known.retain(|schedule| caller.sees(&schedule.group));
     known.sort_by_key(|schedule| (schedule.next_at, schedule.id));
     let ids: Vec<ScheduleId> = known.iter().map(|schedule| schedule.id).collect();
     let stored = schedules::read(&context.log, ids).await?;
-    Ok(known
-        .iter()
-        .zip(stored)
-        .filter_map(|(schedule, stored)| Some(view(schedule, stored?.schedule)))
-        .collect())
+    context.follower.reach(seq).await;
+    let last = last_runs(context, known.iter().filter_map(|schedule| schedule.last_task).collect()).await?;
+    let standing = context.access.standing().await?;
+    let mut views = Vec::with_capacity(known.len());
+    for (schedule, stored) in known.iter().zip(stored) {
+        let Some(stored) = stored else { continue };
+        let paused = standing.why_stopped(&stored.by, &schedule.group);
+        let last = schedule.last_task.and_then(|task| last.get(&task).cloned());
+        views.push(ScheduleView { last, paused, ..shown(schedule, stored.schedule) });
+    }
+    Ok(views)
+}
+
+/// What became of tasks, as far as the history knows.
+async fn last_runs(context: &Context, tasks: Vec<TaskId>) -> Result<HashMap<TaskId, LastRun>, Problem> {
+    if tasks.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let records = context.follower.read(move |history| history.tasks(&tasks)).await?;
+    let views = records.iter().flatten().filter_map(|record| view::task_view(Some(record), None, None));
+    let last = views.map(|it| {
+        let last =
+            LastRun { task: it.id, state: it.state, created_at: it.created_at, finished_at: it.finished_at };
+        (it.id, last)
+    });
+    Ok(last.collect())
 }
 
 /// Removes a schedule. Tasks that it made go on.
@@ -77,7 +103,7 @@ pub(super) async fn remove(context: &Context, actor: Arc<Actor>, id: ScheduleId)
     context.engine.change(command, Vec::new(), vec![PayloadKey::from(id)]).await.map(drop)
 }
 
-fn view(schedule: &Schedule, stored: AddSchedule) -> ScheduleView {
+fn shown(schedule: &Schedule, stored: AddSchedule) -> ScheduleView {
     ScheduleView {
         id: schedule.id,
         name: stored.name,
@@ -87,6 +113,8 @@ fn view(schedule: &Schedule, stored: AddSchedule) -> ScheduleView {
         catch_up: stored.catch_up,
         next_at: schedule.next_at,
         last_task: schedule.last_task,
+        last: None,
+        paused: None,
         task: stored.task,
     }
 }

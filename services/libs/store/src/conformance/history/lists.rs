@@ -29,6 +29,7 @@ fn fits(record: &TaskRecord, query: &Query) -> bool {
         && query.name.as_deref().is_none_or(|name| task.name.as_deref() == Some(name))
         && query.task_type.as_ref().is_none_or(|name| task.task_type == *name)
         && query.created_by.as_ref().is_none_or(|name| record.created_by.name == *name)
+        && query.parent.is_none_or(|parent| task.parent == Some(parent))
         && query.failure.is_none_or(|reason| failure == Some(reason))
         && query.after.is_none_or(|after| record.created_at >= after)
         && query.before.is_none_or(|before| record.created_at < before)

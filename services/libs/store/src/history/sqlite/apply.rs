@@ -105,9 +105,7 @@ fn write_tasks(
                 }
             }
             Change::Deleted { before: Some((record, before)) } => {
-                connection
-                    .prepare_cached("DELETE FROM tasks WHERE seq = ?1")?
-                    .execute([record.submitted_seq.0.cast_signed()])?;
+                row::delete(connection, &record)?;
                 deliveries::delete(connection, id)?;
                 *places.entry((record.task.group, before)).or_default() -= 1;
             }

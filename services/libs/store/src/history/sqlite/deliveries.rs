@@ -19,13 +19,20 @@ fn notice_number(notice: Notice) -> i64 {
         Notice::Waiting => 2,
         Notice::Unservable => 3,
         Notice::DiskFloor => 4,
+        Notice::ScheduleStopped => 5,
     }
 }
 
 fn notice_of(number: i64) -> Option<Notice> {
-    [Notice::Finished, Notice::Failed, Notice::Waiting, Notice::Unservable, Notice::DiskFloor]
-        .into_iter()
-        .find(|notice| notice_number(*notice) == number)
+    let all = [
+        Notice::Finished,
+        Notice::Failed,
+        Notice::Waiting,
+        Notice::Unservable,
+        Notice::DiskFloor,
+        Notice::ScheduleStopped,
+    ];
+    all.into_iter().find(|notice| notice_number(*notice) == number)
 }
 
 /// Writes what happened, in order.

@@ -105,6 +105,8 @@ impl Filter {
         for (name, value) in &query.labels {
             also("instr(labels, ?1) > 0", Some(Value::Text(row::label_text(name, value))));
         }
+        let parent = query.parent.map(|parent| Value::Blob(parent.0.to_be_bytes().to_vec()));
+        also("seq IN (SELECT seq FROM children WHERE parent = ?1)", parent);
         let needle = query.text.as_ref().filter(|text| !text.is_empty());
         also("instr(search, ?1) > 0", needle.map(|needle| Value::Text(needle.to_lowercase())));
         let cost = query.min_cost_usd_micros.filter(|cost| *cost > 0);

@@ -140,7 +140,22 @@ pub(super) fn insert(connection: &Connection, record: &TaskRecord, excerpt: &str
             search_text(task.name.as_deref(), excerpt),
             crc32fast::hash(&body),
             body,
-        ])
+        ])?;
+    let Some(parent) = task.parent else { return Ok(()) };
+    connection
+        .prepare_cached("INSERT INTO children (parent, seq) VALUES (?1, ?2)")?
+        .execute((parent.0.to_be_bytes(), record.submitted_seq.0.cast_signed()))
+        .map(drop)
+}
+
+/// Removes the row of a task.
+pub(super) fn delete(connection: &Connection, record: &TaskRecord) -> rusqlite::Result<()> {
+    let seq = record.submitted_seq.0.cast_signed();
+    connection.prepare_cached("DELETE FROM tasks WHERE seq = ?1")?.execute([seq])?;
+    let Some(parent) = record.task.parent else { return Ok(()) };
+    connection
+        .prepare_cached("DELETE FROM children WHERE parent = ?1 AND seq = ?2")?
+        .execute((parent.0.to_be_bytes(), seq))
         .map(drop)
 }
 

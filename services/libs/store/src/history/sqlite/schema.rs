@@ -108,6 +108,15 @@ pub(super) const KIND: Kind = Kind {
     ",
 };
 
+/// Which tasks are below which; a table that files of an earlier build do not have.
+const CHILDREN: &str = "
+    CREATE TABLE IF NOT EXISTS children (
+        parent BLOB NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (parent, seq)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Pages that the writer keeps in memory, in KiB.
 const WRITER_CACHE_KIB: i32 = 8_192;
 
@@ -128,5 +137,5 @@ pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     connection.set_prepared_statement_cache_capacity(32);
-    Ok(())
+    connection.execute_batch(CHILDREN)
 }
