@@ -24,6 +24,7 @@ pub mod diff;
 mod files;
 mod output;
 mod raw;
+mod subtasks;
 
 pub use deeds::{answer, cancel, delete, message, retry};
 pub use details::work;
@@ -34,6 +35,7 @@ use details::Details;
 use diff::DiffView;
 use files::{FileShown, Files};
 use output::Output;
+use subtasks::Subtasks;
 
 #[derive(Debug, Template)]
 #[template(path = "task.html")]
@@ -43,6 +45,7 @@ struct View {
     t: Head,
     tab: Tab,
     tabs: Vec<TabItem>,
+    subtasks: Option<Subtasks>,
     body: Body,
 }
 
@@ -164,8 +167,9 @@ async fn view(visitor: &Visitor, id: &str) -> Result<Response, Refusal> {
     let tab = Tab::ALL.into_iter().find(|tab| tab.key() == asked).unwrap_or(Tab::Output);
     let path = f.url(&format!("/tasks/{id}"));
     let body = body(visitor, &control, &f, &task, tab).await?;
+    let subtasks = subtasks::read(visitor, &control, &f, task.id).await?;
     let t = head(w, now, &task, path);
-    page(StatusCode::OK, &View { w, tabs: tabs(w, &task, tab), t, tab, body, f })
+    page(StatusCode::OK, &View { w, tabs: tabs(w, &task, tab), t, tab, subtasks, body, f })
 }
 
 async fn body(

@@ -195,6 +195,7 @@ messages! {
     no_output_yet: "Nothing has been printed yet.", "まだ出力はありません。";
     left_out: "left out before this.", "を省略しています。";
     load_earlier: "Load earlier output", "前の出力を読み込む";
+    subtasks: "Subtasks", "サブタスク";
     nothing_found: "not in what is shown", "表示中にはありません";
     no_activity: "The runner reported nothing.", "ランナーからの報告はありません。";
     earlier_entries: "earlier entries are left out.", "件の以前の項目を省略しています。";

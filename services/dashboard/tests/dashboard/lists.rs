@@ -62,3 +62,25 @@ async fn rows_are_selected_by_keyboard_and_ended_and_a_filter_is_kept() {
     chrome.until("it leads back", "location.search === '?state=queued'").await;
     chrome.end(&running.url, &[]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parent_lists_its_subtasks_and_how_they_stand() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("subtasks", &running).await else { return };
+    let below = json!([
+        {"prompt": "print a", "runner": "mock", "name": "Build"},
+        {"prompt": "ask Go on", "runner": "mock", "name": "Test"},
+    ]);
+    let id = running.submit(json!({"name": "Release", "subtasks": below})).await;
+    chrome.go(&format!("{}/tasks/{id}", running.url)).await;
+    let state = |name: &str, state: &str| {
+        format!(
+            "[...document.querySelectorAll('#subtasks .row')].some((row) => row.textContent.includes('{name}') && row.querySelector('.s-{state}'))"
+        )
+    };
+    chrome.until("one has ended", &state("Build", "succeeded")).await;
+    chrome.until("one waits", &state("Test", "waiting")).await;
+    chrome.click("#subtasks .card-head a").await;
+    chrome.until("all are listed", "document.querySelectorAll('#list tbody tr').length === 2").await;
+    chrome.end(&running.url, &[]).await;
+}

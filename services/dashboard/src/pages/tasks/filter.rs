@@ -38,6 +38,7 @@ impl FilterForm {
             field("label", w.label, "team:web"),
             field("name", w.name, ""),
             field("type", w.type_word, "code_review"),
+            field("parent", w.parent, ""),
             field("created_by", w.created_by, ""),
             field("failure", w.failure_reason, "timeout"),
             field("after", w.created_after, "2026-01-31"),
