@@ -2,6 +2,7 @@
 //! `scripts/test appliance` runs them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod clis;
 mod ends;
 mod full;
 mod image;
