@@ -9,6 +9,7 @@ use conductor_runtime::credentials::{self, StartKey};
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_runtime::listen::{self, UnixListener};
 use conductor_runtime::paths;
+use conductor_store::copy::Restored;
 use conductor_store::history::{self, History};
 use conductor_store::log::{self, EventLog};
 use conductor_store::state_dir::{LockError, StateDir};
@@ -38,6 +39,9 @@ pub enum StartError {
     /// Another one owns the data.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The state is of a newer release.
+    #[error(transparent)]
+    Format(#[from] conductor_store::format::Error),
     /// The event log cannot be opened.
     #[error(transparent)]
     Open(#[from] log::sqlite::OpenError),
@@ -144,6 +148,7 @@ pub struct Running {
 pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<Running, StartError> {
     config.home.create()?;
     let state_dir = Arc::new(StateDir::lock(config.state_dir())?);
+    conductor_store::format::open(state_dir.path(), env!("CARGO_PKG_VERSION"))?;
     let log = event_log::open(&config, &state_dir)?;
     let history: Arc<dyn History> = Arc::new(history::sqlite::open(&state_dir)?);
     event_log::check_not_behind(&*log, &*history)?;
@@ -193,6 +198,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         workspace: config.home.workspace.clone(),
         heartbeat_seconds: config.heartbeat.as_secs().max(1),
         lease_seconds: config.lease.as_secs().max(1),
+        restored: restored(&config.home.state),
     }));
     let access = Arc::new(Access::new(
         config.auth,
@@ -342,6 +348,14 @@ async fn watch_space(log: Arc<dyn EventLog>, gate: Arc<Gate>, floor: u64, shutdo
         }
     }
     gate.drain(true);
+}
+
+/// What the state was restored from, told in the log.
+fn restored(state: &std::path::Path) -> Option<Restored> {
+    let restored = Restored::read(state)?;
+    let Restored { log, seq, became } = &restored;
+    tracing::info!(from = log, seq, log = became, "the event log was restored from a backup");
+    Some(restored)
 }
 
 fn owner() -> Actor {

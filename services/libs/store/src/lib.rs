@@ -5,7 +5,9 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod copy;
 mod database;
+pub mod format;
 pub mod history;
 pub mod log;
 pub mod record;

@@ -17,6 +17,8 @@ use conductor_store::log::EventLog;
 
 use crate::engine::Handle;
 use crate::hub::Hub;
+use conductor_store::copy::Restored;
+
 use crate::socket::{self, Stream};
 use crate::uploads::Uploads;
 
@@ -34,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) workspace: PathBuf,
     pub(crate) heartbeat_seconds: u64,
     pub(crate) lease_seconds: u64,
+    /// The log that this one was restored from.
+    pub(crate) restored: Option<Restored>,
 }
 
 /// What a session needs.

@@ -69,6 +69,17 @@ pub(super) async fn serve<S: Stream>(
 /// Says so when an agent saw more of this log than there is: it was replaced by an older one.
 fn warn_if_behind(seen: &LogPosition, agent: &str, context: &Context) {
     let status = context.log.status();
+    if let Some(restored) = context.restored.as_ref().filter(|restored| restored.log == seen.id)
+        && seen.seq > restored.seq
+    {
+        tracing::error!(
+            agent,
+            seen = seen.seq,
+            restored = restored.seq,
+            "an agent saw more of the event log than the backup held that this one was restored from: what came after it \
+             is lost"
+        );
+    }
     if seen.id == crate::log_id_text(status.log) && seen.seq > status.last.0 {
         tracing::error!(
             agent,

@@ -1,5 +1,6 @@
 //! A SQLite file with a mark beside it: made whole or not at all, checked when it is opened, and closed with its digest.
 
+mod copy;
 mod mark;
 mod open;
 mod readers;
@@ -13,6 +14,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use mark::{Digest, Mark, Reading};
 
+pub(crate) use copy::{adopt, check_copy, copy, written};
 pub use open::OpenError;
 pub(crate) use open::{Kind, create, open, reader};
 pub(crate) use readers::{Closed, Readers};

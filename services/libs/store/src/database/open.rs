@@ -235,7 +235,7 @@ fn check_wal(path: &Path, end: Option<wal::End>) -> Result<(), OpenError> {
     }
 }
 
-fn connect(path: &Path, kind: &Kind) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path, kind: &Kind) -> Result<Connection, OpenError> {
     let error = |source| OpenError::sqlite(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(error)?;
@@ -255,7 +255,7 @@ fn connect(path: &Path, kind: &Kind) -> Result<Connection, OpenError> {
 }
 
 /// Has SQLite look at every page of a file that was not closed.
-fn check_pages(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+pub(super) fn check_pages(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let said: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|source| OpenError::sqlite(path, source))?;

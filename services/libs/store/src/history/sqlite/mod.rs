@@ -1,6 +1,7 @@
 //! History in a SQLite file.
 
 mod apply;
+mod copy;
 mod deliveries;
 mod list;
 mod row;
@@ -28,6 +29,7 @@ use crate::state_dir::StateDir;
 use row::{Reading, Trouble};
 
 pub use crate::database::OpenError;
+pub(crate) use copy::{adopt, check as check_copy};
 
 /// The file's name in the state directory.
 pub const FILE: &str = "history.db";
@@ -67,18 +69,13 @@ pub fn open(dir: &Arc<StateDir>) -> Result<SqliteHistory, OpenError> {
     let error = |source| OpenError::sqlite(&path, source);
     let checked = database::open(&path, &schema::KIND)?;
     schema::set_up(&checked.connection).map_err(error)?;
-    let (log, applied) = checked
-        .connection
-        .query_row("SELECT log_id, applied FROM progress WHERE id = 0", [], |row| {
-            Ok((row.get::<_, Option<[u8; 16]>>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
-        })
-        .map_err(error)?;
+    let (log, Seq(applied)) = copy::progress(&checked.connection).map_err(error)?;
     let database = checked.ends_with(applied, applied == 0)?;
     Ok(SqliteHistory {
         writer: Mutex::new(Some(database)),
         readers: Readers::new(path.clone(), schema::READER_CACHE_KIB),
         path,
-        log: Mutex::new(log.map(|id| LogId(u128::from_be_bytes(id)))),
+        log: Mutex::new(log),
         applied: AtomicU64::new(applied),
         // What a process that was killed left behind may not be on the disk yet; the next sync knows.
         durable: AtomicU64::new(0),

@@ -12,8 +12,7 @@ use conductor_core::Seq;
 
 use crate::log::{Fence, LogId};
 
-/// The file's name in the state directory.
-pub const FILE: &str = "events.redis-mark";
+use super::MARK_FILE as FILE;
 
 const MAGIC: &[u8; 8] = b"cndrredi";
 const VERSION: u8 = 1;

@@ -58,6 +58,9 @@ use crate::state_dir::StateDir;
 pub use error::OpenError;
 pub use keys::PREFIX;
 
+/// The name of the file in the state directory that says how far the log got.
+pub const MARK_FILE: &str = "events.redis-mark";
+
 /// How long a lease lasts unless it is renewed.
 const LEASE: Duration = Duration::from_secs(15);
 

@@ -1,5 +1,6 @@
 //! The log in a SQLite file: one thread writes, any thread reads through connections of its own.
 
+mod copy;
 mod inbox;
 mod load;
 mod open;
@@ -33,6 +34,7 @@ use inbox::Inbox;
 use writer::{Shared, Writer};
 
 pub use crate::database::OpenError;
+pub(crate) use copy::{adopt, check as check_copy};
 
 /// The file's name in the state directory.
 pub const FILE: &str = "events.db";

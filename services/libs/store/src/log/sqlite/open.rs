@@ -76,7 +76,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
     database::create(path, &schema::KIND, |connection| schema::write_meta(connection, meta))
 }
 
-fn read_status(path: &Path, connection: &Connection, log: LogId) -> Result<Status, OpenError> {
+pub(super) fn read_status(path: &Path, connection: &Connection, log: LogId) -> Result<Status, OpenError> {
     let error = |source| OpenError::sqlite(path, source);
     let bounds = row::bounds(connection).map_err(error)?;
     let snapshot = snapshot::newest(connection).map_err(error)?.map(|manifest| manifest.seq);

@@ -1,5 +1,6 @@
 //! What is SQLite's own; the rest is in the suite that every log passes.
 
+mod copy;
 mod damage;
 mod full;
 
