@@ -114,16 +114,17 @@ pub enum Command {
     Mcp(Rest),
     /// Tries that failures are survived. (With a later release.)
     Drill(Rest),
-    /// Copies the state. (With a later release.)
-    Backup(Rest),
-    /// Brings a copy of the state back. (With a later release.)
-    Restore(Rest),
+    /// Copies log, history, configuration and runs to one file, while everything goes on.
+    Backup(Backup),
+    /// Makes a home from a backup.
+    Restore(Restore),
     /// Moves the state to another storage. (With a later release.)
     Migrate(Rest),
-    /// Ends an upgrade. (With a later release.)
-    Upgrade(Rest),
-    /// Collects what helps to find a fault. (With a later release.)
-    SupportBundle(Rest),
+    /// Ends an upgrade.
+    #[command(subcommand)]
+    Upgrade(UpgradeCommand),
+    /// Collects what helps to find a fault, without prompts, outputs and secrets.
+    SupportBundle(SupportBundle),
     /// Prints completions for a shell.
     Completions(Completions),
     /// Exits with 0 when an orchestrator serves.
@@ -143,9 +144,12 @@ pub struct Up {
     /// How many agents to run.
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(0..=64))]
     pub agents: u16,
-    /// Makes a systemd user unit. (With a later release.)
+    /// Makes a systemd user unit of it, and starts that.
     #[arg(long)]
     pub install: bool,
+    /// Takes the systemd user unit away.
+    #[arg(long, conflicts_with = "install")]
+    pub uninstall: bool,
 }
 
 /// `run`

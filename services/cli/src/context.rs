@@ -9,12 +9,12 @@ use conductor_runtime::config::{self, Loaded, Sources};
 use conductor_runtime::lifecycle::{Lifecycle, Shutdown};
 use conductor_runtime::telemetry;
 
-use crate::args::{Args, Command};
+use crate::args::{self, Args, Command};
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 use crate::{
-    apply, compare, doctor, follow, multicall, run, schedule, secret, server, show, submit, supervised,
-    tasks, token, unavailable, watch,
+    apply, backup, compare, doctor, follow, multicall, run, schedule, secret, server, show, submit,
+    supervised, support, tasks, token, unavailable, upgrade, watch,
 };
 
 /// What every command is given.
@@ -116,6 +116,8 @@ fn dispatch(command: Command, screen: &mut Screen) -> Result<Exit, Failure> {
 /// The commands that ask a server.
 async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Failure> {
     match command {
+        Command::Up(args) if args.install => server::install(context, &args),
+        Command::Up(args) if args.uninstall => server::uninstall(context),
         Command::Up(args) => server::up(context, &args).await,
         Command::Run(args) => run::run(context, &args).await,
         Command::Submit(args) => submit::run(context, &args).await,
@@ -143,6 +145,10 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         Command::Audit(args) => watch::audit(context, &args).await,
         Command::Token(command) => token::run(context, command).await,
         Command::Secret(command) => secret::run(context, command),
+        Command::Backup(args) => backup::run(context, &args),
+        Command::Restore(args) => backup::restore::run(context, &args),
+        Command::SupportBundle(args) => support::run(context, &args).await,
+        Command::Upgrade(args::UpgradeCommand::Finalize) => upgrade::finalize(context),
         Command::Gc(args) => watch::gc(context, args.dry_run).await,
         Command::Healthcheck { wait } => watch::healthcheck(context, wait.unwrap_or_default()).await,
         // All of these were dealt with before a configuration was read.
@@ -151,11 +157,7 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         | Command::Doctor
         | Command::Mcp(_)
         | Command::Drill(_)
-        | Command::Backup(_)
-        | Command::Restore(_)
         | Command::Migrate(_)
-        | Command::Upgrade(_)
-        | Command::SupportBundle(_)
         | Command::SuperviseEvents
         | Command::Completions(_) => Err(Failure::Failed("this command needs no server".to_owned())),
     }

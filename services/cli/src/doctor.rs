@@ -52,6 +52,18 @@ impl Check {
 
 /// `doctor`: exits with 1 when something is broken.
 pub async fn run(screen: &mut Screen) -> Result<Exit, Failure> {
+    let checks = look().await;
+    let is_broken = checks.iter().any(|check| check.health == Health::Broken);
+    if screen.is_json() {
+        screen.json(&serde_json::json!({ "ok": !is_broken, "checks": checks }))?;
+    } else {
+        lines(&checks).into_iter().try_for_each(|line| screen.line(line))?;
+    }
+    Ok(if is_broken { Exit::Failed } else { Exit::Succeeded })
+}
+
+/// Looks at everything.
+pub async fn look() -> Vec<Check> {
     let mut checks = machine::checks();
     match config::load(&Sources::from_env()) {
         Ok(loaded) => {
@@ -66,13 +78,7 @@ pub async fn run(screen: &mut Screen) -> Result<Exit, Failure> {
         ),
     }
     checks.extend(programs::checks().await);
-    let is_broken = checks.iter().any(|check| check.health == Health::Broken);
-    if screen.is_json() {
-        screen.json(&serde_json::json!({ "ok": !is_broken, "checks": checks }))?;
-    } else {
-        lines(&checks).into_iter().try_for_each(|line| screen.line(line))?;
-    }
-    Ok(if is_broken { Exit::Failed } else { Exit::Succeeded })
+    checks
 }
 
 fn configuration(loaded: &Loaded) -> Vec<Check> {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod backup;
 mod compare;
 mod context;
 mod doctor;
@@ -16,9 +17,11 @@ mod server;
 mod show;
 mod submit;
 mod supervised;
+mod support;
 mod tasks;
 mod token;
 mod unavailable;
+mod upgrade;
 mod watch;
 
 use std::process::ExitCode;

@@ -14,17 +14,17 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         Command::Run(run) => options(&run.options),
         Command::Submit(submit) => options(&submit.options),
         Command::Schedule(ScheduleCommand::Add(add)) => options(&add.options),
-        Command::Up(up) => up.install.then_some("up --install"),
         Command::Mcp(_) => Some("mcp"),
         Command::Drill(_) => Some("drill"),
-        Command::Backup(_) => Some("backup"),
-        Command::Restore(_) => Some("restore"),
         Command::Migrate(_) => Some("migrate"),
-        Command::Upgrade(_) => Some("upgrade"),
-        Command::SupportBundle(_) => Some("support-bundle"),
         Command::Audit(audit) => audit.command.map(|AuditCommand::Verify| "audit verify"),
         Command::Token(_)
         | Command::Secret(_)
+        | Command::Up(_)
+        | Command::Upgrade(_)
+        | Command::SupportBundle(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Schedule(ScheduleCommand::List | ScheduleCommand::Rm(_))
         | Command::List(_)
         | Command::Get(_)
@@ -100,14 +100,9 @@ mod tests {
             ("conductor run --max-turns 3 x", "--max-turns"),
             ("conductor run --model m x", "--model"),
             ("conductor run --type refactor x", "--type"),
-            ("conductor up --install", "up --install"),
             ("conductor mcp", "mcp"),
             ("conductor drill", "drill"),
-            ("conductor backup /tmp/x", "backup"),
-            ("conductor restore /tmp/x", "restore"),
             ("conductor migrate", "migrate"),
-            ("conductor upgrade finalize", "upgrade"),
-            ("conductor support-bundle", "support-bundle"),
             ("conductor audit verify", "audit verify"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),
         ] {

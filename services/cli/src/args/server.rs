@@ -1,5 +1,6 @@
 //! Options of the commands about the server.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -171,6 +172,49 @@ pub struct Gc {
     /// Only says what would go.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `backup`
+#[derive(Debug, ClapArgs)]
+pub struct Backup {
+    /// The file to write; - is stdout. One with the time in its name when none is given.
+    pub file: Option<PathBuf>,
+    /// Takes the admin token, the keys and the secrets of the config folder along.
+    #[arg(long)]
+    pub with_secrets: bool,
+    /// Leaves the run folders and the sessions out.
+    #[arg(long)]
+    pub no_runs: bool,
+}
+
+/// `restore`
+#[derive(Debug, ClapArgs)]
+pub struct Restore {
+    /// The backup; - is stdin.
+    pub file: PathBuf,
+    /// Replaces what this home holds.
+    #[arg(long)]
+    pub force: bool,
+    /// Only reads the backup through and says whether it holds.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `upgrade`
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum UpgradeCommand {
+    /// Lets this release write its own formats. The release before cannot read the state from then on.
+    Finalize,
+}
+
+/// `support-bundle`
+#[derive(Debug, ClapArgs)]
+pub struct SupportBundle {
+    /// The file to write. One with the time in its name when none is given.
+    pub file: Option<PathBuf>,
+    /// Takes the prompts, messages and outputs of tasks that failed lately along.
+    #[arg(long)]
+    pub with_tasks: bool,
 }
 
 /// `completions`

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod backup;
 mod embedded;
 mod files;
 mod json;
@@ -13,3 +14,4 @@ mod server;
 mod tasks;
 mod terminal;
 mod token;
+mod upkeep;
