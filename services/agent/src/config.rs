@@ -1,6 +1,7 @@
 //! From arguments and configuration to what a worker needs to know.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use conductor_core::{Name, NameError};
 use conductor_runtime::config::{self, Loaded, OnOutputLimit, Sources};
@@ -8,6 +9,7 @@ use conductor_runtime::paths;
 
 use crate::args::Args;
 use crate::process::KeeperProgram;
+use crate::run::CopyRoots;
 use crate::runner::{self, Limits};
 use crate::session::{ParseError, Target};
 use crate::worker::Settings;
@@ -89,6 +91,10 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
             max_files: config.tasks.max_files,
             max_workspace_bytes: config.tasks.max_workspace_bytes,
             grace: config.agent.stop_grace,
+            copies: Arc::new(CopyRoots {
+                roots: config.agent.copy_roots.clone(),
+                own: [&home.config, &home.state, &home.run, &home.workspace].map(Clone::clone).into(),
+            }),
         },
         orphan_grace: config.agent.orphan_grace,
         drain: config.orchestrator.drain,

@@ -21,6 +21,7 @@ use rustix::io::Errno;
 
 use self::steps::{absent_is_fine, make, move_to_free_name, write_whole};
 use super::beneath::{self, Existing, RelativePath};
+use super::copies::{self, CopyRoots};
 use super::diff;
 use super::inherit;
 use super::types::{InputFile, InputUpload};
@@ -53,6 +54,10 @@ pub enum Error {
     NoSource { task: String },
     #[error("the work of task {task}, which this one starts from, cannot be copied: {source}")]
     Source { task: String, source: inherit::Error },
+    #[error("the folder {path} cannot be copied: {source}")]
+    NoCopy { path: PathBuf, source: copies::Error },
+    #[error("the folder {path} cannot be copied: {source}")]
+    Copy { path: PathBuf, source: inherit::Error },
 }
 
 /// The folder under which all run folders of an agent are.
@@ -92,7 +97,7 @@ pub struct Needs<'a> {
     pub task_json: &'a str,
     pub files: &'a [InputFile],
     pub uploads: Option<Uploads<'a>>,
-    /// The task of whose work this one begins with a copy; its own files are written over it.
+    /// What this one begins with a copy of; its own files are written over it.
     pub starts_from: Option<Source<'a>>,
 }
 
@@ -106,25 +111,34 @@ pub struct Uploads<'a> {
     pub max_bytes: u64,
 }
 
-/// A task whose work another begins with.
+/// What a task begins with a copy of, and the most bytes that are copied.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    pub workspace: &'a Workspace,
-    pub task_id: &'a str,
-    /// The most bytes that are copied.
-    pub max_bytes: u64,
+pub enum Source<'a> {
+    /// The work of another task.
+    Task { workspace: &'a Workspace, task_id: &'a str, max_bytes: u64 },
+    /// A folder of this host.
+    Folder { roots: &'a CopyRoots, path: &'a Path, max_bytes: u64 },
 }
 
 impl Source<'_> {
     fn copy_to(&self, work: BorrowedFd<'_>) -> Result<(), Error> {
-        let task = || self.task_id.to_owned();
-        let found = beneath::open_folder(self.workspace.tasks.as_fd(), self.task_id)
-            .and_then(|task| beneath::open_folder(task.as_fd(), "work"));
-        let found = found.map_err(|_| Error::NoSource { task: task() })?;
-        let left_behind = inherit::copy(found.as_fd(), work, self.max_bytes)
-            .map_err(|source| Error::Source { task: task(), source })?;
+        let left_behind = match *self {
+            Source::Task { workspace, task_id, max_bytes } => {
+                let task = || task_id.to_owned();
+                let found = beneath::open_folder(workspace.tasks.as_fd(), task_id)
+                    .and_then(|task| beneath::open_folder(task.as_fd(), "work"));
+                let found = found.map_err(|_| Error::NoSource { task: task() })?;
+                inherit::copy(found.as_fd(), work, max_bytes)
+                    .map_err(|source| Error::Source { task: task(), source })?
+            }
+            Source::Folder { roots, path, max_bytes } => {
+                let found = roots.open(path).map_err(|source| Error::NoCopy { path: path.into(), source })?;
+                inherit::copy(found.as_fd(), work, max_bytes)
+                    .map_err(|source| Error::Copy { path: path.into(), source })?
+            }
+        };
         if left_behind > 0 {
-            tracing::info!(from = self.task_id, left_behind, "not all of the work could be copied");
+            tracing::info!(left_behind, "not all of what a task begins with could be copied");
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 pub mod beneath;
 pub mod collect;
+pub mod copies;
 pub mod diff;
 pub mod events;
 pub mod folder;
@@ -11,5 +12,6 @@ mod types;
 pub mod upload;
 pub mod walk;
 
+pub use copies::CopyRoots;
 pub use folder::{Folder, Workspace};
 pub use types::{FileList, InputFile, InputUpload, LeftOut, ResultFile};

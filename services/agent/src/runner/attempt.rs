@@ -1,10 +1,12 @@
 //! What a slot is asked to run.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::run::{InputFile, InputUpload};
+use crate::run::{CopyRoots, InputFile, InputUpload};
 
 /// Describes one attempt at a task, complete enough to run without asking anyone anything.
 #[derive(Debug, Clone)]
@@ -25,8 +27,8 @@ pub struct Attempt {
     pub env: Vec<(String, String)>,
     /// What this attempt finds in `work/`.
     pub start: Start,
-    /// The task of whose work a fresh start begins with a copy; the task's own files are written over it.
-    pub starts_from: Option<Uuid>,
+    /// What a fresh start begins with a copy of; the task's own files are written over it.
+    pub starts_from: Option<StartsFrom>,
     /// How long it may run; the time to prepare the folder and to collect the results is not in it.
     pub timeout: Duration,
     /// How much it may produce.
@@ -40,6 +42,15 @@ pub enum What {
     Command { argv: Vec<String> },
     /// The simulator, which reads the prompt as steps.
     Mock { prompt: String },
+}
+
+/// What a task begins with a copy of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartsFrom {
+    /// The work of another task.
+    Task(Uuid),
+    /// A folder of this host.
+    Folder(PathBuf),
 }
 
 /// What an attempt finds in the work folder.
@@ -64,6 +75,8 @@ pub struct Limits {
     pub max_workspace_bytes: u64,
     /// How long a process has between TERM and KILL.
     pub grace: Duration,
+    /// The folders of this host that tasks may begin with a copy of.
+    pub copies: Arc<CopyRoots>,
 }
 
 impl Default for Limits {
@@ -74,6 +87,7 @@ impl Default for Limits {
             max_files: 1_000,
             max_workspace_bytes: 1 << 30,
             grace: Duration::from_secs(5),
+            copies: Arc::default(),
         }
     }
 }

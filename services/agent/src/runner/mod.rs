@@ -15,7 +15,7 @@ mod script;
 mod slot;
 mod slots;
 
-pub use attempt::{Attempt, Limits, OnOutputLimit, Start, What};
+pub use attempt::{Attempt, Limits, OnOutputLimit, Start, StartsFrom, What};
 pub use control::{Answer, Control, End, Progress, Report, ReportBody};
 pub use outcome::{Failure, FailureReason, Outcome, Usage, Verdict};
 pub use slots::{Error, Run, Settings, Slots};

@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 
 use tokio::sync::{mpsc, watch};
 
-use super::attempt::{Attempt, Limits, Start, What};
+use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
 use super::command::{self, KeeperState, Tools};
 use super::control::{Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
@@ -18,6 +18,7 @@ use super::{mock, result};
 use crate::process::{Keeper, KeeperStarter, leftover};
 use crate::run::events::{Event, EventFile};
 use crate::run::folder::{self, Needs, Source, Uploads};
+use crate::run::inherit;
 use crate::run::output::Output;
 use crate::run::walk::Listing;
 use crate::run::{FileList, Folder, Workspace, collect, diff};
@@ -125,7 +126,20 @@ impl Slot {
                 }
             }
         }
-        let source = attempt.starts_from.map(|task| task.to_string());
+        let max_bytes = attempt.limits.max_workspace_bytes;
+        let task = match &attempt.starts_from {
+            Some(StartsFrom::Task(task)) => Some(task.to_string()),
+            Some(StartsFrom::Folder(_)) | None => None,
+        };
+        let source = match &attempt.starts_from {
+            Some(StartsFrom::Task(_)) => {
+                task.as_deref().map(|task_id| Source::Task { workspace: &self.workspace, task_id, max_bytes })
+            }
+            Some(StartsFrom::Folder(path)) => {
+                Some(Source::Folder { roots: &attempt.limits.copies, path, max_bytes })
+            }
+            None => None,
+        };
         let needs = Needs {
             attempt: attempt.number,
             resume: attempt.start == Start::Resume,
@@ -136,11 +150,7 @@ impl Slot {
                 list: &attempt.uploads,
                 max_bytes: attempt.limits.max_workspace_bytes,
             }),
-            starts_from: source.as_deref().map(|task_id| Source {
-                workspace: &self.workspace,
-                task_id,
-                max_bytes: attempt.limits.max_workspace_bytes,
-            }),
+            starts_from: source,
         };
         entered.prepare(&needs).map_err(|error| unusable(&error))
     }
@@ -254,6 +264,16 @@ fn unusable(error: &folder::Error) -> Failure {
         }
         folder::Error::Upload(_) => {
             (FailureReason::InvalidWorkspace, "send the files again and submit the task anew")
+        }
+        folder::Error::NoCopy { .. } => (
+            FailureReason::InvalidWorkspace,
+            "agent.copy_roots of that agent lists the folders below which tasks may copy",
+        ),
+        folder::Error::Copy { source: inherit::Error::Disk(_), .. } => {
+            (FailureReason::Internal, "see that the agent may read the folder")
+        }
+        folder::Error::Copy { .. } => {
+            (FailureReason::InvalidWorkspace, "copy a smaller folder, or raise tasks.max_workspace_bytes")
         }
         folder::Error::NoSource { .. } => {
             (FailureReason::InvalidWorkspace, "submit the task anew, with its files")

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use conductor_core::FailureReason;
 use conductor_protocol::agent::{After, Assign, End};
-use conductor_protocol::submit::SubmitTask;
+use conductor_protocol::submit::{SubmitTask, Workspace};
 use conductor_protocol::task::FailureView;
 use conductor_protocol::text;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::run::{InputFile, InputUpload};
-use crate::runner::{Attempt, Limits, Start, What};
+use crate::runner::{Attempt, Limits, Start, StartsFrom, What};
 
 /// Reads an assignment.
 ///
@@ -42,7 +42,11 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> 
             None | Some(After::Failure) => Start::Fresh,
             Some(After::Crash | After::Stop | After::Limit) => Start::Resume,
         },
-        starts_from: assign.starts_from.map(|task| Uuid::from_u128(task.0)),
+        starts_from: match (assign.starts_from, body.workspace) {
+            (Some(task), _) => Some(StartsFrom::Task(Uuid::from_u128(task.0))),
+            (None, Some(Workspace::Copy(path))) => Some(StartsFrom::Folder(path.into())),
+            (None, Some(Workspace::Git(_) | Workspace::Continue(_)) | None) => None,
+        },
         timeout: Duration::from_millis(assign.timeout_ms),
         limits: limits.clone(),
     })

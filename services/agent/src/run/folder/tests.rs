@@ -136,7 +136,7 @@ fn large_files_are_written_whole() {
 
 /// A task that starts from the work of [`TASK`].
 fn continued(home: &Home, task: &str, files: &[InputFile]) -> Result<Folder, Error> {
-    let starts_from = Some(Source { workspace: &home.workspace, task_id: TASK, max_bytes: 1_000 });
+    let starts_from = Some(Source::Task { workspace: &home.workspace, task_id: TASK, max_bytes: 1_000 });
     let needs = Needs { attempt: 1, resume: false, task_json: "{}", files, uploads: None, starts_from };
     home.workspace.enter(task)?.prepare(&needs)
 }

@@ -149,6 +149,25 @@ fn check_numbers(task: &SubmitTask, faults: &mut Faults) {
     {
         faults.add("workspace/continue", "not a task id");
     }
+    if let Some(Workspace::Copy(path)) = &task.workspace
+        && let Err(detail) = check_copied(path)
+    {
+        faults.add("workspace/copy", detail);
+    }
+}
+
+/// Checks the form of a folder's path; whether it may be copied is for the agent to say.
+fn check_copied(path: &str) -> Result<(), &'static str> {
+    if !path.starts_with('/') {
+        return Err("not an absolute path; it names a folder of the agent's host");
+    }
+    if path.len() > limits::MAX_PATH_BYTES || path.contains('\0') {
+        return Err("too long, or a NUL byte is in it");
+    }
+    if path.split('/').any(|name| matches!(name, "." | "..")) {
+        return Err("`.` and `..` may not be in it");
+    }
+    Ok(())
 }
 
 fn check_file(index: usize, file: &InputFile, faults: &mut Faults) {
@@ -235,7 +254,6 @@ fn check_env(task: &SubmitTask, faults: &mut Faults) {
 pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
     let asked = [
         (matches!(task.workspace, Some(Workspace::Git(_))), "workspace.git"),
-        (matches!(task.workspace, Some(Workspace::Copy(_))), "workspace.copy"),
         (!task.secrets.is_empty(), "secrets"),
         (task.budget_usd.is_some(), "budget_usd"),
         (task.max_turns.is_some(), "max_turns"),

@@ -126,7 +126,7 @@ pub(super) const KEYS: &[Key] = &[
     whole("agent.max_waiting", 0),
     seconds("agent.orphan_grace_seconds", 0),
     seconds("agent.stop_grace_seconds", 0),
-    key("agent.copy_roots", Kind::Paths).later("workspace.copy"),
+    key("agent.copy_roots", Kind::Paths),
     key("agent.secrets_dir", Kind::Path).optional(),
     key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"]))
         .optional()

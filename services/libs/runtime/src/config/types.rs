@@ -140,6 +140,8 @@ pub struct Agent {
     /// The time between TERM and KILL.
     #[serde(rename = "stop_grace_seconds", deserialize_with = "seconds")]
     pub stop_grace: Duration,
+    /// Folders of its host below which tasks may begin with a copy.
+    pub copy_roots: Vec<PathBuf>,
     /// The folder of the secrets that people keep; unset, `secrets` in the config folder.
     pub secrets_dir: Option<PathBuf>,
 }
