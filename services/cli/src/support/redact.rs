@@ -75,8 +75,9 @@ impl Redactor {
             }
             clean.push_str(redacted(&before, &word).as_deref().unwrap_or(&word));
             clean.push(letter);
-            if !word.is_empty() {
-                before = std::mem::take(&mut word);
+            let word = std::mem::take(&mut word);
+            if word.contains(|letter: char| letter.is_ascii_alphanumeric()) {
+                before = word;
             }
             if letter == '\n' {
                 before.clear();
