@@ -118,8 +118,8 @@ pub enum Command {
     Backup(Backup),
     /// Makes a home from a backup.
     Restore(Restore),
-    /// Moves the state to another storage. (With a later release.)
-    Migrate(Rest),
+    /// Moves the event log to another storage, while no orchestrator runs.
+    Migrate(Migrate),
     /// Ends an upgrade.
     #[command(subcommand)]
     Upgrade(UpgradeCommand),

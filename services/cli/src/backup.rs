@@ -3,6 +3,7 @@
 mod manifest;
 mod parts;
 mod read;
+mod redis;
 pub mod restore;
 mod write;
 
@@ -18,14 +19,14 @@ use conductor_store::copy;
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure, chain};
+use crate::exit::{Exit, Failure};
+use crate::migrate;
 use crate::screen::{bytes, now};
 use manifest::{FORMAT, Manifest};
 use write::Archive;
 
 /// `backup`
 pub fn run(context: &mut Context<'_>, args: &args::Backup) -> Result<Exit, Failure> {
-    refuse_redis(context, "backup")?;
     let to = match &args.file {
         Some(file) if file.as_os_str() == "-" => None,
         Some(file) => Some(file.clone()),
@@ -34,16 +35,6 @@ pub fn run(context: &mut Context<'_>, args: &args::Backup) -> Result<Exit, Failu
     match to {
         Some(file) => to_file(context, args, &file),
         None => to_stdout(context, args),
-    }
-}
-
-/// Refuses what reads the log's file where the log is none.
-fn refuse_redis(context: &Context<'_>, command: &str) -> Result<(), Failure> {
-    match context.loaded.config.storage.event_log {
-        EventLogStorage::Sqlite => Ok(()),
-        EventLogStorage::Redis => {
-            Err(Problem::unavailable(&format!("{command} with storage.event_log: redis")).into())
-        }
     }
 }
 
@@ -121,7 +112,10 @@ fn write<W: Write>(
 ) -> Result<(Manifest, W), Failure> {
     let home = context.loaded.home.clone();
     context.screen.progress("copying the event log and the history");
-    let copied = copy::take(&home.state, scratch).map_err(|error| Failure::Failed(chain(&error)))?;
+    let copied = match context.loaded.config.storage.event_log {
+        EventLogStorage::Sqlite => copy::take(&home.state, scratch).map_err(migrate::failed)?,
+        EventLogStorage::Redis => redis::take(&home.state, &migrate::redis_options(context)?, scratch)?,
+    };
     let manifest = Manifest {
         format: FORMAT,
         release: env!("CARGO_PKG_VERSION").to_owned(),

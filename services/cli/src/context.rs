@@ -13,7 +13,7 @@ use crate::args::{self, Args, Command};
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 use crate::{
-    apply, backup, compare, doctor, follow, multicall, run, schedule, secret, server, show, submit,
+    apply, backup, compare, doctor, follow, migrate, multicall, run, schedule, secret, server, show, submit,
     supervised, support, tasks, token, unavailable, upgrade, watch,
 };
 
@@ -148,6 +148,7 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         Command::Backup(args) => backup::run(context, &args),
         Command::Restore(args) => backup::restore::run(context, &args),
         Command::SupportBundle(args) => support::run(context, &args).await,
+        Command::Migrate(args) => migrate::run(context, &args),
         Command::Upgrade(args::UpgradeCommand::Finalize) => upgrade::finalize(context),
         Command::Gc(args) => watch::gc(context, args.dry_run).await,
         Command::Healthcheck { wait } => watch::healthcheck(context, wait.unwrap_or_default()).await,
@@ -157,7 +158,6 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         | Command::Doctor
         | Command::Mcp(_)
         | Command::Drill(_)
-        | Command::Migrate(_)
         | Command::SuperviseEvents
         | Command::Completions(_) => Err(Failure::Failed("this command needs no server".to_owned())),
     }

@@ -8,6 +8,7 @@ mod context;
 mod doctor;
 mod exit;
 mod follow;
+mod migrate;
 mod multicall;
 mod run;
 mod schedule;

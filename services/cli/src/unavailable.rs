@@ -16,11 +16,11 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         Command::Schedule(ScheduleCommand::Add(add)) => options(&add.options),
         Command::Mcp(_) => Some("mcp"),
         Command::Drill(_) => Some("drill"),
-        Command::Migrate(_) => Some("migrate"),
         Command::Audit(audit) => audit.command.map(|AuditCommand::Verify| "audit verify"),
         Command::Token(_)
         | Command::Secret(_)
         | Command::Up(_)
+        | Command::Migrate(_)
         | Command::Upgrade(_)
         | Command::SupportBundle(_)
         | Command::Backup(_)
@@ -102,7 +102,6 @@ mod tests {
             ("conductor run --type refactor x", "--type"),
             ("conductor mcp", "mcp"),
             ("conductor drill", "drill"),
-            ("conductor migrate", "migrate"),
             ("conductor audit verify", "audit verify"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),
         ] {

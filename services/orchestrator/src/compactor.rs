@@ -46,13 +46,21 @@ pub enum LoadError {
 /// # Errors
 /// Says what is damaged; it never gives a state that lacks something.
 pub fn load(log: &dyn EventLog) -> Result<State, LoadError> {
+    load_until(log, log.status().last)
+}
+
+/// Loads the state as it was after an event; of a log whose snapshot is newer than that, the state of the snapshot.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_until(log: &dyn EventLog, last: Seq) -> Result<State, LoadError> {
     let stored = log.load()?;
     let mut state = match stored.snapshot {
         Some((seq, parts)) => restore(seq, parts)?,
         None => State::default(),
     };
     for stretch in stored.tail {
-        for (seq, event) in stretch?.numbered() {
+        for (seq, event) in stretch?.numbered().take_while(|(seq, _)| *seq <= last) {
             state.apply(seq, event).map_err(|source| LoadError::Apply { seq, source })?;
         }
     }

@@ -28,7 +28,7 @@ mod uploads;
 mod view;
 
 pub use access::TokensFileError;
-pub use compactor::LoadError;
+pub use compactor::{LoadError, load, load_until};
 pub use config::{Config, Error as ConfigError, EventLogPlace};
 pub use notify::Options as NotifyOptions;
 pub use program::run as run_program;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use conductor_core::ScheduleId;
 use conductor_protocol::control::{CatchUp, Overlap, Role};
 
@@ -198,6 +198,32 @@ pub struct Restore {
     /// Only reads the backup through and says whether it holds.
     #[arg(long)]
     pub check: bool,
+}
+
+/// `migrate`
+#[derive(Debug, ClapArgs)]
+pub struct Migrate {
+    /// Where the event log is to be.
+    pub to: EventLogPlace,
+}
+
+/// Where an event log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EventLogPlace {
+    /// In a file of the state folder.
+    Sqlite,
+    /// In the Redis that redis.url names.
+    Redis,
+}
+
+impl EventLogPlace {
+    /// What it is called in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
+        }
+    }
 }
 
 /// `upgrade`

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use conductor_protocol::{Code, Problem};
+use conductor_runtime::config::EventLogStorage;
 use conductor_runtime::paths::Home;
 use conductor_store::copy::{self, Restored};
 use conductor_store::log::LogId;
@@ -14,10 +15,11 @@ use conductor_store::state_dir::{LockError, StateDir};
 
 use super::manifest::{HEAD, Kind, Manifest, TAIL};
 use super::read::{self, Entry, Go};
-use super::{Scratch, refuse_redis, refused, told};
+use super::{Scratch, redis, refused, told};
 use crate::args;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, chain};
+use crate::migrate;
 
 /// `restore`
 pub fn run(context: &mut Context<'_>, args: &args::Restore) -> Result<Exit, Failure> {
@@ -28,7 +30,10 @@ pub fn run(context: &mut Context<'_>, args: &args::Restore) -> Result<Exit, Fail
         context.screen.clear_progress();
         return tell(context, &manifest, &format!("{} holds {}", file.display(), told(&manifest)), None);
     }
-    refuse_redis(context, "restore")?;
+    let redis = match context.loaded.config.storage.event_log {
+        EventLogStorage::Sqlite => None,
+        EventLogStorage::Redis => Some(migrate::redis_options(context)?),
+    };
     let home = context.loaded.home.clone();
     // Held to the end: no orchestrator begins meanwhile.
     let _lock = lock(&home)?;
@@ -40,11 +45,14 @@ pub fn run(context: &mut Context<'_>, args: &args::Restore) -> Result<Exit, Fail
     let scratch = Scratch::make(home.state.join("restore.parts"))?;
     context.screen.progress("putting the event log and the history in place");
     take_state(file, &manifest, &scratch.path)?;
-    clear(&home, &manifest)?;
-    let kept = put(file, &home, args.force)?;
     let failed = |error: copy::Error| Failure::Failed(chain(&error));
     let log = LogId(uuid::Uuid::new_v4().as_u128());
     copy::adopt(&scratch.path, log).map_err(failed)?;
+    if let Some(options) = &redis {
+        redis::put(&scratch.path, options, log, args.force)?;
+    }
+    clear(&home, &manifest)?;
+    let kept = put(file, &home, args.force)?;
     let restored =
         Restored { log: manifest.log.clone(), seq: manifest.seq, became: format!("{:032x}", log.0) };
     restored.write(&home.state).map_err(failed)?;

@@ -7,6 +7,8 @@ mod copied;
 mod embedded;
 mod files;
 mod json;
+#[cfg(feature = "redis")]
+mod moved;
 mod outcome;
 mod place;
 mod remote;

@@ -115,6 +115,30 @@ pub fn take(state: &Path, into: &Path) -> Result<Copied, Error> {
     Err(Error::Busy { path: state.to_owned() })
 }
 
+/// Copies the history alone of the state directory `state` to `into`, ready to be opened there, and answers which log it
+/// follows and how far it got.
+///
+/// # Errors
+/// Says why it cannot be copied.
+pub fn take_history(state: &Path, into: &Path) -> Result<(Option<LogId>, Seq), Error> {
+    let to = into.join(HISTORY);
+    for suffix in ["", "-wal", "-shm", "-mark"] {
+        remove(&into.join(format!("{HISTORY}{suffix}")))?;
+    }
+    database::copy(&state.join(HISTORY), &to)?;
+    let (log, applied) = history::sqlite::check_copy(&to)?;
+    database::adopt(&to, applied.0, |_| Ok(()))?;
+    Ok((log, applied))
+}
+
+/// How far the history of a state directory got, whoever writes it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn followed(state: &Path) -> Result<Seq, Error> {
+    Ok(history::sqlite::followed(&state.join(HISTORY))?)
+}
+
 /// Reads copies through and compares them.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ pub(super) struct Chunk {
 }
 
 /// What the manifest is to say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sum {
     pub(super) chunks: u32,
     pub(super) crc: u32,

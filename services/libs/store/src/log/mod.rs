@@ -10,6 +10,7 @@ mod digest;
 mod error;
 pub mod redis;
 pub mod sqlite;
+pub mod transfer;
 #[cfg(test)]
 mod trial;
 

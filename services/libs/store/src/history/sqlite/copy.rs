@@ -18,6 +18,19 @@ pub(crate) fn check(path: &Path) -> Result<(Option<LogId>, Seq), OpenError> {
     progress(&connection).map_err(|source| OpenError::sqlite(path, source))
 }
 
+/// How far a file got that somebody else may write.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn followed(path: &Path) -> Result<Seq, OpenError> {
+    let error = |source| OpenError::sqlite(path, source);
+    let connection = database::reader(path, schema::READER_CACHE_KIB).map_err(error)?;
+    connection
+        .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(error)?;
+    progress(&connection).map(|(_, applied)| applied).map_err(error)
+}
+
 /// Which log a file follows, and how far it got.
 pub(crate) fn progress(connection: &Connection) -> rusqlite::Result<(Option<LogId>, Seq)> {
     connection.query_row("SELECT log_id, applied FROM progress WHERE id = 0", [], |row| {

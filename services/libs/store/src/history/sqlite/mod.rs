@@ -29,7 +29,7 @@ use crate::state_dir::StateDir;
 use row::{Reading, Trouble};
 
 pub use crate::database::OpenError;
-pub(crate) use copy::{adopt, check as check_copy};
+pub(crate) use copy::{adopt, check as check_copy, followed};
 
 /// The file's name in the state directory.
 pub const FILE: &str = "history.db";

@@ -44,6 +44,10 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "redis")]
+mod transfer;
+#[cfg(feature = "redis")]
+mod view;
+#[cfg(feature = "redis")]
 mod wire;
 #[cfg(feature = "redis")]
 mod writer;
@@ -52,7 +56,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::EventLog;
+use conductor_core::Part;
+
+use super::transfer::{Counts, Error, Image};
+use super::{EventLog, Payload, ReadError};
 use crate::state_dir::StateDir;
 
 pub use error::OpenError;
@@ -104,6 +111,89 @@ impl fmt::Debug for Options {
 #[cfg(feature = "redis")]
 pub fn open(dir: &Arc<StateDir>, options: &Options) -> Result<Arc<dyn EventLog>, OpenError> {
     Ok(Arc::new(log::open(dir, options)?))
+}
+
+/// Makes a log where there is none, from a state and its payloads. Blocks, on any thread.
+///
+/// # Errors
+/// Nothing that counts as a log is there then.
+#[cfg(feature = "redis")]
+pub fn make(
+    options: &Options,
+    image: Image,
+    parts: &mut (dyn Iterator<Item = Part> + Send),
+    payloads: &mut (dyn Iterator<Item = Result<Payload, ReadError>> + Send),
+) -> Result<Counts, Error> {
+    transfer::make(options, image, parts, payloads)
+}
+
+/// Looks at a log that another process may lead on. It can be loaded and its payloads be read; it takes nothing in. All of
+/// it blocks, on threads that no async runtime is on.
+///
+/// # Errors
+/// Says why it cannot be read.
+#[cfg(feature = "redis")]
+pub fn look(options: &Options) -> Result<Arc<dyn EventLog>, OpenError> {
+    Ok(Arc::new(view::look(options)?))
+}
+
+/// Says that this build has no log in Redis.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "redis"))]
+pub fn look(_: &Options) -> Result<Arc<dyn EventLog>, OpenError> {
+    Err(OpenError::Absent)
+}
+
+/// Removes a log, whoever leads on it. Blocks, on any thread.
+///
+/// # Errors
+/// When Redis cannot be asked.
+#[cfg(feature = "redis")]
+pub fn clear(options: &Options) -> Result<(), OpenError> {
+    transfer::clear(options)
+}
+
+/// Says that this build has no log in Redis.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "redis"))]
+pub fn clear(_: &Options) -> Result<(), OpenError> {
+    Err(OpenError::Absent)
+}
+
+/// Says that this build has no log in Redis.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "redis"))]
+pub fn make(
+    _: &Options,
+    _: Image,
+    _: &mut (dyn Iterator<Item = Part> + Send),
+    _: &mut (dyn Iterator<Item = Result<Payload, ReadError>> + Send),
+) -> Result<Counts, Error> {
+    Err(OpenError::Absent.into())
+}
+
+/// Marks a log as moved away: no release opens it any more. Blocks, on any thread.
+///
+/// # Errors
+/// When Redis cannot be asked.
+#[cfg(feature = "redis")]
+pub fn retire(options: &Options) -> Result<(), OpenError> {
+    transfer::retire(options)
+}
+
+/// Says that this build has no log in Redis.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "redis"))]
+pub fn retire(_: &Options) -> Result<(), OpenError> {
+    Err(OpenError::Absent)
 }
 
 /// Says that this build has no log in Redis.

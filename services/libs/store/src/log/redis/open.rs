@@ -14,7 +14,7 @@ use super::{OpenError, Options, row, server};
 use crate::log::{Fence, LogId, Status, sqlite};
 
 /// The format that is written.
-const FORMAT: &str = "1";
+pub(super) const FORMAT: &str = "1";
 
 /// How long a Redis that comes up is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -10,6 +10,7 @@ mod scrub;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod trim;
 mod writer;
 
@@ -35,6 +36,7 @@ use writer::{Shared, Writer};
 
 pub use crate::database::OpenError;
 pub(crate) use copy::{adopt, check as check_copy};
+pub use transfer::make;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "events.db";

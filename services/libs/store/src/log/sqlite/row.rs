@@ -33,7 +33,7 @@ pub(super) fn write_batch(connection: &Connection, batch: &Batch, body: &[u8]) -
     Ok(())
 }
 
-fn write_payloads(connection: &Connection, payloads: &[Payload]) -> rusqlite::Result<()> {
+pub(super) fn write_payloads(connection: &Connection, payloads: &[Payload]) -> rusqlite::Result<()> {
     if payloads.is_empty() {
         return Ok(());
     }

@@ -5,6 +5,7 @@ mod away;
 mod kills;
 mod lease;
 mod lost;
+mod moved;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 mod copy;
 mod damage;
 mod full;
+mod made;
 
 use std::path::Path;
 use std::sync::Arc;
