@@ -20,13 +20,14 @@ use conductor_store::copy;
 use crate::args;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::migrate;
 use crate::screen::{bytes, now};
+use crate::{migrate, server};
 use manifest::{FORMAT, Manifest};
 use write::Archive;
 
 /// `backup`
 pub fn run(context: &mut Context<'_>, args: &args::Backup) -> Result<Exit, Failure> {
+    server::refuse_far()?;
     let to = match &args.file {
         Some(file) if file.as_os_str() == "-" => None,
         Some(file) => Some(file.clone()),

@@ -14,6 +14,7 @@ use conductor_store::state_dir::{LockError, StateDir};
 use crate::args::{self, EventLogPlace};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, chain};
+use crate::server;
 
 /// Events that the history takes in together.
 const MAX_STRETCH: usize = 20_000;
@@ -22,6 +23,7 @@ const MAX_TOGETHER: usize = 128;
 
 /// `migrate`
 pub fn run(context: &mut Context<'_>, args: &args::Migrate) -> Result<Exit, Failure> {
+    server::refuse_far()?;
     let state = context.loaded.home.state.clone();
     let redis = redis_options(context)?;
     let trace = match args.to {

@@ -8,6 +8,6 @@ mod install;
 mod up;
 
 pub use agent::{agent, agent_process};
-pub use find::{Need, Server, far_target, options};
+pub use find::{Need, Server, far_target, options, refuse_far};
 pub use install::{install, uninstall};
 pub use up::up;

@@ -6,9 +6,11 @@ use conductor_store::state_dir::{LockError, StateDir};
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure, chain};
+use crate::server;
 
 /// `upgrade finalize`
 pub fn finalize(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    server::refuse_far()?;
     let state = context.loaded.home.state.clone();
     let failed = |error: format::Error| Failure::Failed(chain(&error));
     let Some(found) = format::read(&state).map_err(failed)? else {

@@ -19,7 +19,7 @@ use super::{Scratch, redis, refused, told};
 use crate::args;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, chain};
-use crate::migrate;
+use crate::{migrate, server};
 
 /// `restore`
 pub fn run(context: &mut Context<'_>, args: &args::Restore) -> Result<Exit, Failure> {
@@ -30,6 +30,7 @@ pub fn run(context: &mut Context<'_>, args: &args::Restore) -> Result<Exit, Fail
         context.screen.clear_progress();
         return tell(context, &manifest, &format!("{} holds {}", file.display(), told(&manifest)), None);
     }
+    server::refuse_far()?;
     let redis = match context.loaded.config.storage.event_log {
         EventLogStorage::Sqlite => None,
         EventLogStorage::Redis => Some(migrate::redis_options(context)?),

@@ -173,6 +173,16 @@ pub fn far_target() -> Option<Result<Target, String>> {
     Some(Remote::new(&url, variable(TOKEN).unwrap_or_default()).map(Target::Remote))
 }
 
+/// Refuses a command that is about the files of this home while another server is asked for.
+pub fn refuse_far() -> Result<(), Failure> {
+    match variable(URL) {
+        None => Ok(()),
+        Some(url) => Err(Failure::Usage(format!(
+            "{URL} is {url}, and this command is about the files of a home: run it where that server runs, or unset {URL}"
+        ))),
+    }
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }

@@ -99,6 +99,9 @@ fn there_is_nothing_to_finalize_and_a_state_of_a_newer_release_is_not_started() 
     let place = Place::new();
     place.run(&["upgrade", "finalize"]).with(1);
     place.run(&["run", "--quiet", "print a"]).with(0);
+    let mut elsewhere = place.command(&["upgrade", "finalize"]);
+    elsewhere.env("CONDUCTOR_URL", "http://127.0.0.1:1");
+    assert!(place.begin(elsewhere).end().with(2).err.contains("where that server runs"));
     let said = place.run(&["upgrade", "finalize"]).with(0).text();
     assert!(said.contains("nothing to finalize"), "{said}");
     let file = place.world.home().state.join("format.json");

@@ -10,6 +10,9 @@ use super::mark::{self, Digest, Mark, Reading};
 use super::open::{check_pages, connect};
 use super::{Kind, OpenError};
 
+/// How often a mark is read again that does not check.
+const MARK_TRIES: usize = 8;
+
 /// Copies a database as it is at one moment to a file that is not there yet. Its owner goes on writing meanwhile.
 pub(crate) fn copy(path: &Path, to: &Path) -> Result<(), OpenError> {
     let error = |source| OpenError::sqlite(path, source);
@@ -23,7 +26,15 @@ pub(crate) fn copy(path: &Path, to: &Path) -> Result<(), OpenError> {
 
 /// The last event that the mark beside a database knows to be durable.
 pub(crate) fn written(path: &Path) -> Result<u64, OpenError> {
-    match Mark::open(path) {
+    let mut found = Mark::open(path);
+    // Its owner may be writing it just now.
+    for _ in 0..MARK_TRIES {
+        if !matches!(found, Err(mark::Error::Damaged)) {
+            break;
+        }
+        found = Mark::open(path);
+    }
+    match found {
         Ok((_, reading)) => Ok(reading.seq),
         Err(mark::Error::Missing) => Ok(0),
         Err(mark::Error::Damaged) => {
