@@ -9,7 +9,7 @@ use conductor_core::{Part, State};
 use conductor_store::copy::{self, Copied};
 use conductor_store::history::{self, History as _};
 use conductor_store::log::transfer::Image;
-use conductor_store::log::{EventLog, LogId, PayloadKey, redis, sqlite};
+use conductor_store::log::{LogId, PayloadKey, redis, sqlite};
 use conductor_store::state_dir::StateDir;
 
 use crate::exit::{Failure, chain};

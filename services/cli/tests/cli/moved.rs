@@ -27,8 +27,11 @@ fn the_event_log_moves_to_redis_and_back_with_what_is_queued_and_what_has_ended(
     let mut place = place_beside(&server);
     place.run(&["migrate", "redis"]).with(1);
     place.run(&["run", "--quiet", "print ended"]).with(0);
+    let up = place.up(&[]);
     place.run(&["pause"]).with(0);
     let queued: Vec<String> = (0..5).map(|_| place.submit(&["print queued"])).collect();
+    up.signal(rustix::process::Signal::TERM);
+    up.end().with(0);
     let before = tasks(&place);
     let moved = place.run(&["migrate", "redis", "--output", "json"]).with(0).json();
     assert_eq!((moved["live_tasks"].as_u64(), moved["payloads"].as_u64()), (Some(5), Some(6)), "{moved}");

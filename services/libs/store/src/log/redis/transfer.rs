@@ -109,8 +109,9 @@ impl Hashes {
 
     fn clear(&mut self) -> Result<(), OpenError> {
         let mut command = redis::cmd("UNLINK");
-        let Keys { meta, events, payloads, snapshots, .. } = &self.keys;
-        command.arg(meta).arg(events).arg(payloads).arg(&snapshots[..]);
+        // The lease too: whoever held it led on a log that is no more.
+        let Keys { meta, lease, events, payloads, snapshots } = &self.keys;
+        command.arg(meta).arg(lease).arg(events).arg(payloads).arg(&snapshots[..]);
         self.ask::<u64>(&command).map(drop)
     }
 
