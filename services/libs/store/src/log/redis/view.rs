@@ -21,6 +21,9 @@ use crate::log::{
 /// Payloads that are asked for together.
 const PAYLOADS_AT_ONCE: usize = 128;
 
+/// The id, the first event, the last, that of the snapshot, and the fence.
+type Meta = (Option<String>, Option<u64>, Option<u64>, Option<u64>, Option<u64>);
+
 /// A log that is looked at. Its methods block, on threads that no async runtime is on.
 pub(super) struct View {
     wire: Mutex<Wire>,
@@ -45,8 +48,7 @@ pub(super) fn look(options: &Options) -> Result<View, OpenError> {
     let keys = Keys::new(&options.prefix);
     let mut command = redis::cmd("HMGET");
     command.arg(&keys.meta).arg(&["log", "first", "last", "snapshot", "fence"]);
-    let found: (Option<String>, Option<u64>, Option<u64>, Option<u64>, Option<u64>) =
-        wire.query(&command).map_err(|source| address.failed(source))?;
+    let found: Meta = wire.query(&command).map_err(|source| address.failed(source))?;
     let (Some(log), Some(first), Some(last), snapshot, Some(fence)) = found else {
         return Err(OpenError::Missing { address: address.shown().into(), beside: keys.meta.into() });
     };
