@@ -72,6 +72,10 @@ pub enum Command {
     Retry(Id),
     /// Deletes the records and folders of tasks that have ended.
     Rm(Ids),
+    /// Keeps runs whatever their age.
+    Pin(Ids),
+    /// Lets pinned runs go with time again.
+    Unpin(Ids),
     /// Goes on from a task that has ended with a new prompt, as a new task.
     Message(Message),
     /// Answers a task's question; without an answer, shows it.

@@ -132,6 +132,8 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         Command::Cancel(args) => tasks::cancel(context, &args).await,
         Command::Retry(args) => tasks::retry(context, args.id).await,
         Command::Rm(args) => tasks::rm(context, &args).await,
+        Command::Pin(args) => tasks::pin(context, &args, true).await,
+        Command::Unpin(args) => tasks::pin(context, &args, false).await,
         Command::Message(args) => tasks::message(context, &args).await,
         Command::Answer(args) => tasks::answer(context, &args).await,
         Command::Agents(args) => watch::agents(context, args.command).await,

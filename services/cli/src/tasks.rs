@@ -254,6 +254,17 @@ pub async fn rm(context: &mut Context<'_>, args: &args::Ids) -> Result<Exit, Fai
     Ok(Exit::Succeeded)
 }
 
+/// `pin` and `unpin`
+pub async fn pin(context: &mut Context<'_>, args: &args::Ids, pinned: bool) -> Result<Exit, Failure> {
+    let mut server = Server::find(context, Need::State).await?;
+    for id in &args.ids {
+        let _done: Done = server.link.control().await?.pin(*id, pinned).await?;
+    }
+    print_ids(context, Affected { ids: args.ids.clone() })?;
+    server.close(context, &[]).await?;
+    Ok(Exit::Succeeded)
+}
+
 /// `answer`
 pub async fn answer(context: &mut Context<'_>, args: &args::Answer) -> Result<Exit, Failure> {
     let body = match args.answer.as_deref() {

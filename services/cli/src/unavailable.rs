@@ -37,6 +37,8 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         | Command::Cancel(_)
         | Command::Retry(_)
         | Command::Rm(_)
+        | Command::Pin(_)
+        | Command::Unpin(_)
         | Command::Message(_)
         | Command::Answer(_)
         | Command::Agents(_)

@@ -5,7 +5,8 @@ mod top;
 use std::time::Duration;
 
 use conductor_protocol::control::{
-    AgentName, AuditCall, AuditPage, Call, Done, DrainAgent, Events, Gc, GcView, Pause, StatsView, StatusView,
+    AgentName, AuditCall, AuditPage, Call, Done, DrainAgent, Events, Gc, GcKind, GcView, Pause, StatsView,
+    StatusView,
 };
 use conductor_protocol::text::rfc3339;
 
@@ -209,7 +210,24 @@ pub async fn gc(context: &mut Context<'_>, dry_run: bool) -> Result<Exit, Failur
         context.screen.json(&view)?;
     } else {
         let verb = if view.dry_run { "would delete" } else { "deleted" };
-        context.screen.line(format!("{verb} {} runs and {} work folders", view.runs, view.work_folders))?;
+        let mut table = Table::new(&["TASK", "WHAT", "WHY"]);
+        for item in &view.items {
+            let what = match item.what {
+                GcKind::Run => "the run",
+                GcKind::RunUntilRoom => "the run, until there is room",
+                GcKind::WorkFolder => "its work folder",
+            };
+            table.row([item.id.to_string(), what.to_owned(), item.why.clone()]);
+        }
+        if !view.items.is_empty() {
+            table.lines(None).into_iter().try_for_each(|line| context.screen.line(line))?;
+        }
+        let kept =
+            if view.pinned > 0 { format!("; {} are pinned and stay", view.pinned) } else { String::new() };
+        let more = if view.more { ", the first of them above" } else { "" };
+        context
+            .screen
+            .line(format!("{verb} {} runs and {} work folders{more}{kept}", view.runs, view.work_folders))?;
     }
     server.close(context, &[]).await?;
     Ok(Exit::Succeeded)

@@ -133,6 +133,7 @@ impl Config {
             max_upload_bytes: config.api.max_upload_bytes,
             notify: notify::Options {
                 signing_key: config.webhooks.signing_key.clone(),
+                secrets: config.agent.secrets_dir.clone().unwrap_or_else(|| home.secrets()),
                 allow_private: config.webhooks.allow_private.clone(),
                 timeout: WEBHOOK_TIMEOUT,
                 smtp: config.smtp.url.clone().zip(config.smtp.from.clone()),

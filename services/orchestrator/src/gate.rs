@@ -49,13 +49,15 @@ impl Gate {
         }
     }
 
-    /// Says whether the state volume has less free space than it must.
+    /// Says whether the volume of the state or of the workspace has less free space than it must.
     pub(crate) fn floor(&self, below: bool) {
         if self.below_floor.swap(below, Ordering::Relaxed) != below {
             if below {
-                tracing::error!("the state volume is below its floor of free space; submits are refused");
+                tracing::error!(
+                    "the state or the workspace volume is below its floor of free space; submits are refused"
+                );
             } else {
-                tracing::info!("the state volume has room again");
+                tracing::info!("the state and the workspace volume have room again");
             }
         }
     }

@@ -16,6 +16,7 @@ mod gate;
 mod hub;
 mod measure;
 mod notify;
+mod pins;
 mod program;
 mod refusal;
 mod retention;

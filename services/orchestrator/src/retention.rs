@@ -1,11 +1,13 @@
 //! What is kept for how long, and the deletion of what is not.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::{Command, TaskId, Wall};
 use conductor_protocol::Problem;
-use conductor_protocol::control::GcView;
+use conductor_protocol::control::{GcKind, GcView};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_store::log::PayloadKey;
@@ -13,6 +15,7 @@ use conductor_store::runs::Directory;
 
 use crate::engine::{self, Handle};
 use crate::follower::Follower;
+use crate::pins::Pins;
 
 /// How often retention is looked at.
 const EVERY: Duration = Duration::from_secs(600);
@@ -29,15 +32,18 @@ pub(crate) struct Retention {
     pub(crate) runs_ms: u64,
     /// How full the workspace's volume may be; beyond it runs without a work folder go before their time.
     pub(crate) max_volume_percent: u8,
+    /// What stays whatever its age.
+    pub(crate) pins: Arc<Pins>,
 }
 
 impl Retention {
-    fn is_volume_too_full(&self) -> bool {
+    /// How full the workspace's volume is, when that is too full.
+    fn too_full_percent(&self) -> Option<u8> {
         match conductor_runtime::volume::space(&self.workspace) {
-            Ok(space) => space.used_percent() > self.max_volume_percent,
+            Ok(space) => Some(space.used_percent()).filter(|percent| *percent > self.max_volume_percent),
             Err(error) => {
                 tracing::warn!(%error, "cannot tell how full the workspace's volume is");
-                false
+                None
             }
         }
     }
@@ -86,7 +92,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Deletes what is older than it may be, or only counts it.
+/// Deletes what is older than it may be, or only says what would go and why.
 pub(crate) async fn sweep(
     retention: &Retention,
     engine: &Handle,
@@ -98,19 +104,31 @@ pub(crate) async fn sweep(
     let before = |ms: u64| Wall(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)));
     let seq = *engine.durable().borrow();
     follower.reach(seq).await;
-    let mut view = GcView { runs: 0, work_folders: 0, dry_run };
-    let runs_cutoff = before(retention.runs_ms);
+    let mut view = GcView { dry_run, ..GcView::default() };
+    // What is newer than that still has its work folder, and is never taken for want of space.
+    let (runs, early, work) =
+        (before(retention.runs_ms), before(retention.work_ms), before(retention.work_ms));
     if dry_run {
-        view.runs =
-            follower.read(move |history| history.ended_before(runs_cutoff, usize::MAX)).await?.len() as u64;
+        let due = due(retention, follower, runs, usize::MAX).await?;
+        view.pinned = due.kept;
+        view.tell(&due.tasks, GcKind::Run, "it ended longer ago than retention.runs_days");
+        view.runs = due.tasks.len() as u64;
+        if let Some(percent) = retention.too_full_percent() {
+            let known: HashSet<TaskId> = due.tasks.into_iter().collect();
+            let mut next = self::due(retention, follower, early, known.len() + TOGETHER).await?.tasks;
+            next.retain(|task| !known.contains(task));
+            let most = retention.max_volume_percent;
+            let why = format!(
+                "the workspace's volume is {percent} % full, retention.max_volume_percent is {most}: the oldest go until it is not"
+            );
+            view.tell(&next, GcKind::RunUntilRoom, &why);
+        }
     } else {
-        while let deleted @ 1.. = delete_ended(retention, engine, follower, runs_cutoff).await? {
+        while let deleted @ 1.. = delete_ended(retention, engine, follower, runs).await? {
             view.runs += deleted;
         }
-        // What is newer than that still has its work folder, and is never taken for want of space.
-        let early_cutoff = before(retention.work_ms);
-        while retention.is_volume_too_full()
-            && let deleted @ 1.. = delete_ended(retention, engine, follower, early_cutoff).await?
+        while retention.too_full_percent().is_some()
+            && let deleted @ 1.. = delete_ended(retention, engine, follower, early).await?
         {
             tracing::warn!(
                 runs = deleted,
@@ -118,9 +136,28 @@ pub(crate) async fn sweep(
             );
             view.runs += deleted;
         }
+        // Nothing else is left that is as old.
+        view.pinned = due(retention, follower, runs, 1).await?.kept;
     }
-    view.work_folders = sweep_work(retention, follower, before(retention.work_ms), dry_run).await?;
+    sweep_work(retention, follower, (work, runs), &mut view).await?;
     Ok(view)
+}
+
+/// Tasks that ended before an instant, and how many of them are pinned and stay.
+struct Due {
+    tasks: Vec<TaskId>,
+    kept: u64,
+}
+
+/// At most so many tasks that ended before an instant and may go, those first that ended first.
+async fn due(retention: &Retention, follower: &Follower, cutoff: Wall, most: usize) -> Result<Due, Problem> {
+    let asked = most.saturating_add(retention.pins.count());
+    let mut tasks = follower.read(move |history| history.ended_before(cutoff, asked)).await?;
+    let all = tasks.len();
+    tasks.retain(|task| !retention.pins.is_pinned(*task));
+    let kept = (all - tasks.len()) as u64;
+    tasks.truncate(most);
+    Ok(Due { tasks, kept })
 }
 
 /// Deletes some tasks that ended before an instant, those first that ended first; answers how many.
@@ -130,7 +167,7 @@ async fn delete_ended(
     follower: &Follower,
     cutoff: Wall,
 ) -> Result<u64, Problem> {
-    let ended = follower.read(move |history| history.ended_before(cutoff, TOGETHER)).await?;
+    let ended = due(retention, follower, cutoff, TOGETHER).await?.tasks;
     if ended.is_empty() {
         return Ok(0);
     }
@@ -143,28 +180,34 @@ async fn delete_ended(
     Ok(ended.len() as u64)
 }
 
-/// Deletes, or counts, the work folders of tasks that ended before an instant.
+/// Deletes, or tells, the work folders of tasks that ended before an instant; those that ended before the second go whole.
 async fn sweep_work(
     retention: &Retention,
     follower: &Follower,
-    cutoff: Wall,
-    dry_run: bool,
-) -> Result<u64, Problem> {
+    (cutoff, whole): (Wall, Wall),
+    view: &mut GcView,
+) -> Result<(), Problem> {
     let tasks = retention.workspace.join("tasks");
     let with_work = tokio::task::spawn_blocking(move || with_work(&tasks)).await.unwrap_or_default();
-    let mut folders = 0;
     for together in with_work.chunks(TOGETHER) {
         let ids = together.to_vec();
         let records = follower.read(move |history| history.tasks(&ids)).await?;
-        let old = |at: Option<Wall>| at.is_some_and(|at| at < cutoff);
+        let old = |at: Option<Wall>| at.is_some_and(|at| at < cutoff && at >= whole);
         for record in records.into_iter().flatten().filter(|record| old(record.finished_at)) {
-            folders += 1;
-            if !dry_run {
-                retention.delete(record.task.id, Directory::delete_work).await;
+            let task = record.task.id;
+            if retention.pins.is_pinned(task) {
+                view.pinned += 1;
+                continue;
+            }
+            view.work_folders += 1;
+            if view.dry_run {
+                view.tell(&[task], GcKind::WorkFolder, "it ended longer ago than retention.work_hours");
+            } else {
+                retention.delete(task, Directory::delete_work).await;
             }
         }
     }
-    Ok(folders)
+    Ok(())
 }
 
 /// The tasks that have a work folder.

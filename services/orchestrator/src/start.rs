@@ -1,5 +1,6 @@
 //! Bringing an orchestrator up and down.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::follower::{self, Follower};
 use crate::gate::Gate;
 use crate::hub::Hub;
 use crate::notify::{self, Sender};
+use crate::pins::Pins;
 use crate::retention::{self, Retention};
 use crate::schedules::Chores;
 use crate::uploads::Uploads;
@@ -111,6 +113,9 @@ pub enum StartError {
     /// The mail server cannot be used.
     #[error(transparent)]
     Mail(#[from] notify::MailError),
+    /// The list of pinned runs cannot be read.
+    #[error("failed to read which runs are pinned")]
+    Pins(#[source] std::io::Error),
     /// The system gives no thread.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
@@ -187,6 +192,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         work_ms: config.keep_work.map_or(u64::MAX, millis),
         runs_ms: config.keep_runs.map_or(u64::MAX, millis),
         max_volume_percent: config.max_volume_percent,
+        pins: Arc::new(Pins::load(&config.home.state).map_err(StartError::Pins)?),
     };
     let uploads = Uploads::new(&config.home.workspace, config.max_upload_bytes, clock.clone());
     let agents = Arc::new(agents::Context::new(agents::Parts {
@@ -218,6 +224,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         clock: clock.clone(),
         defaults: config.defaults.clone(),
         retention: retention.clone(),
+        keys: notify::Keys::new(config.notify.secrets.clone()),
         workspace: config.home.workspace.clone(),
         state_dir: config.home.state.clone(),
         logs: config.home.logs.clone(),
@@ -249,7 +256,16 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     shutdown.spawn("chores", chores_work.run(chores, shutdown.clone()));
     shutdown.spawn("compactor", compactor::run(log.clone(), history, shutdown.clone()));
     shutdown.spawn("retention", retention::run(retention, handle, follower.clone(), clock, shutdown.clone()));
-    shutdown.spawn("space", watch_space(log.clone(), gate, config.free_floor_bytes, shutdown.clone()));
+    shutdown.spawn(
+        "space",
+        watch_space(
+            log.clone(),
+            config.home.workspace.clone(),
+            gate,
+            config.free_floor_bytes,
+            shutdown.clone(),
+        ),
+    );
     shutdown.spawn("uploads", uploads.run(sweeper.0, sweeper.1, shutdown.clone()));
     shutdown.spawn("notices", sender.run(shutdown.clone()));
     shutdown.spawn("watch", notify::watch(context.clone(), shutdown.clone()));
@@ -328,12 +344,23 @@ async fn run_engine(engine: Engine, shutdown: Shutdown, failed: Arc<Mutex<Option
 }
 
 /// Keeps the gate told of the free space.
-async fn watch_space(log: Arc<dyn EventLog>, gate: Arc<Gate>, floor: u64, shutdown: Shutdown) {
+async fn watch_space(
+    log: Arc<dyn EventLog>,
+    workspace: PathBuf,
+    gate: Arc<Gate>,
+    floor: u64,
+    shutdown: Shutdown,
+) {
     loop {
-        let looked = log.clone();
-        match tokio::task::spawn_blocking(move || looked.space()).await {
-            Ok(Ok(space)) => {
-                let below = space.free_bytes.is_some_and(|free| free < floor);
+        let (looked, workspace) = (log.clone(), workspace.clone());
+        // A volume that cannot be asked is not taken for a full one.
+        let look = move || {
+            let room = conductor_runtime::volume::space(&workspace).map(|space| space.free_bytes).ok();
+            looked.space().map(|space| (space, room))
+        };
+        match tokio::task::spawn_blocking(look).await {
+            Ok(Ok((space, room))) => {
+                let below = space.free_bytes.into_iter().chain(room).any(|free| free < floor);
                 gate.floor(below || !space.reserve_held);
                 gate.reach(space.is_reachable);
             }

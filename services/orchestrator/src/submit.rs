@@ -47,6 +47,8 @@ pub(crate) struct Prepared {
     pub(crate) ids: Vec<TaskId>,
     /// Those that name a webhook.
     pub(crate) webhooks: Vec<TaskId>,
+    /// The secrets that sign them, each with the place that names it.
+    pub(crate) signed_with: Vec<(String, String)>,
     /// The uploads that they ask for.
     pub(crate) uploads: Vec<Wanted>,
     /// Dependencies that are not among them.
@@ -108,6 +110,7 @@ pub(crate) fn prepare(
         payloads: Vec::with_capacity(bodies.len()),
         ids: Vec::with_capacity(bodies.len()),
         webhooks: Vec::new(),
+        signed_with: Vec::new(),
         uploads: Vec::new(),
         outside: Vec::new(),
         refs: HashMap::new(),
@@ -153,8 +156,10 @@ impl Preparing<'_> {
                 self.done.uploads.push(Wanted { task: id, pointer, upload: upload.clone() });
             }
         }
-        if task.webhook.is_some() {
+        if let Some(webhook) = &task.webhook {
             self.done.webhooks.push(id);
+            let named = webhook.secret.iter().map(|name| (format!("{at}/webhook/secret"), name.clone()));
+            self.done.signed_with.extend(named);
         }
         let place = self.done.tasks.len();
         self.done.tasks.push(new);

@@ -25,6 +25,7 @@ mod me;
 mod metrics;
 mod openapi;
 mod output;
+mod pin;
 mod queue;
 mod schedules;
 mod served;
@@ -67,6 +68,7 @@ fn of_tasks() -> OpenApiRouter<App> {
         .routes(routes!(change::retry_matching))
         .routes(routes!(tasks::get, tasks::delete))
         .routes(routes!(change::cancel))
+        .routes(routes!(pin::pin, pin::unpin))
         .routes(routes!(change::retry))
         .routes(routes!(change::message))
         .routes(routes!(change::answer))

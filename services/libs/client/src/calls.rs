@@ -4,8 +4,8 @@ use conductor_core::{RequestId, ScheduleId, TaskId};
 use conductor_protocol::control::{
     AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Browse,
     BrowseView, Call, Cancel, DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc,
-    GcView, Id, ListRequest, Message, MetricsView, Output, Page, Pause, QueueView, RunnerOffer, ScheduleRef,
-    ScheduleView, StatsView, StatusView, Submit, Submitted, TrendsCall, TrendsView, Wait,
+    GcView, Id, ListRequest, Message, MetricsView, Output, Page, Pause, Pin, QueueView, RunnerOffer,
+    ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, TrendsCall, TrendsView, Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::TaskView;
@@ -212,6 +212,14 @@ impl Control {
     /// As [`Control::ask`].
     pub async fn audit(&self, call: AuditCall) -> Result<AuditPage, Error> {
         self.ask(Call::Audit(call)).await
+    }
+
+    /// Keeps a run whatever its age, or lets it go.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn pin(&self, id: TaskId, pinned: bool) -> Result<Done, Error> {
+        self.ask(Call::Pin(Pin { id, pinned })).await
     }
 
     /// Deletes what retention says now, or says what would go.

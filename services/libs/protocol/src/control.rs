@@ -16,6 +16,7 @@ use crate::text;
 
 mod access;
 mod browse;
+mod keep;
 mod list;
 mod metrics;
 mod schedule;
@@ -26,6 +27,7 @@ pub use access::{
     TokenView,
 };
 pub use browse::{Browse, BrowseView, EntryKind, EntryView};
+pub use keep::{Gc, GcItem, GcKind, GcView, Pin};
 pub use list::{Filter, ListRequest, Page, Sort};
 pub use metrics::{DeliveryCounts, Histogram, MetricsView, RunnerMetrics, Volume};
 pub use schedule::{AddSchedule, CatchUp, LastRun, Overlap, ScheduleView};
@@ -152,6 +154,8 @@ pub enum Call {
     Diff(Output),
     /// Who did what. Answer: [`AuditPage`].
     Audit(AuditCall),
+    /// Keep a run whatever its age, or let it go. Answer: [`Done`].
+    Pin(Pin),
     /// Delete what retention says now. Answer: [`GcView`].
     Gc(Gc),
     /// Repeat all terminal tasks that match, as new ones. Answer: [`Affected`], the new tasks.
@@ -445,22 +449,6 @@ pub struct AuditEntry {
     pub via: String,
     #[serde(default)]
     pub address: Option<String>,
-}
-
-/// Delete by retention.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Gc {
-    /// Whether only to say what would go.
-    pub dry_run: bool,
-}
-
-/// What retention deleted or would delete.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields speak for themselves")]
-pub struct GcView {
-    pub runs: u64,
-    pub work_folders: u64,
-    pub dry_run: bool,
 }
 
 /// The answer to a request.

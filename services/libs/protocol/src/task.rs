@@ -135,6 +135,9 @@ pub struct TaskView {
     pub verified: Option<bool>,
     #[serde(default)]
     pub simulated: bool,
+    /// Whether retention keeps it whatever its age.
+    #[serde(default)]
+    pub pinned: bool,
     pub result: Option<Resultant>,
     #[serde(default)]
     pub usage: UsageView,

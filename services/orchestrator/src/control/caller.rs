@@ -170,6 +170,7 @@ pub(super) fn needs(call: &Call) -> Needs {
         | Call::Message(_)
         | Call::Answer(_)
         | Call::Delete(_)
+        | Call::Pin(_)
         | Call::AddSchedule(_)
         | Call::RemoveSchedule(_)
         | Call::CreateUpload(_)
@@ -199,6 +200,7 @@ pub(super) fn about(call: &Call) -> About {
         Call::Answer(call) => About::Task(call.id),
         Call::Output(call) | Call::RunEvents(call) | Call::Diff(call) => About::Task(call.id),
         Call::File(call) => About::Task(call.id),
+        Call::Pin(call) => About::Task(call.id),
         Call::Browse(call) => call.id.map_or(About::Everything, About::Task),
         Call::RemoveSchedule(call) => About::Schedule(call.id),
         Call::Submit(_)

@@ -25,6 +25,7 @@ use crate::access::Access;
 use crate::engine::Handle;
 use crate::follower::Follower;
 use crate::hub::Hub;
+use crate::notify::Keys;
 use crate::retention::Retention;
 use crate::socket::{self, Stream};
 use crate::submit::Defaults;
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) defaults: Defaults,
     pub(crate) retention: Retention,
+    /// The keys that tasks name for their webhooks.
+    pub(crate) keys: Keys,
     pub(crate) workspace: PathBuf,
     pub(crate) state_dir: PathBuf,
     pub(crate) logs: PathBuf,

@@ -5,6 +5,7 @@
 
 mod address;
 mod http;
+mod keys;
 mod mail;
 mod message;
 mod rules;
@@ -35,6 +36,7 @@ use mail::Mailer;
 use message::{About, Message};
 use sign::Signer;
 
+pub(crate) use keys::Keys;
 pub use mail::Error as MailError;
 pub(crate) use message::kind;
 pub(crate) use rules::{Targets, channel, rules};
@@ -52,6 +54,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub struct Options {
     /// What webhooks are signed with; none for the key of the home.
     pub signing_key: Option<String>,
+    /// The folder of the secrets that tasks can name for their webhooks.
+    pub secrets: std::path::PathBuf,
     /// Addresses that are not public and may be reached all the same.
     pub allow_private: Vec<Reachable>,
     /// How long a receiver has to answer.
@@ -181,7 +185,11 @@ impl Sender {
         let now_seconds = self.context.clock.now().wall_ms.div_euclid(1_000);
         let about = About { delivery, task: task.as_ref(), signer: &self.signer, now_seconds };
         match &delivery.route {
-            Route::Webhook => Ok(Message::Post(message::webhook(self.webhook_of(delivery).await?, about))),
+            Route::Webhook => {
+                let (url, own) = self.webhook_of(delivery).await?;
+                let signer = own.as_ref().unwrap_or(&self.signer);
+                Ok(Message::Post(message::webhook(url, About { signer, ..about })))
+            }
             Route::Rule(name) => match self.targets.get(name) {
                 Some(to) => Ok(message::by_rule(to, about)),
                 None => Err(Refused::hopeless("no rule of the configuration leads there any more")),
@@ -197,8 +205,8 @@ impl Sender {
         })
     }
 
-    /// The webhook that a task names.
-    async fn webhook_of(&self, delivery: &Delivery) -> Result<Url, Refused> {
+    /// The webhook that a task names, and what signs it when that is a key of its own.
+    async fn webhook_of(&self, delivery: &Delivery) -> Result<(Url, Option<Signer>), Refused> {
         let gone = || Refused::hopeless("the task's webhook is not kept any more");
         let key = PayloadKey::from(delivery.task.ok_or_else(gone)?);
         let log = self.context.log.clone();
@@ -208,6 +216,13 @@ impl Sender {
         let body = bodies.into_iter().next().flatten().ok_or_else(gone)?;
         let task: SubmitTask = serde_json::from_slice(&body).map_err(|_| gone())?;
         let webhook = task.webhook.ok_or_else(gone)?;
-        webhook.url.parse().map_err(|_| gone())
+        let url = webhook.url.parse().map_err(|_| gone())?;
+        let Some(name) = webhook.secret else { return Ok((url, None)) };
+        let keys = self.context.keys.clone();
+        match tokio::task::spawn_blocking(move || keys.get(&name)).await {
+            Ok(Ok(key)) => Ok((url, Some(Signer::new(key.reveal())))),
+            Ok(Err(error)) => Err(Refused::new(error.to_string())),
+            Err(_) => Err(Refused::new("the secret cannot be read")),
+        }
     }
 }

@@ -81,6 +81,7 @@ fn from_record(record: &TaskRecord) -> TaskView {
         failure,
         verified: verify_failed.then_some(false),
         simulated: record.simulated,
+        pinned: false,
         result: record.result_json.as_deref().and_then(result),
         usage: usage_view(&record.usage),
         waiting: record.waiting.as_ref().and_then(|waiting| {
@@ -128,6 +129,7 @@ fn from_image(image: &TaskImage) -> TaskView {
         failure: None,
         verified: None,
         simulated: false,
+        pinned: false,
         result: None,
         usage: UsageView::default(),
         waiting: None,

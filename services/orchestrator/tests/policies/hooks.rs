@@ -4,12 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use conductor_core::TaskId;
 use conductor_protocol::agent::{Asked, FromAgent};
 use conductor_protocol::control::DeliveryView;
 use conductor_protocol::task::State;
+use conductor_runtime::secrets::{Name, Secret, Secrets};
 use conductor_testkit::world::eventually;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -342,4 +347,36 @@ async fn a_schedule_whose_makers_token_was_taken_stops_and_says_so() {
     server.advance(60);
     eventually(LIMIT, "it goes on", async || view().await.last_task.filter(|task| *task != made.task)).await;
     assert_eq!(receiver.heard(1).await.len(), 1, "it was told once");
+}
+
+#[tokio::test]
+async fn a_task_names_the_secret_that_signs_its_webhook() {
+    let receiver = Receiver::new(&[]).await;
+    let server = Server::with(&[LOOPBACK]).await;
+    let secrets = Secrets::open(server.home().secrets()).unwrap();
+    let name = |text: &str| text.parse::<Name>().unwrap();
+    secrets.set(&name("hook"), &Secret::new("whsec_c2VjcmV0")).unwrap();
+    secrets.set(&name("MODEL_KEY"), &Secret::new("sk-not-for-this")).unwrap();
+    let task = |secret: &str| json!({"prompt": "x", "webhook": {"url": receiver.url, "secret": secret}});
+    for (other, why) in [("none", "secret set none"), ("MODEL_KEY", "whsec_"), ("../token", "cannot name")] {
+        let problem = server.try_submit(vec![task(other)], None).await.unwrap_err();
+        assert_eq!(problem.errors[0].pointer, "/webhook/secret");
+        assert!(problem.errors[0].detail.contains(why), "{problem:?}");
+        assert!(!problem.errors[0].detail.contains("sk-not"), "{problem:?}");
+    }
+    let signed = server.submit(task("hook")).await;
+    server.control.cancel(signed, None).await.unwrap();
+    delivery(&server, signed, "delivered", 1).await;
+    let heard = receiver.heard(1).await.remove(0);
+    let (id, at) = (heard.header("webhook-id"), heard.header("webhook-timestamp"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
+    mac.update(format!("{id}.{at}.{}", heard.body).as_bytes());
+    let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    assert_eq!(heard.header("webhook-signature"), expected);
+    // A secret that was taken away is waited for, and the message is not lost.
+    let waits = server.submit(task("hook")).await;
+    secrets.remove(&name("hook")).unwrap();
+    server.control.cancel(waits, None).await.unwrap();
+    let told = delivery(&server, waits, "pending", 1).await;
+    assert!(told.error.is_some_and(|error| error.contains("no secret hook")));
 }

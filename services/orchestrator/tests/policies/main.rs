@@ -9,6 +9,7 @@ mod hooks;
 mod leases;
 mod numbers;
 mod queue;
+mod retention;
 mod rights;
 mod server;
 mod time;

@@ -8,7 +8,8 @@ use conductor_core::{ScheduleId, TaskId};
 use conductor_protocol::control::{
     ActorView, AddSchedule, AgentName, AnswerBody, AnswerCall, AppendUpload, AuditCall, Browse, Call, Cancel,
     CreateToken, CreateUpload, DrainAgent, Events, FileCall, Filter, Gc, Groups, Id, Message, Output, Pause,
-    Presented, Role, ScheduleRef, StopStream, Submit, TokenName, TrendsCall, UploadKind, UploadRef, Wait,
+    Pin, Presented, Role, ScheduleRef, StopStream, Submit, TokenName, TrendsCall, UploadKind, UploadRef,
+    Wait,
 };
 use conductor_protocol::{Code, Problem};
 use serde_json::json;
@@ -67,6 +68,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
         Call::Files(id),
         Call::File(FileCall { id: task, path: text("a.txt"), offset: 0, limit: None }),
         Call::Browse(Browse { id: Some(task), path: text(""), limit: None, after: None }),
+        Call::Pin(Pin { id: task, pinned: false }),
         Call::Diff(output),
         Call::Audit(AuditCall::default()),
         Call::Gc(Gc { dry_run: true }),
@@ -114,6 +116,7 @@ fn wanted(call: &Call) -> Option<Role> {
         }
         Call::RunEvents(_) | Call::Files(_) | Call::File(_) | Call::Diff(_) => Some(Role::Viewer),
         Call::Browse(_) => Some(Role::Viewer),
+        Call::Pin(_) => Some(Role::Operator),
         Call::Deliveries(_) | Call::Trends(_) | Call::Metrics | Call::Runners => Some(Role::Viewer),
         Call::SubmitEach(_) => Some(Role::Operator),
         Call::Submit(_) | Call::Cancel(_) | Call::CancelMatching(_) | Call::Retry(_) => Some(Role::Operator),
@@ -127,7 +130,7 @@ fn wanted(call: &Call) -> Option<Role> {
 }
 
 /// How many calls there are.
-const CALLS: usize = 47;
+const CALLS: usize = 49;
 
 pub(super) async fn refused(control: &Control, call: Call) -> Option<Problem> {
     match control.call(call).await {

@@ -12,6 +12,7 @@ use conductor_protocol::task::{FailureView, State, TaskView};
 use conductor_runtime::clock::{Clock, ManualClock, Reading};
 use conductor_runtime::config::{Sources, load};
 use conductor_runtime::lifecycle::Shutdown;
+use conductor_runtime::paths::Home;
 use conductor_testkit::agent::{self, Agent, Session};
 use conductor_testkit::world::{eventually, within};
 use serde_json::Value;
@@ -59,6 +60,11 @@ impl Server {
         self.shutdown = Shutdown::new();
         let (running, control) = up(&self.config, &self.clock, &self.shutdown).await;
         (self.running, self.control) = (Some(running), control);
+    }
+
+    /// Where its things are.
+    pub(super) fn home(&self) -> &Home {
+        &self.config.home
     }
 
     /// An agent that has not connected yet.

@@ -260,7 +260,6 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         (task.model.is_some(), "model"),
         (task.may_submit, "may_submit"),
         (task.verify.is_some(), "verify"),
-        (task.webhook.as_ref().is_some_and(|webhook| webhook.secret.is_some()), "webhook.secret"),
         (task.task_type.as_deref().is_some_and(|name| name != "generic"), "a task type other than generic"),
     ];
     match asked.iter().find(|(asked, _)| *asked) {

@@ -159,10 +159,6 @@ async fn what_a_later_release_brings_is_refused_by_name() {
         ("budget_usd", json!({"prompt": "x", "budget_usd": 1.5})),
         ("workspace.git", json!({"prompt": "x", "workspace": {"git": {"url": "https://example.org/x"}}})),
         ("secrets", json!({"prompt": "x", "secrets": ["KEY"]})),
-        (
-            "webhook.secret",
-            json!({"prompt": "x", "webhook": {"url": "https://example.org", "secret": "KEY"}}),
-        ),
     ] {
         let problem = refused(&served.control, &[task]).await;
         assert_eq!(problem.code, Code::Unavailable, "{problem:?}");

@@ -4,7 +4,7 @@ use conductor_core::{Name, Wall};
 use conductor_protocol::control::{
     AuditCall, AuditEntry, AuditPage, Filter, ListRequest, Page, Sort, StatsView, TodayView,
 };
-use conductor_protocol::task::State;
+use conductor_protocol::task::{State, TaskView};
 use conductor_protocol::{Code, Problem, limits};
 use conductor_store::history::{self, AuditQuery, Cursor, Query, StatsQuery, TrendsQuery};
 use jiff::tz::TimeZone;
@@ -25,7 +25,9 @@ pub(super) async fn list(context: &Context, caller: &Caller, call: ListRequest) 
     let seq = context.engine.look(|machine, _| machine.state().seq()).await?;
     context.follower.reach(seq).await;
     let page = context.follower.read(move |history| history.list(&query)).await?;
-    let items = page.tasks.iter().filter_map(|record| view::task_view(Some(record), None, None)).collect();
+    let pins = &context.retention.pins;
+    let views = page.tasks.iter().filter_map(|record| view::task_view(Some(record), None, None));
+    let items = views.map(|view| TaskView { pinned: pins.is_pinned(view.id), ..view }).collect();
     Ok(Page { items, next_cursor: page.next.map(|cursor| cursor.0), as_of_seq: page.as_of.0 })
 }
 

@@ -64,10 +64,11 @@ async fn put_together(
         }
     };
     let body: Option<SubmitTask> = body.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    view::task_view(record.as_ref(), live.as_ref(), body).ok_or_else(|| match reached {
+    let view = view::task_view(record.as_ref(), live.as_ref(), body).ok_or_else(|| match reached {
         true => Problem::new(Code::NotFound, format!("there is no task {task}")),
         false => behind(),
-    })
+    })?;
+    Ok(TaskView { pinned: context.retention.pins.is_pinned(task), ..view })
 }
 
 /// Nobody can tell yet whether a task is there.

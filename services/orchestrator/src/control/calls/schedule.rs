@@ -35,6 +35,7 @@ pub(super) async fn add(
         let pointer = format!("/task{}", wanted.pointer);
         return Err(Problem::at(pointer, "a scheduled task brings its files in its body"));
     }
+    context.keys.check(prepared.signed_with.clone()).await.map_err(|problem| within(problem, "/task"))?;
     let now = engine::now(&context.clock).wall;
     let next_at = cron.after(now)?;
     let id = ScheduleId(uuid::Uuid::now_v7().as_u128());

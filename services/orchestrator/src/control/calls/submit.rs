@@ -107,6 +107,7 @@ async fn accept(
     let mut prepared = submit::prepare(&call.tasks, &defaults(context, caller), origin)?;
     check_groups(context, caller, &prepared).await?;
     check_continued(context, caller, &prepared).await?;
+    context.keys.check(std::mem::take(&mut prepared.signed_with)).await?;
     let uploads = std::mem::take(&mut prepared.uploads);
     if uploads.is_empty() {
         return accept_prepared(context, caller, key, prepared).await;
