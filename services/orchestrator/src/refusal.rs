@@ -71,6 +71,7 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
         Rejection::StaleSession(agent) => {
             Problem::new(Code::Conflict, format!("agent {agent} speaks on a connection that was replaced"))
         }
+        Rejection::UnknownLane(lane) => not_found(format!("no runner uses the credential {lane}")),
         Rejection::UnknownSchedule(schedule) => not_found(format!("there is no schedule {schedule}")),
         Rejection::TokenExists(name) => {
             Problem::new(Code::Conflict, format!("a token is called {name} already; revoke it first"))

@@ -40,7 +40,7 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> 
         env: body.env.into_iter().collect(),
         start: match assign.after {
             None | Some(After::Failure) => Start::Fresh,
-            Some(After::Crash | After::Stop | After::Limit) => Start::Resume,
+            Some(After::Crash | After::Stop | After::Limit | After::Overflow) => Start::Resume,
         },
         starts_from: match (assign.starts_from, body.workspace) {
             (Some(task), _) => Some(StartsFrom::Task(Uuid::from_u128(task.0))),

@@ -95,6 +95,7 @@ fn of_the_rest() -> OpenApiRouter<App> {
         .routes(routes!(queue::get))
         .routes(routes!(queue::pause))
         .routes(routes!(queue::resume))
+        .routes(routes!(queue::open_lane))
         .routes(routes!(queue::stats))
         .routes(routes!(queue::trends))
         .routes(routes!(queue::audit))

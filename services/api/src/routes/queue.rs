@@ -2,11 +2,13 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use conductor_protocol::control::{AuditCall, AuditPage, Call, QueueView, StatsView, TrendsCall, TrendsView};
+use conductor_protocol::control::{
+    AuditCall, AuditPage, Call, LaneName, QueueView, StatsView, TrendsCall, TrendsView,
+};
 use conductor_protocol::limits;
 use conductor_web::{Caller, Refusal};
 
-use crate::http::{Params, none, passed};
+use crate::http::{Json, Params, none, passed};
 use crate::server::App;
 
 /// The longest time that trends reach back, and the longest step.
@@ -56,6 +58,21 @@ pub(crate) async fn resume(
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(none(caller.control(&app.site).await?.pause(false).await?))
+}
+
+/// Has a credential tried again that was refused, or rests.
+#[utoipa::path(
+    post, path = "/v1/queue/lanes/open", tag = "queue", operation_id = "open_lane", request_body = LaneName,
+    responses((status = 204, description = "It is tried with one task first.")),
+)]
+pub(crate) async fn open_lane(
+    caller: Caller,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Json(LaneName { name }): Json<LaneName>,
+) -> Result<Response, Refusal> {
+    Params::read(query.as_deref(), &[])?;
+    Ok(none(caller.control(&app.site).await?.open_lane(name).await?))
 }
 
 /// Reads numbers of the last hour and day.

@@ -4,8 +4,9 @@ use conductor_core::{RequestId, ScheduleId, TaskId};
 use conductor_protocol::control::{
     AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Browse,
     BrowseView, Call, Cancel, DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc,
-    GcView, Id, ListRequest, Message, MetricsView, Output, Page, Pause, Pin, QueueView, RunnerOffer,
-    ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, TrendsCall, TrendsView, Wait,
+    GcView, Id, LaneName, ListRequest, Message, MetricsView, Output, Page, Pause, Pin, QueueView,
+    RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, TrendsCall, TrendsView,
+    Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::TaskView;
@@ -140,6 +141,14 @@ impl Control {
     /// As [`Control::ask`].
     pub async fn pause(&self, paused: bool) -> Result<Done, Error> {
         self.ask(Call::Pause(Pause { paused })).await
+    }
+
+    /// Has a credential tried again that was refused, or rests.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn open_lane(&self, name: String) -> Result<Done, Error> {
+        self.ask(Call::OpenLane(LaneName { name })).await
     }
 
     /// Reads the queue.

@@ -10,6 +10,7 @@ use crate::delivery::{Answer, Notice};
 use crate::id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, Seq, TaskId,
 };
+use crate::lane::RunnerLane;
 use crate::name::Name;
 use crate::schedule::Schedule;
 use crate::task::{AttemptEnd, CancelReason, NewTask, Question, Report};
@@ -126,6 +127,13 @@ pub enum Command {
         /// Why, when that is to be told.
         why: Option<Box<str>>,
     },
+    /// A credential that was refused, or rests, is to be tried again.
+    OpenLane {
+        /// Its lane.
+        lane: Name,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
     /// A token is to be made.
     CreateToken {
         /// The token.
@@ -203,6 +211,8 @@ pub enum AgentSay {
         /// The leases it works on or has results of.
         held: Vec<Lease>,
     },
+    /// Its runners use these credentials; said before it takes tasks.
+    Lanes(Box<[RunnerLane]>),
     /// It can take so many further tasks.
     Credits(u32),
     /// It lives.
@@ -337,6 +347,8 @@ pub enum Rejection {
     UnknownSchedule(ScheduleId),
     /// As many schedules are kept as may be.
     TooManySchedules,
+    /// No runner uses a credential of this name.
+    UnknownLane(Name),
     /// A living token has this name.
     TokenExists(Name),
     /// No token has this name.
@@ -388,6 +400,7 @@ impl fmt::Display for Rejection {
             Self::StaleSession(agent) => write!(f, "agent {agent} speaks on a connection that was replaced"),
             Self::UnknownSchedule(schedule) => write!(f, "no schedule {schedule}"),
             Self::TooManySchedules => f.write_str("as many schedules are kept as may be"),
+            Self::UnknownLane(lane) => write!(f, "no runner uses the credential {lane}"),
             Self::TokenExists(name) => write!(f, "a token is called {name} already"),
             Self::UnknownToken(name) => write!(f, "no token is called {name}"),
             Self::TooManyTokens { limit } => write!(f, "the limit of {limit} tokens are kept"),

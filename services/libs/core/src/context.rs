@@ -152,6 +152,9 @@ impl<'m> Context<'m> {
             EventKind::TokenRevoked { .. }
             | EventKind::TokenExpired { .. }
             | EventKind::SessionClosed { .. } => self.live.disarm_access(self.state),
+            EventKind::LaneChanged { lane, rests_until: Some(until), .. } => {
+                self.live.lanes.insert((*until, lane.clone()));
+            }
             EventKind::Began { .. }
             | EventKind::KeyBound { .. }
             | EventKind::KeyExpired { .. }
@@ -161,7 +164,9 @@ impl<'m> Context<'m> {
             | EventKind::AgentDrained { .. }
             | EventKind::AgentRevoked { .. }
             | EventKind::QueuePaused { .. }
-            | EventKind::LaneChanged { .. }
+            | EventKind::LaneChanged { rests_until: None, .. }
+            | EventKind::LanesOffered { .. }
+            | EventKind::LaneOpened { .. }
             | EventKind::BudgetChanged { .. }
             | EventKind::WebhookAsked { .. }
             | EventKind::DeliveryDue { .. }

@@ -6,6 +6,7 @@ mod assign;
 mod attempt;
 mod cancel;
 mod deadline;
+mod lane;
 pub(crate) mod notify;
 mod owner;
 mod schedule;
@@ -54,6 +55,7 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
         Command::DeliveryTried { delivery, delivered, hopeless, answer } => {
             Ok(notify::tried(step, delivery, delivered, hopeless, answer))
         }
+        Command::OpenLane { lane, by } => lane::open(step, lane, by),
         Command::CreateToken { token, by } => access::create_token(step, token, by),
         Command::RevokeToken { name, by } => access::revoke_token(step, name, by),
         Command::OpenSession { session, by } => access::open_session(step, session, by),

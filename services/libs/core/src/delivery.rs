@@ -23,6 +23,8 @@ pub enum Notice {
     DiskFloor,
     /// A schedule stopped, because who made it may not submit there any more.
     ScheduleStopped,
+    /// A credential was refused again and again, and nothing runs under it any more.
+    LaneClosed,
 }
 
 /// By which way it is told.
@@ -56,7 +58,8 @@ impl NotifyRule {
             | Notice::Waiting
             | Notice::Unservable
             | Notice::DiskFloor
-            | Notice::ScheduleStopped => self.on.contains(&notice),
+            | Notice::ScheduleStopped
+            | Notice::LaneClosed => self.on.contains(&notice),
         };
         of_group && wanted
     }

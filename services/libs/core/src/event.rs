@@ -7,6 +7,7 @@ use crate::actor::Actor;
 use crate::agent::Profile;
 use crate::delivery::{Answer, Notice, Route, Tried};
 use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, ScheduleId, Seq, TaskId};
+use crate::lane::AgentLanes;
 use crate::name::Name;
 use crate::schedule::Schedule;
 use crate::task::{AttemptEnd, CancelReason, NewTask, Outcome, Question, Report};
@@ -46,6 +47,8 @@ pub enum Requeue {
     Stop,
     /// Its credential rests.
     Limit,
+    /// Its session was too long; it goes on in a new one.
+    NewSession,
 }
 
 /// What happened.
@@ -233,13 +236,13 @@ pub enum EventKind {
         /// When it comes due again.
         next_at: Wall,
     },
-    /// A credential's lane rests or is closed. Its rules come with the coding agents.
+    /// A credential's lane rests, is closed, or may be used again.
     LaneChanged {
         /// The credential.
         lane: Name,
-        /// Closed until this instant; none for until somebody opens it.
+        /// Until when it rests, if it does.
         rests_until: Option<Wall>,
-        /// Whether it is open.
+        /// Whether it is open; a closed one waits for a person or for another credential.
         open: bool,
     },
     /// Money or tokens were set aside or settled. Its rules come with the budgets.
@@ -310,5 +313,17 @@ pub enum EventKind {
         session: SecretDigest,
         /// Who logged out; none when it ran out or made room.
         by: Option<Arc<Actor>>,
+    },
+    /// An agent said under which credentials its runners run.
+    LanesOffered {
+        /// The agent and its lanes.
+        lanes: Box<AgentLanes>,
+    },
+    /// A person had a credential tried again.
+    LaneOpened {
+        /// The credential.
+        lane: Name,
+        /// Who.
+        by: Arc<Actor>,
     },
 }

@@ -4,6 +4,7 @@ use crate::access::{LoginSession, Token};
 use crate::agent::Profile;
 use crate::delivery::Delivery;
 use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, RequestId, Seq, TaskId};
+use crate::lane::{AgentLanes, Lane, Trouble};
 use crate::name::Name;
 use crate::schedule::Schedule;
 use crate::task::{CancelReason, OnDependencyFailure, Priority, Question, Work};
@@ -32,6 +33,12 @@ pub enum Part {
     Webhook(TaskId),
     /// Something that is to be told.
     Delivery(Box<Delivery>),
+    /// A credential of which there is something to say.
+    Lane(Lane),
+    /// The credentials of an agent's runners.
+    AgentLanes(AgentLanes),
+    /// What a live task went through with its credential.
+    Trouble(Trouble),
 }
 
 /// What there is one of.

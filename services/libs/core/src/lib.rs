@@ -15,6 +15,7 @@ mod event;
 mod hash;
 mod id;
 mod image;
+mod lane;
 mod live;
 mod machine;
 mod name;
@@ -36,6 +37,7 @@ pub use id::{
     ScheduleId, Seq, TaskId,
 };
 pub use image::{AgentImage, Header, KeyImage, Part, RunImage, StageImage, TaskImage};
+pub use lane::{AUTH_FAILURES_THAT_CLOSE, AgentLanes, FULL_TRUST, Lane, RunnerLane, Trouble};
 pub use live::Counters;
 pub use machine::{AgentView, Machine, Step, Unserved};
 pub use name::{MAX_NAME_BYTES, Name, NameError};

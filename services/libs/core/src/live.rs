@@ -30,6 +30,8 @@ pub(crate) struct Live {
     pub(crate) schedules: BTreeSet<(Wall, ScheduleId)>,
     /// When tokens and sessions run out.
     pub(crate) access: BTreeSet<(Wall, Access)>,
+    /// When credentials have rested; one counts only if its lane still rests.
+    pub(crate) lanes: BTreeSet<(Wall, Name)>,
     pub(crate) counters: Counters,
 }
 

@@ -87,9 +87,10 @@ impl Machine {
         let run_at = self.live.run_at.peek().map(|Reverse((due, _))| *due);
         let schedules = self.live.schedules.first().map(|(due, _)| *due);
         let access = self.live.access.first().map(|(due, _)| *due);
+        let lanes = self.live.lanes.first().map(|(due, _)| *due);
         Deadline {
             mono: [tasks, agents, keys].into_iter().flatten().min(),
-            wall: [run_at, schedules, access].into_iter().flatten().min(),
+            wall: [run_at, schedules, access, lanes].into_iter().flatten().min(),
         }
     }
 
@@ -124,6 +125,9 @@ impl Machine {
         }
         for schedule in self.state.schedules() {
             self.live.schedules.insert((schedule.next_at, schedule.id));
+        }
+        for lane in self.state.lanes() {
+            self.live.lanes.extend(lane.rests_until.map(|until| (until, lane.name.clone())));
         }
         for token in self.state.tokens() {
             let expires_at = token.expires_at.map(|at| (at, Access::Token(token.name.clone())));

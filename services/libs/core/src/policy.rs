@@ -15,6 +15,8 @@ pub struct Policy {
     pub ageing_ms: u64,
     /// How many times a task may lose its agent before it ends.
     pub crash_limit: u16,
+    /// How many times a limit of its credential may give a task back before it ends.
+    pub max_limits: u16,
     /// How many tasks may be live without running.
     pub max_queued: u64,
     /// How many bytes the payloads of live tasks may have.
@@ -83,6 +85,7 @@ impl Default for Policy {
             lease_ms: 120 * SECOND,
             ageing_ms: 300 * SECOND,
             crash_limit: 3,
+            max_limits: 20,
             max_queued: 2_000_000,
             max_queued_bytes: 4 << 30,
             max_places: 10_000,

@@ -6,6 +6,7 @@ mod apply;
 mod check;
 mod deliveries;
 mod keys;
+mod lanes;
 mod parts;
 pub(crate) mod queue;
 mod slab;
@@ -24,6 +25,7 @@ use access::Access;
 use agents::Agents;
 use deliveries::Deliveries;
 use keys::Key;
+use lanes::Lanes;
 use queue::Queues;
 use task::Task;
 use waits::Waits;
@@ -52,6 +54,7 @@ pub struct State {
     schedules: BTreeMap<ScheduleId, Schedule>,
     access: Access,
     deliveries: Deliveries,
+    lanes: Lanes,
 }
 
 /// Says that an event does not follow from the state: the log is not this state's log.

@@ -367,6 +367,8 @@ pub enum After {
     Stop,
     /// Its credential rested: work and session go on.
     Limit,
+    /// Its session was too long: the work goes on, in a new session.
+    Overflow,
 }
 
 /// A run to end.

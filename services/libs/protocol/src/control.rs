@@ -5,7 +5,7 @@
 //! [`Response`] with its id, and a streaming one by any number of items before that. Bytes of files come as binary
 //! [`crate::frame::ChunkFrame`]s with the request's id.
 
-use conductor_core::{RequestId, ScheduleId, TaskId};
+use conductor_core::{RequestId, ScheduleId, TaskId, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -126,6 +126,8 @@ pub enum Call {
     RevokeAgent(AgentName),
     /// Assign nothing, or go on. Answer: [`Done`].
     Pause(Pause),
+    /// Have a credential tried again that was refused, or rests.
+    OpenLane(LaneName),
     /// The queue. Answer: [`QueueView`].
     Queue,
     /// Numbers over time. Answer: [`StatsView`].
@@ -329,6 +331,15 @@ pub struct Pause {
     pub paused: bool,
 }
 
+/// Names the lane of a credential.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LaneName {
+    /// The lane.
+    pub name: String,
+}
+
 /// Names a schedule.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ScheduleRef {
@@ -516,6 +527,61 @@ pub struct QueueView {
     pub oldest_seconds: Option<f64>,
     pub slots: u64,
     pub free: u64,
+    /// What the queued tasks ask of agents.
+    #[serde(default)]
+    pub wanted: Vec<WantedView>,
+    /// The credentials under which runners run.
+    #[serde(default)]
+    pub lanes: Vec<LaneView>,
+}
+
+/// Slots that queued tasks wait for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct WantedView {
+    /// The runner that they ask for.
+    pub runner: String,
+    /// The labels that an agent needs.
+    pub requires: Vec<String>,
+    /// How many wait.
+    pub queued: u64,
+    /// How long the first of them waits.
+    pub oldest_seconds: f64,
+}
+
+/// A credential under which runners run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LaneView {
+    /// Its name, from which its value cannot be told.
+    pub name: String,
+    /// `open`, `resting` until a limit is over, `recovering` from one, or `closed` until it changes or somebody opens it.
+    pub state: LaneState,
+    /// Until when it rests.
+    #[serde(default, with = "text::optional_instant", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub until: Option<Wall>,
+    /// How many may run at once while it recovers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
+    /// How many run under it.
+    pub running: u32,
+    /// The runners that use it.
+    pub runners: Vec<String>,
+    /// The agents that have it.
+    pub agents: Vec<String>,
+}
+
+/// How a credential stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "the names are the contract's and speak for themselves")]
+pub enum LaneState {
+    Open,
+    Resting,
+    Recovering,
+    Closed,
 }
 
 /// Numbers over time.

@@ -1,7 +1,7 @@
 //! From what agents say to what the machine takes.
 
 use conductor_core::{
-    AgentSay, AttemptEnd, Failure, Name, Profile, Question, Report, Requeue, RunnerOffer, Usage,
+    AgentSay, AttemptEnd, Failure, Name, Profile, Question, Report, Requeue, RunnerLane, RunnerOffer, Usage,
 };
 use conductor_protocol::agent::{After, Asked, End, Finished, Hello, LimitClass};
 use conductor_protocol::task::UsageView;
@@ -9,18 +9,14 @@ use conductor_protocol::{Code, Problem, limits};
 
 /// The most slots of one agent.
 const MAX_SLOTS: u32 = 100_000;
-/// How long a task rests at a limit of which nobody said how long it lasts.
-const REST_UNREPORTED_SECONDS: u64 = 60;
-/// How long it rests when the service is overloaded or out of reach.
-const REST_OVERLOAD_SECONDS: u64 = 15;
 /// The longest text of a failure or a crash that is kept.
 const MAX_MESSAGE_CHARS: usize = 4_096;
 
-/// What an agent says of itself.
+/// What an agent says of itself, and under which credentials its runners run.
 ///
 /// # Errors
 /// Says what in it cannot be.
-pub(super) fn profile(hello: &Hello) -> Result<Profile, Problem> {
+pub(super) fn profile(hello: &Hello) -> Result<(Profile, Box<[RunnerLane]>), Problem> {
     let name =
         |pointer: &str, text: &str| Name::new(text).map_err(|error| Problem::at(pointer, error.to_string()));
     if hello.slots == 0 || hello.slots > MAX_SLOTS {
@@ -36,15 +32,21 @@ pub(super) fn profile(hello: &Hello) -> Result<Profile, Problem> {
     labels.sort();
     labels.dedup();
     let mut runners = Vec::with_capacity(hello.runners.len());
+    let mut lanes = Vec::new();
     for runner in &hello.runners {
+        let runner_name = name("/hello/runners", &runner.name)?;
+        if let Some(lane) = &runner.lane {
+            lanes.push(RunnerLane { runner: runner_name.clone(), lane: name("/hello/runners", lane)? });
+        }
         runners.push(RunnerOffer {
-            runner: name("/hello/runners", &runner.name)?,
+            runner: runner_name,
             version: runner.version.as_deref().map(Into::into),
             ready: runner.ready,
             missing: runner.missing.as_deref().map(Into::into),
         });
     }
-    Ok(Profile {
+    lanes.sort();
+    let profile = Profile {
         agent_id: hello.agent_id,
         instance: hello.instance,
         name: name("/hello/name", &hello.name)?,
@@ -53,7 +55,8 @@ pub(super) fn profile(hello: &Hello) -> Result<Profile, Problem> {
         slots: hello.slots,
         labels: labels.into(),
         runners: runners.into(),
-    })
+    };
+    Ok((profile, lanes.into()))
 }
 
 /// The end of an attempt.
@@ -70,9 +73,9 @@ pub(super) fn finished(finished: Finished) -> AgentSay {
         End::Cancelled => AttemptEnd::Cancelled,
         End::Limited { rest_seconds, message, class } => {
             let rest_seconds = match class {
-                LimitClass::Reported => rest_seconds.min(limits::MAX_DURATION_SECONDS),
-                LimitClass::Unreported => REST_UNREPORTED_SECONDS,
-                LimitClass::Overload => REST_OVERLOAD_SECONDS,
+                LimitClass::Reported => rest_seconds.clamp(1, limits::MAX_DURATION_SECONDS),
+                // Nobody knows for how long; the machine says.
+                LimitClass::Unreported | LimitClass::Overload => 0,
             };
             AttemptEnd::Limited { rest_ms: rest_seconds * 1_000, message: clip(&message) }
         }
@@ -103,6 +106,7 @@ pub(super) fn after(requeue: Requeue) -> After {
         Requeue::Crash => After::Crash,
         Requeue::Stop => After::Stop,
         Requeue::Limit => After::Limit,
+        Requeue::NewSession => After::Overflow,
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn serve<S: Stream>(
     let name = hello.name.clone();
     let seen = hello.seen.clone();
     let joined = match convert::profile(&hello) {
-        Ok(profile) => context.engine.join(session, profile, hello.held, hello.credits).await,
+        Ok(agent) => context.engine.join(session, agent, hello.held, hello.credits).await,
         Err(problem) => Err(problem),
     };
     let joined = match joined {

@@ -179,6 +179,7 @@ pub(super) fn needs(call: &Call) -> Needs {
         Call::DrainAgent(_)
         | Call::RevokeAgent(_)
         | Call::Pause(_)
+        | Call::OpenLane(_)
         | Call::Audit(_)
         | Call::Gc(_)
         | Call::MakeLogin
@@ -228,6 +229,7 @@ pub(super) fn about(call: &Call) -> About {
         Call::DrainAgent(_)
         | Call::RevokeAgent(_)
         | Call::Pause(_)
+        | Call::OpenLane(_)
         | Call::Audit(_)
         | Call::Gc(_)
         | Call::Metrics

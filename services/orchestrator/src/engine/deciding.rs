@@ -88,7 +88,7 @@ impl Engine {
     }
 
     pub(super) fn hello(&mut self, now: Now, hello: Hello) {
-        let Hello { session, profile, held, credits, link, reply } = hello;
+        let Hello { session, profile, lanes, held, credits, link, reply } = hello;
         let agent = profile.agent_id;
         let say = AgentSay::Hello { profile: Box::new(profile), held };
         match self.machine.handle(now, Command::Agent { agent, session, say }) {
@@ -96,7 +96,7 @@ impl Engine {
                 let answer = step.reply.clone();
                 self.building.effects.push(Due::Attach { agent, session, link });
                 self.building.add(step);
-                self.agent(now, agent, session, vec![AgentSay::Credits(credits)]);
+                self.agent(now, agent, session, vec![AgentSay::Lanes(lanes), AgentSay::Credits(credits)]);
                 let seq = self.decided_seq();
                 let applied = Applied { reply: answer, seq };
                 self.building.releases.push(Box::new(move || drop(reply.send(Ok(applied)))));
@@ -110,7 +110,10 @@ impl Engine {
 
     pub(super) fn agent(&mut self, now: Now, agent: AgentId, session: u64, says: Vec<AgentSay>) {
         for say in says {
-            let urgent = !matches!(say, AgentSay::Started(_) | AgentSay::Credits(_) | AgentSay::Heartbeat);
+            let urgent = !matches!(
+                say,
+                AgentSay::Started(_) | AgentSay::Lanes(_) | AgentSay::Credits(_) | AgentSay::Heartbeat
+            );
             let gone = matches!(say, AgentSay::Gone);
             match self.machine.handle(now, Command::Agent { agent, session, say }) {
                 Ok(step) if urgent => self.building.add(step),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conductor_core::{AgentId, AgentSay, Command, Lease, Machine, Now, Profile, Seq, TaskId};
+use conductor_core::{AgentId, AgentSay, Command, Lease, Machine, Now, Profile, RunnerLane, Seq, TaskId};
 use conductor_protocol::Problem;
 use conductor_store::log::{Batch, Payload, PayloadKey};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -108,13 +108,13 @@ impl Handle {
     pub(crate) async fn join(
         &self,
         session: u64,
-        profile: Profile,
+        (profile, lanes): (Profile, Box<[RunnerLane]>),
         held: Vec<Lease>,
         credits: u32,
     ) -> Result<Joined, Problem> {
         let (link, outgoing) = mpsc::channel(LINK_QUEUE);
         let (reply, answer) = oneshot::channel();
-        let hello = Hello { session, profile, held, credits, link, reply };
+        let hello = Hello { session, profile, lanes, held, credits, link, reply };
         self.send(Request::Hello(Box::new(hello))).await?;
         let applied = answer.await.map_err(|_| gone())??;
         Ok(Joined { applied, outgoing })

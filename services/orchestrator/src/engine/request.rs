@@ -1,6 +1,8 @@
 //! What the engine is asked.
 
-use conductor_core::{AgentId, AgentSay, Command, Lease, Machine, Now, Profile, Reply, Seq, TaskId};
+use conductor_core::{
+    AgentId, AgentSay, Command, Lease, Machine, Now, Profile, Reply, RunnerLane, Seq, TaskId,
+};
 use conductor_protocol::Problem;
 use conductor_store::log::{Payload, PayloadKey};
 use tokio::sync::{mpsc, oneshot};
@@ -47,6 +49,7 @@ pub(crate) struct ChangeEach {
 pub(crate) struct Hello {
     pub(crate) session: u64,
     pub(crate) profile: Profile,
+    pub(crate) lanes: Box<[RunnerLane]>,
     pub(crate) held: Vec<Lease>,
     pub(crate) credits: u32,
     pub(crate) link: mpsc::Sender<Vec<Outgoing>>,

@@ -111,7 +111,7 @@ impl Bench {
             labels: Box::default(),
             runners: Box::new([offer]),
         };
-        tokio::spawn(async move { handle.join(session, profile, Vec::new(), slots).await })
+        tokio::spawn(async move { handle.join(session, (profile, Box::default()), Vec::new(), slots).await })
     }
 
     fn look(&self) -> JoinHandle<Result<usize, Problem>> {

@@ -33,6 +33,7 @@ pub(crate) fn kind(notice: Notice) -> &'static str {
         Notice::Unservable => "task.unservable",
         Notice::DiskFloor => "storage.disk_floor",
         Notice::ScheduleStopped => "schedule.stopped",
+        Notice::LaneClosed => "queue.lane_closed",
     }
 }
 
@@ -96,6 +97,7 @@ fn title(notice: Notice) -> (&'static str, &'static str) {
         Notice::Unservable => ("4", "Conductor: nothing can run a task"),
         Notice::DiskFloor => ("5", "Conductor: the disk is nearly full"),
         Notice::ScheduleStopped => ("4", "Conductor: a schedule is stopped"),
+        Notice::LaneClosed => ("5", "Conductor: a credential is refused"),
     }
 }
 
@@ -153,6 +155,10 @@ fn text(about: About<'_>) -> String {
             None => "waited for a person".to_owned(),
         },
         Notice::Unservable => format!("waits: {}", delivery.detail),
+        Notice::LaneClosed => format!(
+            "runs nothing more under the credential {}: it was refused twice in a row. Change it, or have it tried again.",
+            delivery.detail
+        ),
         Notice::DiskFloor => {
             format!("has too little space left; submits are refused. {}", delivery.detail)
         }

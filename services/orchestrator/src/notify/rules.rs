@@ -48,7 +48,8 @@ fn notice(on: &NotifyOn) -> Option<Notice> {
         NotifyOn::Unservable => Some(Notice::Unservable),
         NotifyOn::DiskFloor => Some(Notice::DiskFloor),
         NotifyOn::ScheduleStopped => Some(Notice::ScheduleStopped),
-        // Refused when the configuration is read, until their parts are built.
-        NotifyOn::Budget80 | NotifyOn::LaneClosed => None,
+        NotifyOn::LaneClosed => Some(Notice::LaneClosed),
+        // Refused when the configuration is read, until its part is built.
+        NotifyOn::Budget80 => None,
     }
 }

@@ -1,10 +1,10 @@
 //! Agents and the queue as people read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use conductor_core::{AgentImage, Machine, Now};
+use conductor_core::{AgentImage, Machine, Name, Now};
 use conductor_protocol::agent::RunnerView;
-use conductor_protocol::control::{AgentView, QueueView};
+use conductor_protocol::control::{AgentView, LaneState, LaneView, QueueView, WantedView};
 use conductor_protocol::task::State;
 
 /// An agent.
@@ -71,5 +71,49 @@ pub(crate) fn queue_view(machine: &Machine, now: Now) -> QueueView {
         oldest_seconds: oldest_ms.map(|ms| ms as f64 / 1_000.0),
         slots: connected.clone().map(|agent| u64::from(agent.slots)).sum(),
         free: connected.map(|agent| u64::from(agent.free)).sum(),
+        wanted: wanted(state, now),
+        lanes: lanes(state),
     }
+}
+
+fn wanted(state: &conductor_core::State, now: Now) -> Vec<WantedView> {
+    let view = |demand: conductor_core::Demand| WantedView {
+        runner: demand.runner.to_string(),
+        requires: demand.requires.iter().map(ToString::to_string).collect(),
+        queued: demand.queued,
+        oldest_seconds: now.wall.0.saturating_sub(demand.oldest.0).max(0) as f64 / 1_000.0,
+    };
+    state.demand().into_iter().map(view).collect()
+}
+
+/// The credentials of all known agents.
+fn lanes(state: &conductor_core::State) -> Vec<LaneView> {
+    let mut users: BTreeMap<&Name, (BTreeSet<&Name>, BTreeSet<&Name>)> = BTreeMap::new();
+    for agent in state.agents() {
+        for offer in state.agent_lanes(agent.profile.agent_id) {
+            let (runners, agents) = users.entry(&offer.lane).or_default();
+            runners.insert(&offer.runner);
+            agents.insert(&agent.profile.name);
+        }
+    }
+    let running: BTreeMap<_, _> = state.running_by_lane().collect();
+    let texts = |names: BTreeSet<&Name>| names.into_iter().map(ToString::to_string).collect();
+    let view = |(name, (runners, agents)): (&Name, _)| {
+        let lane = state.lane(name);
+        LaneView {
+            name: name.to_string(),
+            state: match lane {
+                Some(lane) if lane.closed => LaneState::Closed,
+                Some(lane) if lane.rests_until.is_some() => LaneState::Resting,
+                Some(lane) if lane.at_once().is_some() => LaneState::Recovering,
+                Some(_) | None => LaneState::Open,
+            },
+            until: lane.and_then(|lane| lane.rests_until),
+            at_once: lane.and_then(conductor_core::Lane::at_once),
+            running: running.get(name).copied().unwrap_or(0),
+            runners: texts(runners),
+            agents: texts(agents),
+        }
+    };
+    users.into_iter().map(view).collect()
 }

@@ -48,6 +48,8 @@ pub(crate) fn subject(kind: &EventKind) -> Subject {
         | EventKind::KeyBound { .. }
         | EventKind::KeyExpired { .. }
         | EventKind::LaneChanged { .. }
+        | EventKind::LanesOffered { .. }
+        | EventKind::LaneOpened { .. }
         | EventKind::BudgetChanged { .. }
         | EventKind::WebhookAsked { .. }
         | EventKind::DeliveryDue { .. }
@@ -122,10 +124,22 @@ pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::ScheduleFired { schedule: id, task, .. } => {
             EventView { detail: task.map(|task| task.to_string()), ..schedule("schedule_fired", *id) }
         }
+        EventKind::LaneChanged { lane, rests_until, open } => {
+            let kind = match (open, rests_until) {
+                (false, _) => "lane_closed",
+                (true, Some(_)) => "lane_rests",
+                (true, None) => "lane_opened",
+            };
+            let detail = rests_until.map(|until| until.to_string());
+            EventView { detail, ..blank(seq, event, "queue", kind, Some(lane.to_string())) }
+        }
+        EventKind::LaneOpened { lane, .. } => {
+            blank(seq, event, "queue", "lane_opened", Some(lane.to_string()))
+        }
         EventKind::Began { .. }
         | EventKind::KeyBound { .. }
         | EventKind::KeyExpired { .. }
-        | EventKind::LaneChanged { .. }
+        | EventKind::LanesOffered { .. }
         | EventKind::BudgetChanged { .. }
         | EventKind::TokenCreated { .. }
         | EventKind::TokenRevoked { .. }
@@ -199,5 +213,6 @@ fn requeue_text(cause: Requeue) -> &'static str {
         Requeue::Crash => "crash",
         Requeue::Stop => "stop",
         Requeue::Limit => "limit",
+        Requeue::NewSession => "new_session",
     }
 }

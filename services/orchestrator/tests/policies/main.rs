@@ -6,6 +6,7 @@ mod access;
 mod first_start;
 mod groups;
 mod hooks;
+mod lanes;
 mod leases;
 mod numbers;
 mod queue;

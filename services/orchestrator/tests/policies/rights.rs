@@ -7,9 +7,9 @@ use conductor_client::{Control, Error};
 use conductor_core::{ScheduleId, TaskId};
 use conductor_protocol::control::{
     ActorView, AddSchedule, AgentName, AnswerBody, AnswerCall, AppendUpload, AuditCall, Browse, Call, Cancel,
-    CreateToken, CreateUpload, DrainAgent, Events, FileCall, Filter, Gc, Groups, Id, Message, Output, Pause,
-    Pin, Presented, Role, ScheduleRef, StopStream, Submit, TokenName, TrendsCall, UploadKind, UploadRef,
-    Wait,
+    CreateToken, CreateUpload, DrainAgent, Events, FileCall, Filter, Gc, Groups, Id, LaneName, Message,
+    Output, Pause, Pin, Presented, Role, ScheduleRef, StopStream, Submit, TokenName, TrendsCall, UploadKind,
+    UploadRef, Wait,
 };
 use conductor_protocol::{Code, Problem};
 use serde_json::json;
@@ -49,6 +49,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
         Call::DrainAgent(DrainAgent { name: text("nobody"), draining: true }),
         Call::RevokeAgent(AgentName { name: text("nobody") }),
         Call::Pause(Pause { paused: false }),
+        Call::OpenLane(LaneName { name: text("nobody") }),
         Call::Queue,
         Call::Stats,
         Call::Status,
@@ -123,14 +124,14 @@ fn wanted(call: &Call) -> Option<Role> {
         Call::RetryMatching(_) | Call::Message(_) | Call::Answer(_) | Call::Delete(_) => Some(Role::Operator),
         Call::AddSchedule(_) | Call::RemoveSchedule(_) => Some(Role::Operator),
         Call::CreateUpload(_) | Call::AppendUpload(_) | Call::Upload(_) => Some(Role::Operator),
-        Call::DrainAgent(_) | Call::RevokeAgent(_) | Call::Pause(_) => Some(Role::Admin),
+        Call::DrainAgent(_) | Call::RevokeAgent(_) | Call::Pause(_) | Call::OpenLane(_) => Some(Role::Admin),
         Call::Audit(_) | Call::Gc(_) | Call::Config => Some(Role::Admin),
         Call::MakeLogin | Call::Tokens | Call::CreateToken(_) | Call::RevokeToken(_) => Some(Role::Admin),
     }
 }
 
 /// How many calls there are.
-const CALLS: usize = 49;
+const CALLS: usize = 50;
 
 pub(super) async fn refused(control: &Control, call: Call) -> Option<Problem> {
     match control.call(call).await {
@@ -181,6 +182,7 @@ async fn an_admin_of_some_groups_does_not_reach_what_belongs_to_all() {
             "drain_agent",
             "revoke_agent",
             "pause",
+            "open_lane",
             "audit",
             "gc",
             "authenticate",

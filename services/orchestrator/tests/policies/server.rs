@@ -72,6 +72,12 @@ impl Server {
         Agent::new(agent::Options::new(&self.config.home.agent_socket(), name).slots(slots))
     }
 
+    /// One whose runners use this credential.
+    pub(super) fn agent_with_lane(&self, name: &str, slots: u32, lane: &str) -> Agent {
+        let options = agent::Options::new(&self.config.home.agent_socket(), name).slots(slots);
+        Agent::new(agent::Options { lane: Some(lane.to_owned()), ..options })
+    }
+
     /// One with labels.
     pub(super) fn labelled(&self, name: &str, labels: &[&str]) -> Agent {
         let options = agent::Options::new(&self.config.home.agent_socket(), name);

@@ -6,6 +6,7 @@ use crate::context::{Context, View};
 use crate::decide::attempt;
 use crate::event::EventKind;
 use crate::id::{AgentId, InstanceId, Lease, TaskId};
+use crate::lane::AgentLanes;
 use crate::task::{AttemptEnd, Question, Report};
 use crate::time::Mono;
 
@@ -33,6 +34,12 @@ pub(crate) fn hear(
     }
     match say {
         AgentSay::Hello { .. } | AgentSay::Heartbeat => Ok(Reply::Done),
+        AgentSay::Lanes(lanes) => {
+            if step.state().agent_lanes(agent) != &*lanes {
+                step.emit(EventKind::LanesOffered { lanes: Box::new(AgentLanes { agent, lanes }) });
+            }
+            Ok(Reply::Done)
+        }
         AgentSay::Credits(more) => {
             if !known.draining {
                 known.credits = known.credits.saturating_add(more).min(MAX_CREDITS);

@@ -68,6 +68,12 @@ fn give(step: &mut Context<'_>, id: TaskId, agent: AgentId, runner: Name) {
     super::agent::arm(step, agent);
 }
 
+/// Whether an agent's credential for a runner takes another run.
+fn has_free_lane(view: View<'_>, agent: AgentId, runner: &Name) -> bool {
+    let agent = view.state.known_agent(agent).expect("a taker is known");
+    servable::lane_obstacle(view, agent, runner).is_none()
+}
+
 /// One pass over the queue. What it knows of agents and shapes stays right until it ends, for only credits and counts
 /// change in between.
 struct Pass {
@@ -109,7 +115,10 @@ impl Pass {
             }
             let shape = view.state.queues().place(rank.place).shape;
             let Some(Some(servers)) = self.servers.get(&shape) else { continue };
-            let free = servers.takers.iter().copied().filter(|index| self.takers[*index].credits > 0);
+            let free = servers.takers.iter().copied().filter(|index| {
+                let taker = &self.takers[*index];
+                taker.credits > 0 && has_free_lane(view, taker.agent, &servers.runner)
+            });
             let Some(best) = free.max_by_key(|index| (self.takers[*index].credits, Reverse(*index))) else {
                 continue;
             };

@@ -5,11 +5,12 @@ use std::collections::BinaryHeap;
 
 use crate::command::Effect;
 use crate::context::Context;
-use crate::decide::{access, agent, attempt, settle};
+use crate::decide::{access, agent, attempt, lane, settle};
 use crate::event::{EventKind, Standing};
 use crate::id::{AgentId, KeyId, ScheduleId, TaskId};
 use crate::live::Access;
 use crate::machine::pending_reason;
+use crate::name::Name;
 use crate::state::task::Stage;
 use crate::task::{AttemptEnd, Failure, FailureReason, Outcome};
 use crate::time::Wall;
@@ -28,6 +29,7 @@ enum Passed {
     Key(KeyId),
     Schedule(ScheduleId),
     Access(Access),
+    Lane(Name),
 }
 
 /// Takes up deadlines that have passed; answers whether the step's limit was reached.
@@ -41,6 +43,7 @@ pub(crate) fn timeouts(step: &mut Context<'_>) -> bool {
             Passed::Key(key) => step.emit(EventKind::KeyExpired { key }),
             Passed::Schedule(schedule) => schedule_due(step, schedule),
             Passed::Access(due) => access::due(step, due),
+            Passed::Lane(lane) => lane::due(step, &lane),
         }
         settle(step);
         left = left.saturating_sub(1);
@@ -75,6 +78,9 @@ fn next_passed(step: &mut Context<'_>) -> Option<Passed> {
     }
     if live.access.first().is_some_and(|(due_at, _)| *due_at <= now.wall) {
         return live.access.pop_first().map(|(_, due)| Passed::Access(due));
+    }
+    if live.lanes.first().is_some_and(|(until, _)| *until <= now.wall) {
+        return live.lanes.pop_first().map(|(_, lane)| Passed::Lane(lane));
     }
     live.schedules.first().filter(|(due_at, _)| *due_at <= now.wall)?;
     live.schedules.pop_first().map(|(_, schedule)| Passed::Schedule(schedule))

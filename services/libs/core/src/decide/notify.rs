@@ -14,6 +14,15 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
         return Vec::new();
     }
     let (task, notice) = match kind {
+        EventKind::LaneChanged { lane, open: false, .. } => {
+            let due = |route| EventKind::DeliveryDue {
+                task: None,
+                route,
+                notice: Notice::LaneClosed,
+                detail: lane.as_str().into(),
+            };
+            return routes(view, Notice::LaneClosed, None).into_iter().map(due).collect();
+        }
         EventKind::TaskFinished { task, outcome, .. } => match outcome {
             Outcome::Failed(_) => (*task, Notice::Failed),
             Outcome::Succeeded | Outcome::Cancelled(_) => (*task, Notice::Finished),
@@ -40,6 +49,8 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
         | EventKind::ScheduleRemoved { .. }
         | EventKind::ScheduleFired { .. }
         | EventKind::LaneChanged { .. }
+        | EventKind::LanesOffered { .. }
+        | EventKind::LaneOpened { .. }
         | EventKind::BudgetChanged { .. }
         | EventKind::TokenCreated { .. }
         | EventKind::TokenRevoked { .. }

@@ -1,6 +1,7 @@
 //! What stands between a queued task and an agent.
 
 use crate::context::View;
+use crate::decide::lane;
 use crate::id::{Seq, TaskId};
 use crate::live::Session;
 use crate::name::Name;
@@ -8,6 +9,7 @@ use crate::state::Agent;
 use crate::state::queue::{Order, Place, Shape};
 use crate::state::task::Task;
 use crate::task::{AUTO, AUTO_ORDER, MOCK};
+use crate::time::Wall;
 
 /// How many tasks of a place are looked past when their labels are at a limit.
 pub const LOOK_PAST: usize = 64;
@@ -25,6 +27,9 @@ pub(crate) enum Obstacle {
     RunnerLimit(Name, u32),
     GroupLimit(Name, u32),
     LabelLimit(Name, Name, u32),
+    LaneClosed(Name),
+    LaneRests(Name, Wall),
+    LaneRecovers(Name, u32),
     Busy,
 }
 
@@ -96,6 +101,25 @@ pub(crate) fn full_group(view: View<'_>, group: &Name, running: u32) -> Option<u
     (running >= limit).then_some(limit)
 }
 
+/// What stands between an agent's credential for a runner and another run under it.
+pub(crate) fn lane_obstacle(view: View<'_>, agent: &Agent, runner: &Name) -> Option<Obstacle> {
+    lane::obstacle(view, agent.lane_of(runner)?)
+}
+
+/// Whether a connected agent could run a task under another credential than this one.
+pub(crate) fn has_another_lane(view: View<'_>, task: &Task, lane: Option<&Name>) -> bool {
+    let shape = view.state.queues().shape(view.state.queues().place(task.place).shape);
+    let Some(runner) = resolve(view, shape) else { return false };
+    connected(view).any(|(agent, session)| {
+        let profile = &agent.image.profile;
+        takes_tasks(agent, session)
+            && profile.offers(runner.as_str())
+            && profile.has_labels(&shape.requires)
+            && agent.lane_of(&runner) != lane
+            && lane_obstacle(view, agent, &runner).is_none()
+    })
+}
+
 /// What stands between a queued task and an agent.
 pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
     let queues = view.state.queues();
@@ -122,8 +146,15 @@ pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
     if fit.peek().is_none() {
         return Obstacle::NoLabels(shape.requires.clone());
     }
-    if !fit.any(|(agent, session)| takes_tasks(agent, session)) {
+    let mut taking = fit.filter(|(agent, session)| takes_tasks(agent, session)).peekable();
+    if taking.peek().is_none() {
         return Obstacle::Draining;
+    }
+    let lanes: Vec<_> = taking.map(|(agent, _)| lane_obstacle(view, agent, &runner)).collect();
+    if lanes.iter().all(Option::is_some)
+        && let Some(obstacle) = lanes.into_iter().flatten().next()
+    {
+        return obstacle;
     }
     if let Some(limit) = full_runner(view, &runner) {
         return Obstacle::RunnerLimit(runner, limit);

@@ -48,6 +48,9 @@ impl Machine {
                 | Obstacle::RunnerLimit(..)
                 | Obstacle::GroupLimit(..)
                 | Obstacle::LabelLimit(..)
+                | Obstacle::LaneClosed(_)
+                | Obstacle::LaneRests(..)
+                | Obstacle::LaneRecovers(..)
                 | Obstacle::Busy => return None,
             };
             Some(Unserved { task: *task, since: *since, why })
@@ -94,6 +97,7 @@ fn scheduled_reason(cause: Option<Requeue>) -> &'static str {
         Some(Requeue::Limit) => "waits until the limit of its credential is over",
         Some(Requeue::Crash) => "rests after its agent was lost",
         Some(Requeue::Stop) => "rests after its agent was stopped",
+        Some(Requeue::NewSession) => "goes on in a new session",
     }
 }
 
@@ -117,6 +121,13 @@ fn queued_reason(obstacle: &Obstacle) -> String {
         }
         Obstacle::LabelLimit(key, value, limit) => {
             format!("the label {key}:{value} is at its limit of {limit} running tasks")
+        }
+        Obstacle::LaneClosed(lane) => {
+            format!("its credential {lane} was refused and is closed until it changes or somebody opens it")
+        }
+        Obstacle::LaneRests(lane, until) => format!("its credential {lane} is at its limit until {until}"),
+        Obstacle::LaneRecovers(lane, limit) => {
+            format!("its credential {lane} is tried with {limit} at once after a limit")
         }
         Obstacle::Busy => "all agents that could run it are busy".into(),
     }

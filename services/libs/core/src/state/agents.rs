@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::agent::Profile;
 use crate::id::{AgentId, Lease, TaskId};
 use crate::image::AgentImage;
+use crate::lane::{AgentLanes, RunnerLane};
 use crate::name::Name;
 use crate::state::ApplyError;
 use crate::time::Wall;
@@ -15,6 +16,19 @@ pub(crate) struct Agent {
     pub(crate) image: AgentImage,
     /// What it works on, by the lease's number.
     pub(crate) runs: BTreeMap<u64, (Lease, TaskId)>,
+    /// The credentials of its runners.
+    pub(crate) lanes: Box<[RunnerLane]>,
+}
+
+impl Agent {
+    fn new(image: AgentImage) -> Self {
+        Self { image, runs: BTreeMap::new(), lanes: Box::new([]) }
+    }
+
+    /// The credential under which a runner runs here.
+    pub(crate) fn lane_of(&self, runner: &Name) -> Option<&Name> {
+        self.lanes.iter().find(|offer| offer.runner == *runner).map(|offer| &offer.lane)
+    }
 }
 
 /// The agents by id and by name.
@@ -60,10 +74,16 @@ impl Agents {
             None => {
                 let image =
                     AgentImage { profile: profile.clone(), draining: false, revoked: false, joined_at: at };
-                self.by_id.insert(id, Agent { image, runs: BTreeMap::new() });
+                self.by_id.insert(id, Agent::new(image));
             }
         }
         self.by_name.insert(profile.name.clone(), id);
+        Ok(())
+    }
+
+    /// An agent's runners run under these credentials from now on.
+    pub(crate) fn lanes(&mut self, offered: &AgentLanes) -> Result<(), ApplyError> {
+        self.get_mut(offered.agent)?.lanes.clone_from(&offered.lanes);
         Ok(())
     }
 
@@ -114,6 +134,6 @@ impl Agents {
         if !image.revoked && self.by_name.insert(image.profile.name.clone(), id).is_some() {
             return false;
         }
-        self.by_id.insert(id, Agent { image, runs: BTreeMap::new() }).is_none()
+        self.by_id.insert(id, Agent::new(image)).is_none()
     }
 }

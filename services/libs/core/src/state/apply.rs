@@ -6,7 +6,7 @@ use crate::image::RunImage;
 use crate::name::Name;
 use crate::state::task::{Stage, Task};
 use crate::state::{ApplyError, Consequence, State, Worklist};
-use crate::task::{AttemptEnd, NewTask, Outcome, Question};
+use crate::task::{AttemptEnd, FailureReason, NewTask, Outcome, Question};
 use crate::time::Wall;
 
 impl State {
@@ -63,7 +63,11 @@ impl State {
             }
             EventKind::TaskFinished { task, outcome, by: _ } => self.finished(at, *task, outcome, work),
             EventKind::AgentJoined { profile } => self.agents.joined(at, profile),
-            EventKind::AgentLeft { agent } => self.agents.left(*agent),
+            EventKind::AgentLeft { agent } => {
+                self.agents.left(*agent)?;
+                self.forget_lanes();
+                Ok(())
+            }
             EventKind::AgentDrained { agent, draining, by: _ } => self.agents.drained(*agent, *draining),
             EventKind::AgentRevoked { agent, by: _ } => self.agents.revoked(*agent),
             EventKind::QueuePaused { paused, by: _ } => {
@@ -99,11 +103,29 @@ impl State {
             EventKind::DeliveryTried { delivery, task: _, tried, answer: _ } => {
                 self.delivery_tried(*delivery, tried)
             }
-            // Records and payloads are kept outside; lanes and budgets have no rules yet.
-            EventKind::TasksDeleted { .. }
-            | EventKind::LaneChanged { .. }
-            | EventKind::BudgetChanged { .. } => Ok(()),
+            EventKind::LaneChanged { lane, rests_until, open } => {
+                self.lanes.changed(lane, *rests_until, *open);
+                Ok(())
+            }
+            EventKind::LaneOpened { lane, by: _ } => {
+                self.lanes.changed(lane, None, true);
+                Ok(())
+            }
+            EventKind::LanesOffered { lanes } => {
+                self.agents.lanes(lanes)?;
+                self.forget_lanes();
+                Ok(())
+            }
+            // Records and payloads are kept outside; budgets have no rules yet.
+            EventKind::TasksDeleted { .. } | EventKind::BudgetChanged { .. } => Ok(()),
         }
+    }
+
+    /// Forgets credentials that no known agent uses any more.
+    fn forget_lanes(&mut self) {
+        let agents = &self.agents;
+        self.lanes
+            .keep(|name| agents.iter().any(|(_, agent)| agent.lanes.iter().any(|offer| offer.lane == *name)));
     }
 
     fn submitted(
@@ -196,6 +218,10 @@ impl State {
             answered: None,
             cancel: None,
         };
+        let lane = self.agents.get(agent).and_then(|agent| agent.lane_of(runner)).cloned();
+        if lane.is_some() {
+            task.rare_mut().lane = lane;
+        }
         self.next_lease = self.next_lease.max(lease.number + 1);
         self.agents.took(agent, lease, id)?;
         self.stand(id, Stage::Running(Box::new(run)))
@@ -255,13 +281,19 @@ impl State {
         self.questions.remove(&id);
         self.stand(id, Stage::Between)?;
         let task = self.tasks.get_mut(&id).ok_or(ApplyError::Task(id))?;
+        if let Some(lane) = task.rare.as_mut().and_then(|rare| rare.lane.take()) {
+            let others = self.queues.running_under_lane(&lane);
+            self.lanes.run_ended(&lane, end, others);
+        }
         match end {
+            AttemptEnd::Failed(failure) if failure.reason == FailureReason::ContextOverflow => {}
             AttemptEnd::Failed(_) => task.failed_attempts = task.failed_attempts.saturating_add(1),
             AttemptEnd::Crashed(_) => task.rare_mut().crashed_on.push(name),
-            AttemptEnd::Succeeded
-            | AttemptEnd::Stopped
-            | AttemptEnd::Cancelled
-            | AttemptEnd::Limited { .. } => {}
+            AttemptEnd::Limited { .. } => {
+                let rare = task.rare_mut();
+                rare.limits = rare.limits.saturating_add(1);
+            }
+            AttemptEnd::Succeeded | AttemptEnd::Stopped | AttemptEnd::Cancelled => {}
         }
         Ok(())
     }
@@ -282,6 +314,9 @@ impl State {
         };
         let task = self.tasks.get_mut(&id).ok_or(ApplyError::Task(id))?;
         task.last_end = Some(cause);
+        if cause == Requeue::NewSession {
+            task.rare_mut().new_session = true;
+        }
         self.stand(id, stage)
     }
 

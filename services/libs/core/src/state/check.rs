@@ -47,7 +47,12 @@ impl State {
         })?;
         ensure(self.questions == rebuilt.questions, || "questions disagree with the tasks".into())?;
         let running = |state: &Self| {
-            (state.queues.running_by_runner().clone(), state.queues.running_by_label().clone())
+            let queues = &state.queues;
+            (
+                queues.running_by_runner().clone(),
+                queues.running_by_label().clone(),
+                queues.running_by_lane().clone(),
+            )
         };
         ensure(running(self) == running(&rebuilt), || "running counts disagree with the tasks".into())?;
         ensure(self.groups().eq(rebuilt.groups()), || "group counts disagree with the tasks".into())?;

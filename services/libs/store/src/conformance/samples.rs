@@ -5,11 +5,11 @@ mod told;
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, AgentImage, AttemptEnd, BodyDigest, CancelReason, CatchUp, Event, EventKind, Failure,
-    FailureReason, Groups, Header, Incarnation, InstanceId, KeyId, KeyImage, Lease, LoginSession, Name,
-    NewTask, OnDependencyFailure, Outcome, Overlap, Part, Priority, Profile, Question, Report, RequestId,
-    Requeue, Role, RunImage, RunnerOffer, Schedule, ScheduleId, SecretDigest, Seq, StageImage, Standing,
-    TaskId, TaskImage, Token, Usage, Wall, Work,
+    Actor, AgentId, AgentImage, AgentLanes, AttemptEnd, BodyDigest, CancelReason, CatchUp, Event, EventKind,
+    Failure, FailureReason, Groups, Header, Incarnation, InstanceId, KeyId, KeyImage, Lane, Lease,
+    LoginSession, Name, NewTask, OnDependencyFailure, Outcome, Overlap, Part, Priority, Profile, Question,
+    Report, RequestId, Requeue, Role, RunImage, RunnerLane, RunnerOffer, Schedule, ScheduleId, SecretDigest,
+    Seq, StageImage, Standing, TaskId, TaskImage, Token, Trouble, Usage, Wall, Work,
 };
 
 /// A name that is known to be one.
@@ -237,6 +237,7 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
         ("task_requeued_crash", requeued(Requeue::Crash, None)),
         ("task_requeued_stop", requeued(Requeue::Stop, None)),
         ("task_requeued_limit", requeued(Requeue::Limit, Some(Wall(3)))),
+        ("task_requeued_new_session", requeued(Requeue::NewSession, None)),
         ("task_finished_succeeded", finished(Outcome::Succeeded)),
         ("task_finished_failed", finished(Outcome::Failed(failure()))),
         (
@@ -263,6 +264,8 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
             "lane_changed",
             EventKind::LaneChanged { lane: name("claude/main"), rests_until: Some(Wall(2)), open: true },
         ),
+        ("lane_opened", EventKind::LaneOpened { lane: name("claude/main"), by: actor() }),
+        ("lanes_offered", EventKind::LanesOffered { lanes: Box::new(agent_lanes()) }),
         (
             "budget_changed",
             EventKind::BudgetChanged {
@@ -280,6 +283,20 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
     ];
     kinds.extend(told::event_kinds(task));
     kinds
+}
+
+fn agent_lanes() -> AgentLanes {
+    let lane = RunnerLane { runner: name("claude"), lane: name("claude/main") };
+    AgentLanes { agent: AgentId(7), lanes: [lane].into() }
+}
+
+fn lane() -> Lane {
+    let rests_until = Some(Wall(1_700_000_000_000));
+    Lane { name: name("claude/main"), closed: false, rests_until, auth_failures: 1, trust: 3 }
+}
+
+fn trouble() -> Trouble {
+    Trouble { task: TaskId(9), lane: Some(name("claude/main")), limits: 2, new_session: true }
 }
 
 fn token() -> Token {
@@ -420,6 +437,11 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         ("token", Part::Token(Box::new(full_token()))),
         ("session", Part::Session(session())),
     ];
+    parts.extend([
+        ("lane", Part::Lane(lane())),
+        ("agent_lanes", Part::AgentLanes(agent_lanes())),
+        ("trouble", Part::Trouble(trouble())),
+    ]);
     parts.extend(told::parts());
     parts
 }

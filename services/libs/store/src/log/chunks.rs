@@ -54,7 +54,10 @@ impl Cutter {
                 | Part::Token(_)
                 | Part::Session(_)
                 | Part::Webhook(_)
-                | Part::Delivery(_),
+                | Part::Delivery(_)
+                | Part::Lane(_)
+                | Part::AgentLanes(_)
+                | Part::Trouble(_),
                 has_header,
             ) => {
                 if !has_header {

@@ -1,7 +1,8 @@
-//! Records of agents and schedules.
+//! Records of agents, their credentials, and schedules.
 
 use conductor_core::{
-    AgentId, CatchUp, InstanceId, Name, Overlap, Profile, RunnerOffer, Schedule, ScheduleId, TaskId, Wall,
+    AgentId, AgentLanes, CatchUp, InstanceId, Lane, Name, Overlap, Profile, RunnerLane, RunnerOffer,
+    Schedule, ScheduleId, TaskId, Trouble, Wall,
 };
 
 use super::context::{Context, Invalid};
@@ -37,4 +38,23 @@ mirror_struct!(Schedule => ScheduleV1 {
     catch_up: CatchUp,
     next_at: Wall,
     last_task: Option<TaskId>,
+});
+
+mirror_struct!(Lane => LaneV1 {
+    name: Name,
+    closed: bool,
+    rests_until: Option<Wall>,
+    auth_failures: u8,
+    trust: u8,
+});
+
+mirror_struct!(RunnerLane => RunnerLaneV1 { runner: Name, lane: Name });
+
+mirror_struct!(AgentLanes => AgentLanesV1 { agent: AgentId, lanes: Box<[RunnerLane]> });
+
+mirror_struct!(Trouble => TroubleV1 {
+    task: TaskId,
+    lane: Option<Name>,
+    limits: u16,
+    new_session: bool,
 });

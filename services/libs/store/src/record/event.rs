@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, Answer, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation, KeyId,
-    Lease, LoginSession, Name, NewTask, Notice, Outcome, Profile, Question, Report, Requeue, Route, Schedule,
-    ScheduleId, SecretDigest, Seq, Standing, TaskId, Token, Tried, Wall,
+    Actor, AgentId, AgentLanes, Answer, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation,
+    KeyId, Lease, LoginSession, Name, NewTask, Notice, Outcome, Profile, Question, Report, Requeue, Route,
+    Schedule, ScheduleId, SecretDigest, Seq, Standing, TaskId, Token, Tried, Wall,
 };
 
 use super::context::{Context, Invalid};
@@ -15,7 +15,7 @@ mirror_struct!(Event => EventV1 { at: Wall, kind: EventKind });
 
 mirror_enum!(Standing => StandingV1 { Blocked, Scheduled, Queued { queued_at: Wall } });
 
-mirror_names!(Requeue => RequeueV1 { Backoff, Crash, Stop, Limit });
+mirror_names!(Requeue => RequeueV1 { Backoff, Crash, Stop, Limit, NewSession });
 
 mirror_enum!(
 EventKind => EventKindV1 {
@@ -51,4 +51,6 @@ EventKind => EventKindV1 {
     SessionClosed { session: SecretDigest, by: Option<Arc<Actor>> },
     WebhookAsked { task: TaskId },
     DeliveryDue { task: Option<TaskId>, route: Route, notice: Notice, detail: Box<str> },
+    LanesOffered { lanes: Box<AgentLanes> },
+    LaneOpened { lane: Name, by: Arc<Actor> },
 });

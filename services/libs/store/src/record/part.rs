@@ -1,9 +1,9 @@
 //! Records of snapshot parts.
 
 use conductor_core::{
-    AgentId, AgentImage, BodyDigest, CancelReason, Delivery, Header, Incarnation, KeyId, KeyImage, Lease,
-    LoginSession, Name, OnDependencyFailure, Part, Priority, Profile, Question, RequestId, Requeue, RunImage,
-    Schedule, Seq, StageImage, TaskId, TaskImage, Token, Wall, Work,
+    AgentId, AgentImage, AgentLanes, BodyDigest, CancelReason, Delivery, Header, Incarnation, KeyId,
+    KeyImage, Lane, Lease, LoginSession, Name, OnDependencyFailure, Part, Priority, Profile, Question,
+    RequestId, Requeue, RunImage, Schedule, Seq, StageImage, TaskId, TaskImage, Token, Trouble, Wall, Work,
 };
 
 use super::context::{Context, Invalid};
@@ -21,6 +21,9 @@ Part => PartV1 {
     Session(session: LoginSession),
     Webhook(task: TaskId),
     Delivery(delivery: Box<Delivery>),
+    Lane(lane: Lane),
+    AgentLanes(lanes: AgentLanes),
+    Trouble(trouble: Trouble),
 });
 
 mirror_struct!(Header => HeaderV1 {

@@ -20,6 +20,8 @@ pub struct Options {
     pub labels: Vec<String>,
     /// The runners that it claims to have.
     pub runners: Vec<String>,
+    /// The credential that all of them use.
+    pub lane: Option<String>,
     /// Whether [`super::Session::drain`] says of each task that it began.
     pub says_started: bool,
 }
@@ -35,6 +37,7 @@ impl Options {
             slots: 1,
             labels: Vec::new(),
             runners: vec!["command".into(), "mock".into()],
+            lane: None,
             says_started: true,
         }
     }
@@ -46,7 +49,7 @@ impl Options {
     }
 
     pub(super) fn runners(&self) -> Vec<RunnerView> {
-        let view = |name: &String| RunnerView::ready(name.as_str());
+        let view = |name: &String| RunnerView { lane: self.lane.clone(), ..RunnerView::ready(name.as_str()) };
         self.runners.iter().map(view).collect()
     }
 }

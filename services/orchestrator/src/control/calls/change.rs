@@ -203,6 +203,11 @@ pub(super) async fn pause(context: &Context, actor: Arc<Actor>, paused: bool) ->
     context.engine.command(Command::Pause { paused, by: actor }).await.map(drop)
 }
 
+/// Has a credential tried again.
+pub(super) async fn open_lane(context: &Context, actor: Arc<Actor>, lane: &str) -> Result<(), Problem> {
+    context.engine.command(Command::OpenLane { lane: name(lane)?, by: actor }).await.map(drop)
+}
+
 /// Deletes what retention says, now.
 pub(super) async fn gc(context: &Context, call: Gc) -> Result<GcView, Problem> {
     retention::sweep(&context.retention, &context.engine, &context.follower, &context.clock, call.dry_run)

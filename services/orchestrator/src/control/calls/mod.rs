@@ -58,6 +58,7 @@ pub(super) async fn answer(
         Call::DrainAgent(call) => change::drain_agent(context, actor, call).await.map(done),
         Call::RevokeAgent(call) => change::revoke_agent(context, actor, call).await.map(done),
         Call::Pause(call) => change::pause(context, actor, call.paused).await.map(done),
+        Call::OpenLane(call) => change::open_lane(context, actor, &call.name).await.map(done),
         Call::Gc(call) => Ok(raw(&change::gc(context, call).await?)),
         Call::AddSchedule(call) => Ok(raw(&schedule::add(context, caller, *call).await?)),
         Call::Schedules => Ok(raw(&schedule::list(context, caller).await?)),

@@ -164,6 +164,8 @@ pub(super) async fn queue(context: &Context, caller: &Caller) -> Result<QueueVie
     queue.by_state = counts.into_iter().filter(|(state, _)| !state.is_terminal()).collect();
     queue.queued_by_group.retain(|(group, _)| Name::new(group).is_ok_and(|group| caller.sees(&group)));
     queue.queued_by_runner.clear();
+    queue.wanted.clear();
+    queue.lanes.clear();
     queue.oldest_seconds = None;
     Ok(queue)
 }

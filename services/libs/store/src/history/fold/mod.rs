@@ -236,12 +236,16 @@ impl Fold {
                     self.note(seq, at, by, "logout", None, Vec::new(), None);
                 }
             }
+            EventKind::LaneOpened { lane, by } => {
+                self.note(seq, at, by, "lane_open", None, Vec::new(), Some(lane.as_str().into()));
+            }
             EventKind::TokenExpired { .. }
             | EventKind::Began { .. }
             | EventKind::KeyBound { .. }
             | EventKind::KeyExpired { .. }
             | EventKind::ScheduleFired { .. }
             | EventKind::LaneChanged { .. }
+            | EventKind::LanesOffered { .. }
             | EventKind::BudgetChanged { .. }
             | EventKind::WebhookAsked { .. } => {}
         }

@@ -20,6 +20,7 @@ fn notice_number(notice: Notice) -> i64 {
         Notice::Unservable => 3,
         Notice::DiskFloor => 4,
         Notice::ScheduleStopped => 5,
+        Notice::LaneClosed => 6,
     }
 }
 
@@ -31,6 +32,7 @@ fn notice_of(number: i64) -> Option<Notice> {
         Notice::Unservable,
         Notice::DiskFloor,
         Notice::ScheduleStopped,
+        Notice::LaneClosed,
     ];
     all.into_iter().find(|notice| notice_number(*notice) == number)
 }
