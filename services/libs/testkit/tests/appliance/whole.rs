@@ -57,6 +57,26 @@ fn tasks_by_http_and_in_the_browser_finish_and_everything_is_kept_over_down_and_
 
 #[test]
 #[ignore = "needs a Docker Engine: scripts/test appliance"]
+fn the_log_of_the_first_start_and_no_other_shows_a_link_that_logs_a_browser_in_once() {
+    let Some(stack) = Stack::new(&Options::default()) else { return };
+    stack.up();
+    let log = stack.log();
+    let links: Vec<&str> = log.split("/login?code=").skip(1).collect();
+    let [link] = links[..] else { panic!("{} links in {log}", links.len()) };
+    let code = link.split_whitespace().next().unwrap();
+    let kept = stack.say(&format!("grep -rl {code} /var/log/conductor /workspace || :"));
+    assert_eq!(kept, "", "the code is in a file that others may read");
+    if let Some(browser) = Browser::start() {
+        browser.go(&format!("{}/login?code={code}", stack.dashboard_url()));
+        browser.until("the link has logged in", "document.querySelector('#live')?.dataset.state === 'on'");
+    }
+    stack.must(&["down"]);
+    stack.up();
+    assert!(!stack.log().contains("/login?code="), "this start is not the first");
+}
+
+#[test]
+#[ignore = "needs a Docker Engine: scripts/test appliance"]
 fn the_compose_file_alone_opens_the_ports_of_the_contract_on_loopback_and_keeps_four_volumes() {
     let file = repository().join("docker-compose.yml");
     let file = file.to_str().unwrap();
