@@ -14,6 +14,11 @@ const REQUEST_SECONDS: &str = "70";
 /// How many tasks a page of a list has at most.
 const PAGE: usize = 500;
 
+/// Whether a task will not change any more.
+fn is_terminal(task: &Value) -> bool {
+    matches!(task["state"].as_str(), Some("succeeded" | "failed" | "cancelled"))
+}
+
 /// One server, asked with one token.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -134,8 +139,7 @@ impl Http {
     pub fn wait(&self, id: &str, state: &str, limit: Duration) -> Value {
         until(limit, &format!("{id} is {state}"), || {
             let task = self.task(id)?;
-            let ended = !task["finished_at"].is_null();
-            assert!(!ended || task["state"] == state, "{task}");
+            assert!(task["state"] == state || !is_terminal(&task), "{task}");
             (task["state"] == state).then_some(task)
         })
     }
@@ -181,9 +185,8 @@ impl Http {
                 let answer = self.get(&format!("/v1/tasks/{id}"));
                 assert_ne!(answer.status, 404, "{id} is lost");
                 let task = if answer.status == 200 { answer.json() } else { Value::Null };
-                let ended = !task["finished_at"].is_null();
-                assert!(!ended || task["state"] == "succeeded", "{task}");
-                !ended
+                assert!(task["state"] == "succeeded" || !is_terminal(&task), "{task}");
+                !is_terminal(&task)
             });
             left.is_empty().then_some(())
         });
