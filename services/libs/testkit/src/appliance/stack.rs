@@ -250,7 +250,7 @@ impl Stack {
 
     fn remove(&self) {
         for keeper in &self.keepers {
-            docker(&["rm", "--force", keeper]);
+            docker(&["rm", "--force", "--volumes", keeper]);
         }
         self.compose(&["down", "--volumes", "--timeout", "1", "--remove-orphans"]);
     }
