@@ -7,7 +7,7 @@ use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
-use super::http::Refused;
+use conductor_outbound::Refused;
 
 /// Statuses by which a server says that there is no such mailbox, and never will be.
 const NO_SUCH_MAILBOX: [u16; 2] = [550, 553];

@@ -6,9 +6,9 @@ use conductor_runtime::config::NotifyTo;
 use serde::Serialize;
 use url::Url;
 
-use super::http::Post;
 use super::mail::Mail;
 use super::sign::Signer;
+use conductor_outbound::Post;
 
 /// Characters of a failure's message or a question that are told where people read.
 const MAX_SAID_CHARS: usize = 500;

@@ -3,8 +3,6 @@
 //! What is to be told is the machine's state; here it is sent. Each try is noted before the next, so that what was taken is
 //! not sent again, whatever ends meanwhile; a try that was cut off before its note is repeated under the same id.
 
-mod address;
-mod http;
 mod keys;
 mod mail;
 mod message;
@@ -31,7 +29,7 @@ use tokio::sync::Notify;
 use url::Url;
 
 use crate::control;
-use http::{Outbound, Refused};
+use conductor_outbound::{Outbound, Reach, Refused};
 use mail::Mailer;
 use message::{About, Message};
 use sign::Signer;
@@ -91,7 +89,12 @@ impl Sender {
         wake: Arc<Notify>,
     ) -> Result<Self, MailError> {
         let signer = Signer::new(options.signing_key.as_deref().unwrap_or(home_key));
-        let outbound = Outbound::new(options.allow_private, http::system(), options.timeout);
+        let outbound = Outbound::new(
+            Reach { allowed: options.allow_private, key: "webhooks.allow_private" },
+            conductor_outbound::system(),
+            options.timeout,
+            None,
+        );
         let mailer = options.smtp.map(|(url, from)| Mailer::new(url.reveal(), &from, options.timeout));
         let mailer = mailer.transpose()?;
         Ok(Self { context, targets: options.targets, outbound, mailer, signer, wake })

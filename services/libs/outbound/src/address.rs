@@ -1,11 +1,12 @@
-//! Where notices may go: public addresses, and those that the owner allows.
+//! Where Conductor may connect to: public addresses, and those that the owner allows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use conductor_runtime::config::Reachable;
 
-/// Whether a notice may go to a host at an address.
-pub(super) fn may_reach(allowed: &[Reachable], host: &str, at: IpAddr) -> bool {
+/// Whether a host may be reached at an address.
+#[must_use]
+pub fn may_reach(allowed: &[Reachable], host: &str, at: IpAddr) -> bool {
     is_public(at) || allowed.iter().any(|reachable| reachable.holds(host, at))
 }
 

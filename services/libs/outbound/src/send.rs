@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use conductor_runtime::config::Reachable;
 use futures_util::future::BoxFuture;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use url::{Host, Url};
 
@@ -28,12 +29,21 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
 
 /// Finds the addresses of a host.
-pub(super) type Resolve =
+pub type Resolve =
     Arc<dyn Fn(String, u16) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
+/// What may be reached besides what is public.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// Those that the owner allows.
+    pub allowed: Vec<Reachable>,
+    /// The key of the configuration that allows them.
+    pub key: &'static str,
+}
+
 /// Sends over HTTP.
-pub(super) struct Outbound {
-    allowed: Vec<Reachable>,
+pub struct Outbound {
+    reach: Reach,
     tls: TlsConnector,
     resolve: Resolve,
     timeout: Duration,
@@ -41,75 +51,141 @@ pub(super) struct Outbound {
 
 impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbound").field("allowed", &self.allowed).finish_non_exhaustive()
+        f.debug_struct("Outbound").field("reach", &self.reach).finish_non_exhaustive()
     }
 }
 
 /// What is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Post {
-    pub(super) url: Url,
-    pub(super) content_type: &'static str,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
+pub struct Post {
+    /// Where to.
+    pub url: Url,
+    /// What the body is.
+    pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What is asked, of whom an answer is expected. Its headers may hold a credential, so it has no Debug.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "its headers may hold a credential")]
+pub struct Call {
+    /// How.
+    pub method: Method,
+    /// What.
+    pub post: Post,
+    /// The most bytes of the answer's body.
+    pub max_answer_bytes: usize,
+}
+
+/// An answer, whatever its status is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 /// Why something was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) status: Option<u16>,
-    pub(super) why: String,
+pub struct Refused {
+    /// What was answered, if anything was.
+    pub status: Option<u16>,
+    /// What happened.
+    pub why: String,
     /// Whether there is no use in trying again.
-    pub(super) hopeless: bool,
+    pub hopeless: bool,
 }
 
 impl Refused {
-    pub(super) fn new(why: impl Into<String>) -> Self {
+    /// It may be taken another time.
+    #[must_use]
+    pub fn new(why: impl Into<String>) -> Self {
         Self { status: None, why: why.into(), hopeless: false }
     }
 
-    pub(super) fn hopeless(why: impl Into<String>) -> Self {
+    /// It never will be.
+    #[must_use]
+    pub fn hopeless(why: impl Into<String>) -> Self {
         Self { hopeless: true, ..Self::new(why) }
     }
 }
 
 /// Asks the system for addresses.
-pub(super) fn system() -> Resolve {
+#[must_use]
+pub fn system() -> Resolve {
     Arc::new(|host, port| Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }))
 }
 
 impl Outbound {
-    pub(super) fn new(allowed: Vec<Reachable>, resolve: Resolve, timeout: Duration) -> Self {
+    /// Trusts what the machine trusts. A certificate among `authorities`, which are PEM, is trusted besides.
+    #[must_use]
+    pub fn new(reach: Reach, resolve: Resolve, timeout: Duration, authorities: Option<&[u8]>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         // Besides, what the machine trusts, as a company's own authority; a certificate that does not read is passed over.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let own = authorities.into_iter().flat_map(CertificateDer::pem_slice_iter);
+        roots.add_parsable_certificates(own.filter_map(Result::ok));
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has what the protocol's versions need")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self { allowed, tls: TlsConnector::from(Arc::new(config)), resolve, timeout }
+        Self { reach, tls: TlsConnector::from(Arc::new(config)), resolve, timeout }
     }
 
     /// Sends something; answers the status of who took it.
-    pub(super) async fn send(&self, post: Post) -> Result<u16, Refused> {
-        match tokio::time::timeout(self.timeout, self.send_slowly(post)).await {
-            Ok(sent) => sent,
+    ///
+    /// # Errors
+    /// When it was not taken.
+    pub async fn send(&self, post: Post) -> Result<u16, Refused> {
+        let sent = async {
+            let (url, request) = (post.url.clone(), request(Method::POST, post)?);
+            taken(self.exchange(&url, request, 0).await?)
+        };
+        self.in_time(sent).await
+    }
+
+    /// Asks something and gives the answer, whatever its status is.
+    ///
+    /// # Errors
+    /// When there is no answer, or a longer one than is wanted.
+    pub async fn call(&self, call: Call) -> Result<Answer, Refused> {
+        let Call { method, post, max_answer_bytes } = call;
+        let asked = async {
+            let (url, request) = (post.url.clone(), request(method, post)?);
+            self.exchange(&url, request, max_answer_bytes).await
+        };
+        self.in_time(asked).await
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(done) => done,
             Err(_) => Err(Refused::new(format!("no answer within {:?}", self.timeout))),
         }
     }
 
-    async fn send_slowly(&self, post: Post) -> Result<u16, Refused> {
-        let stream = self.connect(&post.url).await?;
-        if post.url.scheme() != "https" {
-            return talk(stream, post).await;
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<Answer, Refused> {
+        let stream = self.connect(url).await?;
+        if url.scheme() != "https" {
+            return talk(stream, request, most).await;
         }
-        let host = post.url.host_str().unwrap_or_default();
+        let host = url.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(|error| Refused::hopeless(error.to_string()))?;
         let connected = self.tls.connect(name, stream).await;
-        talk(connected.map_err(|error| Refused::new(format!("no TLS with it: {error}")))?, post).await
+        let stream = connected.map_err(|error| Refused::new(format!("no TLS with it: {error}")))?;
+        talk(stream, request, most).await
     }
 
     /// Connects to an address that was checked; the host's name is resolved this once.
@@ -125,9 +201,9 @@ impl Outbound {
             }
             None => return Err(Refused::hopeless("the URL has no host")),
         };
-        let may = |at: &&SocketAddr| address::may_reach(&self.allowed, &host, at.ip());
+        let may = |at: &&SocketAddr| address::may_reach(&self.reach.allowed, &host, at.ip());
         let reachable: Vec<&SocketAddr> = found.iter().filter(may).take(MAX_ADDRESSES).collect();
-        let mut why = format!("{host} has no public address; webhooks.allow_private can allow others");
+        let mut why = format!("{host} has no public address; {} can allow others", self.reach.key);
         for at in reachable {
             match TcpStream::connect(at).await {
                 Ok(stream) => return Ok(stream),
@@ -138,35 +214,52 @@ impl Outbound {
     }
 }
 
-async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S, post: Post) -> Result<u16, Refused> {
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    max_answer_bytes: usize,
+) -> Result<Answer, Refused> {
     let broke = |error: hyper::Error| Refused::new(format!("it did not answer as HTTP has it: {error}"));
-    let request = request(post)?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(broke)?;
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    let mut connection = std::pin::pin!(connection);
-    let answer = tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        _ = &mut connection => answer.await,
+    let answered = async {
+        let answer: Response<_> = sender.send_request(request).await.map_err(broke)?;
+        let status = answer.status().as_u16();
+        if max_answer_bytes == 0 {
+            return Ok(Answer { status, body: Vec::new() });
+        }
+        let body = Limited::new(answer.into_body(), max_answer_bytes).collect().await;
+        let body = body.map_err(|error| Refused::new(format!("its answer cannot be read: {error}")))?;
+        Ok(Answer { status, body: body.to_bytes().to_vec() })
     };
-    let status = answer.map_err(broke)?.status();
+    let mut answered = std::pin::pin!(answered);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        answer = &mut answered => answer,
+        _ = &mut connection => answered.await,
+    }
+}
+
+/// Whether an answer says that something was taken.
+fn taken(answer: Answer) -> Result<u16, Refused> {
+    let status = hyper::StatusCode::from_u16(answer.status).expect("it came as a status");
     if status.is_success() {
-        return Ok(status.as_u16());
+        return Ok(answer.status);
     }
     let why = match status.is_redirection() {
         true => format!("it answered {status}; redirects are not followed"),
         false => format!("it answered {status}"),
     };
     // Gone is the one answer by which a receiver says that it wants no more.
-    Err(Refused { status: Some(status.as_u16()), why, hopeless: status == hyper::StatusCode::GONE })
+    Err(Refused { status: Some(answer.status), why, hopeless: status == hyper::StatusCode::GONE })
 }
 
-fn request(post: Post) -> Result<Request<Full<Bytes>>, Refused> {
+fn request(method: Method, post: Post) -> Result<Request<Full<Bytes>>, Refused> {
     let url = &post.url;
     let host = match (url.host_str().unwrap_or_default(), url.port()) {
         (host, Some(port)) => format!("{host}:{port}"),
@@ -177,7 +270,7 @@ fn request(post: Post) -> Result<Request<Full<Bytes>>, Refused> {
         None => url.path().to_owned(),
     };
     let mut request = Request::builder()
-        .method(Method::POST)
+        .method(method)
         .uri(path)
         .header(HOST, host)
         .header(USER_AGENT, concat!("Conductor/", env!("CARGO_PKG_VERSION")))
