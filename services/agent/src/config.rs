@@ -8,6 +8,7 @@ use conductor_runtime::config::{self, Loaded, OnOutputLimit, Sources};
 use conductor_runtime::paths;
 
 use crate::args::Args;
+use crate::git;
 use crate::process::KeeperProgram;
 use crate::run::CopyRoots;
 use crate::runner::{self, Limits};
@@ -70,8 +71,13 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
     };
     let path = std::env::current_exe().map_err(Error::Program)?;
     let secrets = config::secret_env_names();
-    let environment =
-        std::env::vars_os().filter(|(name, _)| !secrets.iter().any(|secret| name == secret.as_str()));
+    let all: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let secrets_folder = config.agent.secrets_dir.clone().unwrap_or_else(|| home.secrets());
+    let git = git::Settings::new(config.git.clone(), &all, secrets_folder);
+    let is_token = |name: &OsString| git::Settings::token_variables(&config.git).any(|token| name == token);
+    let environment = all
+        .into_iter()
+        .filter(|(name, _)| !secrets.iter().any(|secret| name == secret.as_str()) && !is_token(name));
     Ok(Settings {
         name,
         host,
@@ -100,6 +106,7 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
         drain: config.orchestrator.drain,
         keeper: KeeperProgram { path, args: keeper },
         environment: environment.collect(),
+        git: Arc::new(git),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod config;
+pub mod git;
 pub mod outbox;
 mod output;
 pub mod process;

@@ -16,7 +16,7 @@ mod state;
 mod unacknowledged;
 mod work;
 
-use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
 use conductor_core::InstanceId;
@@ -85,6 +85,7 @@ pub async fn run(
             agent_id: identity.agent_id().to_string(),
             keeper: settings.keeper.clone(),
             environment: settings.environment.clone(),
+            git: Arc::clone(&settings.git),
         },
         settings.places(),
         &report_sender,

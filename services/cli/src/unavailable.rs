@@ -64,9 +64,6 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
 
 fn options(options: &TaskOptions) -> Option<&'static str> {
     let asked = [
-        (options.git.is_some(), "--git"),
-        (options.pr, "--pr"),
-        (options.verify.is_some(), "--verify"),
         (!options.secret.is_empty(), "--secret"),
         (options.budget.is_some(), "--budget"),
         (options.max_turns.is_some(), "--max-turns"),
@@ -94,9 +91,6 @@ mod tests {
     #[test]
     fn what_a_later_release_brings_is_refused_by_its_name() {
         for (line, name) in [
-            ("conductor run --git https://example.com/a.git x", "--git"),
-            ("conductor run --pr x", "--pr"),
-            ("conductor run --verify true x", "--verify"),
             ("conductor submit --secret A x", "--secret"),
             ("conductor run --budget 1.5 x", "--budget"),
             ("conductor run --max-turns 3 x", "--max-turns"),

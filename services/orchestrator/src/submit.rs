@@ -205,7 +205,7 @@ impl Preparing<'_> {
         requires.sort();
         requires.dedup();
         let continues = match &task.workspace {
-            Some(Workspace::Continue(text)) => text.parse().ok(),
+            Some(Workspace::Continue(text) | Workspace::Push(text)) => text.parse().ok(),
             Some(Workspace::Git(_) | Workspace::Copy(_)) | None => None,
         };
         Ok(NewTask {

@@ -99,6 +99,7 @@ fn attempts(time: Duration) -> anyhow::Result<(u64, f64)> {
         agent_id: "lab".into(),
         keeper: crate::keeper_program()?,
         environment: std::env::vars_os().collect(),
+        git: Default::default(),
     };
     let slots = Slots::start(&settings, PARALLEL, &reports)?;
     drop(reports);
@@ -135,6 +136,8 @@ fn attempt() -> Attempt {
         env: Vec::new(),
         start: Start::Fresh,
         starts_from: None,
+        git: Default::default(),
+        verify: None,
         timeout: Duration::from_secs(60),
         limits: Limits::default(),
     }

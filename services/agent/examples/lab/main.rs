@@ -2,6 +2,7 @@
 //! over a Unix socket in place of an orchestrator.
 
 mod bench;
+mod git;
 mod worker;
 
 use std::path::PathBuf;
@@ -19,8 +20,9 @@ fn main() -> anyhow::Result<()> {
         ["monitor", rest @ ..] => supervise(rest, false),
         ["child-monitor", rest @ ..] => supervise(rest, true),
         ["bench", seconds] => bench::run(seconds.parse()?),
+        ["git", files] => git::run(files.parse()?),
         _ => anyhow::bail!(
-            "usage: lab keeper | [child-]monitor ARGS | worker SOCKET WORKSPACE AGENT SLOTS | bench SECONDS"
+            "usage: lab keeper | [child-]monitor ARGS | worker SOCKET WORKSPACE AGENT SLOTS | bench SECONDS | git FILES"
         ),
     }
 }

@@ -59,6 +59,7 @@ pub fn run(socket: &Path, workspace: &Path, agent_id: &str, slots: usize) -> any
         agent_id: agent_id.to_owned(),
         keeper: crate::keeper_program()?,
         environment: std::env::vars_os().collect(),
+        git: Default::default(),
     };
     let slots = Slots::start(&settings, slots, &reports)?;
     // Only the slots report, so that the reports end with them.
@@ -146,6 +147,8 @@ fn attempt(job: Job) -> Attempt {
         uploads: Vec::new(),
         env: job.env,
         starts_from: None,
+        git: Default::default(),
+        verify: None,
         start: if job.resume { Start::Resume } else { Start::Fresh },
         timeout: Duration::from_millis(job.timeout_ms.unwrap_or(60_000)),
         limits: Limits {

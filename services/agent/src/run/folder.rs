@@ -12,6 +12,7 @@
 mod source;
 mod steps;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,6 +29,7 @@ use super::diff;
 use super::inherit;
 use super::types::{InputFile, InputUpload};
 use super::upload;
+use crate::git;
 use crate::process::leftover::Record;
 
 const PUBLIC: Mode = Mode::from_raw_mode(0o755);
@@ -60,6 +62,8 @@ pub enum Error {
     NoCopy { path: PathBuf, source: copies::Error },
     #[error("the folder {path} cannot be copied: {source}")]
     Copy { path: PathBuf, source: inherit::Error },
+    #[error(transparent)]
+    Tree(#[from] git::Error),
 }
 
 /// The folder under which all run folders of an agent are.
@@ -90,8 +94,11 @@ pub struct Folder {
     private_path: PathBuf,
 }
 
+/// Checks a repository out, or goes on in a copied one; says whether there is one.
+pub type Checkout<'a> = &'a dyn Fn(&git::Place<'_>) -> Result<bool, git::Error>;
+
 /// What an attempt needs in its folder.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "it holds a function")]
 pub struct Needs<'a> {
     pub attempt: u32,
     /// Whether the work goes on as it is, if it is there.
@@ -101,6 +108,8 @@ pub struct Needs<'a> {
     pub uploads: Option<Uploads<'a>>,
     /// What this one begins with a copy of; its own files are written over it.
     pub starts_from: Option<Source<'a>>,
+    /// What is asked for the repository that the work is in; its files are written over it.
+    pub checkout: Option<Checkout<'a>>,
 }
 
 /// The uploads that a task brings.
@@ -238,6 +247,12 @@ impl Entered {
             source.copy_to(work.as_fd())?;
             existing = Existing::Replace;
         }
+        let mut has_repository = false;
+        if let Some(checkout) = needs.checkout {
+            let place = self.place(work);
+            has_repository = checkout(&place)?;
+            existing = Existing::Replace;
+        }
         for InputFile { path, content, executable } in needs.files {
             let file = beneath::write_file(work.as_fd(), RelativePath::new(path)?, content, existing)?;
             if *executable {
@@ -251,6 +266,8 @@ impl Entered {
             }
         }
         match needs.starts_from {
+            // Git knows what was there.
+            _ if has_repository => Ok(()),
             _ if needs.uploads.is_some() => diff::keep_work_as_base(self.private.as_fd(), work.as_fd()),
             Some(_) => diff::keep_work_as_base(self.private.as_fd(), work.as_fd()),
             None => diff::keep_base(self.private.as_fd(), needs.files),
@@ -258,6 +275,10 @@ impl Entered {
         .map_err(Error::Base)?;
         write_whole(self.task.as_fd(), "task.json", needs.task_json.as_bytes())
             .map_err(|source| Error::Write { path: self.path.join("task.json"), source })
+    }
+
+    fn place<'a>(&'a self, work: &'a OwnedFd) -> git::Place<'a> {
+        place(&self.path, &self.private_path, work)
     }
 
     fn ready(self, work: OwnedFd, attempt: OwnedFd) -> Folder {
@@ -324,7 +345,28 @@ impl Entered {
     }
 }
 
+fn place<'a>(path: &'a Path, private: &Path, work: &'a OwnedFd) -> git::Place<'a> {
+    let (Some(workspace), Some(task_id)) =
+        (path.ancestors().nth(2), path.file_name().and_then(OsStr::to_str))
+    else {
+        unreachable!("a run folder is <workspace>/tasks/<task-id>");
+    };
+    git::Place {
+        workspace,
+        task_id,
+        work: work.as_fd(),
+        work_path: path.join("work"),
+        private: private.to_owned(),
+    }
+}
+
 impl Folder {
+    /// Where its repository is, if it has one.
+    #[must_use]
+    pub fn place(&self) -> git::Place<'_> {
+        place(&self.path, &self.private_path, &self.work)
+    }
+
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt as _;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::{AtFlags, FileType, RawDir, Stat};
@@ -57,6 +58,30 @@ impl Listing {
             listing.leave_out_shared();
         }
         Ok(listing)
+    }
+
+    /// Takes files by their names; what is no regular file is left out.
+    #[must_use]
+    pub fn of(work: BorrowedFd<'_>, paths: &[String]) -> Self {
+        let mut listing = Self::default();
+        for path in paths {
+            let Ok(relative) = beneath::RelativePath::new(path) else { continue };
+            let found =
+                beneath::open_file(work, relative).ok().flatten().and_then(|file| file.metadata().ok());
+            let Some(metadata) = found else {
+                listing.leave_out("no regular file", 1);
+                continue;
+            };
+            listing.files.push(WorkFile {
+                path: path.clone(),
+                bytes: metadata.len(),
+                is_executable: metadata.mode() & 0o100 != 0,
+                links: metadata.nlink(),
+                identity: (metadata.dev(), metadata.ino()),
+            });
+        }
+        listing.leave_out_shared();
+        listing
     }
 
     /// Counts something that is not listed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::git;
 use crate::run::{CopyRoots, InputFile, InputUpload};
 
 /// Describes one attempt at a task, complete enough to run without asking anyone anything.
@@ -29,6 +30,10 @@ pub struct Attempt {
     pub start: Start,
     /// What a fresh start begins with a copy of; the task's own files are written over it.
     pub starts_from: Option<StartsFrom>,
+    /// What it asks of git.
+    pub git: git::Asked,
+    /// What must succeed afterwards, in the same folder.
+    pub verify: Option<Vec<String>>,
     /// How long it may run; the time to prepare the folder and to collect the results is not in it.
     pub timeout: Duration,
     /// How much it may produce.

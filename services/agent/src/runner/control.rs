@@ -101,6 +101,21 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    /// Says whether the run shall end, and leaves that to be taken. Answers before it are forgotten: nothing was asked.
+    pub(crate) fn ends(&self) -> Option<End> {
+        let mut messages = self.mailbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(message) = messages.front() {
+            match message {
+                Message::End(end) => return Some(*end),
+                Message::Answer { .. } => drop(messages.pop_front()),
+            }
+        }
+        let _ = rustix::io::read(&self.mailbox.wake, &mut [0u8; 8]);
+        None
+    }
+}
+
 impl AsFd for Inbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.mailbox.wake.as_fd()

@@ -131,6 +131,13 @@ impl Inherited {
         Self(kept)
     }
 
+    /// Where programs are found.
+    pub fn path(&self) -> Option<OsString> {
+        use std::os::unix::ffi::OsStringExt as _;
+        let found = self.0.iter().find(|(name, _)| name == b"PATH");
+        found.map(|(_, value)| OsString::from_vec(value.clone()))
+    }
+
     /// Returns the environment of one child as `NAME=value`: what is inherited, then what the task
     /// sets, then what Conductor sets; the later wins.
     pub fn with(&self, task: &[(String, String)], own: &[(&str, &OsStr)]) -> Vec<Vec<u8>> {

@@ -93,6 +93,12 @@ impl Live {
         boot_ms().saturating_sub(self.begin_ms)
     }
 
+    /// Gives what comes next as much time as the run had.
+    pub fn begin_again(&mut self) {
+        self.deadline_ms =
+            boot_ms().saturating_add(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX));
+    }
+
     /// Returns how long it may still run.
     pub fn left(&self) -> Duration {
         Duration::from_millis(self.deadline_ms.saturating_sub(boot_ms()))
@@ -172,11 +178,7 @@ impl Live {
     /// Turns the cause of an early end into the verdict.
     pub fn verdict(&self, cause: Cause) -> Verdict {
         let (reason, message, hint) = match cause {
-            Cause::Asked(End::Cancel) => return Verdict::Cancelled,
-            Cause::Asked(End::Stop) => return Verdict::Stopped,
-            Cause::Asked(End::Abandon) => {
-                return Verdict::Crashed { message: "the agent had to leave while it ran".into() };
-            }
+            Cause::Asked(end) => return Self::verdict_of_end(end),
             Cause::Timeout => (
                 FailureReason::Timeout,
                 format!("it ran longer than its {} and was ended", seconds(self.timeout)),
@@ -207,7 +209,7 @@ impl Live {
 }
 
 /// Waits until one of these is ready, or the time is up, or a long time has passed.
-pub(super) fn wait(fds: &mut [PollFd<'_>], time: Duration) {
+pub(crate) fn wait(fds: &mut [PollFd<'_>], time: Duration) {
     // A millisecond more than asked: the clock that is compared has whole ones.
     let time = time.saturating_add(Duration::from_millis(1)).min(MAX_WAIT);
     let time = Timespec::try_from(time).expect("a minute fits");

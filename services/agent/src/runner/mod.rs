@@ -10,12 +10,16 @@ pub mod environment;
 mod live;
 mod mock;
 mod outcome;
+mod repository;
 mod result;
 mod script;
 mod slot;
 mod slots;
+mod verify;
 
 pub use attempt::{Attempt, Limits, OnOutputLimit, Start, StartsFrom, What};
+pub(crate) use control::Inbox;
 pub use control::{Answer, Control, End, Progress, Report, ReportBody};
+pub(crate) use live::wait;
 pub use outcome::{Failure, FailureReason, Outcome, Usage, Verdict};
 pub use slots::{Error, Run, Settings, Slots};

@@ -1,5 +1,6 @@
 //! How an attempt ended.
 
+use crate::git;
 use crate::run::FileList;
 
 /// Says how an attempt ended and what it left; the same facts are in its `result.json`.
@@ -18,6 +19,10 @@ pub struct Outcome {
     /// How many bytes of output were dropped beyond the limit.
     pub output_dropped_bytes: u64,
     pub files: FileList,
+    /// What its verify command found; none when it has none, or did not come so far.
+    pub verified: Option<bool>,
+    /// What became of its changes to a repository.
+    pub git: Option<git::Outcome>,
     /// How long `diff.patch` is; there is none when nothing changed.
     pub diff_bytes: u64,
     /// How long the attempt ran, preparation and collection left out.
@@ -85,6 +90,8 @@ pub enum FailureReason {
     InvalidWorkspace,
     RunnerError,
     RunnerUnavailable,
+    VerifyFailed,
+    PushFailed,
     WaitingTimeout,
     Internal,
 }
@@ -102,6 +109,8 @@ impl FailureReason {
             Self::InvalidWorkspace => "invalid_workspace",
             Self::RunnerError => "runner_error",
             Self::RunnerUnavailable => "runner_unavailable",
+            Self::VerifyFailed => "verify_failed",
+            Self::PushFailed => "push_failed",
             Self::WaitingTimeout => "waiting_timeout",
             Self::Internal => "internal",
         }
@@ -109,7 +118,7 @@ impl FailureReason {
 }
 
 /// What a run used, as far as its runner says so.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Usage {
     pub input_tokens: u64,
     pub output_tokens: u64,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::outcome::{Outcome, Usage, Verdict};
+use crate::git;
 use crate::run::{LeftOut, ResultFile};
 
 /// The version of the file's form.
@@ -18,6 +19,10 @@ struct ResultJson<'a> {
     summary: &'a str,
     exit_code: Option<i32>,
     simulated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git: Option<&'a git::Outcome>,
     run_ms: u64,
     usage: &'a Usage,
     output_bytes: u64,
@@ -54,6 +59,8 @@ pub(super) fn to_json(task_id: uuid::Uuid, attempt: u32, outcome: &Outcome) -> V
         summary: &outcome.summary,
         exit_code: outcome.exit_code,
         simulated: outcome.simulated,
+        verified: outcome.verified,
+        git: outcome.git.as_ref(),
         run_ms: outcome.run_ms,
         usage: &outcome.usage,
         output_bytes: outcome.output_bytes,

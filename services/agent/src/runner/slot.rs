@@ -1,8 +1,10 @@
 //! One slot: from an attempt to its outcome.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use tokio::sync::{mpsc, watch};
@@ -15,6 +17,7 @@ use super::live::{Live, Reporter, disk};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
 use super::slots::{Ended, Settings};
 use super::{mock, result};
+use crate::git::{self, Pending, Tree};
 use crate::process::{Keeper, KeeperStarter, leftover};
 use crate::run::events::{Event, EventFile};
 use crate::run::folder::{self, Needs, Source, Uploads};
@@ -36,12 +39,13 @@ pub(super) struct Job {
 pub(super) struct Slot {
     number: usize,
     workspace: Workspace,
-    agent_id: String,
+    pub(super) agent_id: String,
     inherited: Inherited,
+    pub(super) git: Arc<git::Settings>,
     starter: KeeperStarter,
     /// Started with the first command, and again after it was lost.
-    keeper: Option<Keeper>,
-    null: Option<File>,
+    pub(super) keeper: Option<Keeper>,
+    pub(super) null: Option<File>,
     buffer: Vec<u8>,
     reports: mpsc::Sender<Report>,
 }
@@ -58,6 +62,7 @@ impl Slot {
             workspace: Workspace::open(&settings.workspace)?,
             agent_id: settings.agent_id.clone(),
             inherited: Inherited::from(&settings.environment),
+            git: Arc::clone(&settings.git),
             starter,
             keeper: None,
             null: None,
@@ -87,9 +92,9 @@ impl Slot {
 
     fn attempt(&mut self, job: Job, reporter: &Reporter) -> Outcome {
         let Job { attempt, inbox, progress } = job;
-        let folder = match self.prepare(&attempt) {
+        let folder = match self.prepare(&attempt, &inbox) {
             Ok(folder) => folder,
-            Err(failure) => return outcome(Ended::without_child(Verdict::Failed(failure)), &attempt),
+            Err(verdict) => return outcome(Ended::without_child(verdict), &attempt),
         };
         let mut live = match files(&folder, &attempt) {
             Ok((output, events)) => Live::new(
@@ -104,15 +109,30 @@ impl Slot {
             }
         };
         reporter.report(ReportBody::Started);
-        let ended = match &attempt.what {
-            What::Command { argv } => self.command(&attempt, argv, &folder, &mut live),
-            What::Mock { prompt } => mock::run(prompt, &folder, &mut live),
+        let tree = match self.tree(&attempt, &folder) {
+            Ok(tree) => tree,
+            Err(verdict) => return outcome(Ended::without_child(verdict), &attempt),
         };
-        finish(&attempt, ended, &folder, live)
+        let outcome = match tree.as_ref().and_then(Tree::pending) {
+            Some(pending) => of_pending(pending, &attempt),
+            None => self.run(&attempt, &folder, &mut live),
+        };
+        self.finish(&attempt, outcome, tree, &folder, live)
+    }
+
+    /// Runs what the attempt is, and what verifies it.
+    fn run(&mut self, attempt: &Attempt, folder: &Folder, live: &mut Live) -> Outcome {
+        let mut ended = match &attempt.what {
+            _ if attempt.git.push_only => Ended::without_child(nothing_to_push()),
+            What::Command { argv } => self.command(attempt, argv, folder, live),
+            What::Mock { prompt } => mock::run(prompt, folder, live),
+        };
+        let verified = self.verify(attempt, &mut ended, folder, live);
+        Outcome { verified, ..outcome(ended, attempt) }
     }
 
     /// Makes the folder ready, after all that is left of an earlier attempt on this host is ended.
-    fn prepare(&self, attempt: &Attempt) -> Result<Folder, Failure> {
+    fn prepare(&mut self, attempt: &Attempt, inbox: &Inbox) -> Result<Folder, Verdict> {
         let task_id = attempt.task_id.to_string();
         let entered = self.workspace.enter(&task_id).map_err(|error| unusable(&error))?;
         if !entered.is_new() {
@@ -122,7 +142,8 @@ impl Slot {
                 Ok(count) => tracing::warn!(%task_id, count, "ended what an earlier attempt left running"),
                 Err(error) => {
                     let message = format!("an earlier attempt still runs on this host: {error}");
-                    return Err(Failure { reason: FailureReason::Internal, message, hint: String::new() });
+                    let reason = FailureReason::Internal;
+                    return Err(Verdict::Failed(Failure { reason, message, hint: String::new() }));
                 }
             }
         }
@@ -131,6 +152,10 @@ impl Slot {
             Some(StartsFrom::Task(task)) => Some(task.to_string()),
             Some(StartsFrom::Folder(_)) | None => None,
         };
+        let may_have_repository = attempt.git.workspace.is_some() || task.is_some();
+        if may_have_repository {
+            self.get_ready().map_err(Verdict::Failed)?;
+        }
         let source = match &attempt.starts_from {
             Some(StartsFrom::Task(_)) => {
                 task.as_deref().map(|task_id| Source::Task { workspace: &self.workspace, task_id, max_bytes })
@@ -139,6 +164,13 @@ impl Slot {
                 Some(Source::Folder { roots: &attempt.limits.copies, path, max_bytes })
             }
             None => None,
+        };
+        let checkout = |place: &git::Place<'_>| {
+            let git = self.git(attempt, inbox);
+            match &task {
+                Some(source) => Ok(Tree::inherit(&git, place, source, &attempt.git)?.is_some()),
+                None => Tree::begin(&git, place, &attempt.git).map(|_| true),
+            }
         };
         let needs = Needs {
             attempt: attempt.number,
@@ -151,26 +183,49 @@ impl Slot {
                 max_bytes: attempt.limits.max_workspace_bytes,
             }),
             starts_from: source,
+            checkout: may_have_repository.then_some(&checkout as folder::Checkout<'_>),
         };
-        entered.prepare(&needs).map_err(|error| unusable(&error))
+        match entered.prepare(&needs) {
+            Err(folder::Error::Tree(error)) => {
+                Err(self.failed(attempt, &error, FailureReason::InvalidWorkspace))
+            }
+            prepared => prepared.map_err(|error| unusable(&error)),
+        }
     }
 
-    fn command(&mut self, attempt: &Attempt, argv: &[String], folder: &Folder, live: &mut Live) -> Ended {
+    /// Gets what processes are made with.
+    pub(super) fn get_ready(&mut self) -> Result<(), Failure> {
         let failed = |what: &str, error: &dyn std::error::Error| {
             let message = format!("{what}: {error}");
-            let reason = FailureReason::Internal;
-            Ended::without_child(Verdict::Failed(Failure { reason, message, hint: String::new() }))
+            Failure { reason: FailureReason::Internal, message, hint: String::new() }
         };
-        let keeper = match self.keeper.take().map_or_else(|| self.starter.start(), Ok) {
-            Ok(keeper) => keeper,
-            Err(error) => return failed("no keeper process can be made", &error),
-        };
-        if self.null.is_none() {
-            match OpenOptions::new().read(true).open("/dev/null") {
-                Ok(null) => self.null = Some(null),
-                Err(error) => return failed("/dev/null cannot be opened", &error),
-            }
+        if self.keeper.is_none() {
+            let keeper = self.starter.start();
+            self.keeper = Some(keeper.map_err(|error| failed("no keeper process can be made", &error))?);
         }
+        if self.null.is_none() {
+            let null = OpenOptions::new().read(true).open("/dev/null");
+            self.null = Some(null.map_err(|error| failed("/dev/null cannot be opened", &error))?);
+        }
+        Ok(())
+    }
+
+    /// Where programs are found.
+    pub(super) fn environment_path(&self) -> OsString {
+        self.inherited.path().unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+    }
+
+    pub(super) fn command(
+        &mut self,
+        attempt: &Attempt,
+        argv: &[String],
+        folder: &Folder,
+        live: &mut Live,
+    ) -> Ended {
+        if let Err(failure) = self.get_ready() {
+            return Ended::without_child(Verdict::Failed(failure));
+        }
+        let keeper = self.keeper.take().expect("it was made ready above");
         let tools = Tools {
             keeper: &keeper,
             inherited: &self.inherited,
@@ -197,16 +252,74 @@ fn files(folder: &Folder, attempt: &Attempt) -> io::Result<(Output, EventFile)> 
     Ok((output, EventFile::new(folder.attempt.try_clone()?)))
 }
 
-/// Collects what the run left and writes it down; nothing of the run is alive any more.
-fn finish(attempt: &Attempt, ended: Ended, folder: &Folder, mut live: Live) -> Outcome {
-    let run_ms = live.elapsed_ms();
-    let mut outcome = outcome(ended, attempt);
-    outcome.run_ms = run_ms;
-    // The work of a crashed attempt goes on in the next one, and an agent that has to leave has no time.
-    let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. });
-    if !goes_on && let Err(error) = collect_into(&mut outcome, attempt, folder) {
-        tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, %error, "failed to collect a run's files");
+impl Slot {
+    /// Collects what the run left, delivers it, and writes it down; nothing of the run is alive any more.
+    fn finish(
+        &mut self,
+        attempt: &Attempt,
+        mut outcome: Outcome,
+        tree: Option<Tree>,
+        folder: &Folder,
+        mut live: Live,
+    ) -> Outcome {
+        outcome.run_ms = live.elapsed_ms();
+        // The work of a crashed attempt goes on in the next one, and an agent that has to leave has no time.
+        let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. });
+        match tree {
+            _ if goes_on => {}
+            Some(mut tree) => self.finish_tree(attempt, &mut tree, &mut outcome, folder, &mut live),
+            None => {
+                if let Err(error) = collect_into(&mut outcome, attempt, folder) {
+                    tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, %error, "failed to collect a run's files");
+                }
+            }
+        }
+        written_down(attempt, outcome, folder, live)
     }
+
+    fn finish_tree(
+        &mut self,
+        attempt: &Attempt,
+        tree: &mut Tree,
+        outcome: &mut Outcome,
+        folder: &Folder,
+        live: &mut Live,
+    ) {
+        let mut done = self.collect_tree(attempt, tree, outcome, folder, live);
+        if done.is_ok() && outcome.verdict == Verdict::Succeeded {
+            done = self.deliver(attempt, tree, outcome, live);
+        }
+        match (done, &outcome.verdict) {
+            (Ok(()), _) => {}
+            (Err(verdict), Verdict::Succeeded) => {
+                outcome.summary = verdict.summary();
+                outcome.verdict = verdict;
+            }
+            (Err(verdict), _) => {
+                tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, why = verdict.summary(), "failed to collect a run's commits");
+            }
+        }
+    }
+}
+
+/// What a run came to of which only the push is repeated.
+fn of_pending(pending: &Pending, attempt: &Attempt) -> Outcome {
+    let Pending { summary, exit_code, verified, usage } = pending.clone();
+    let ended = Ended { verdict: Verdict::Succeeded, exit_code, summary, usage };
+    Outcome { verified, ..outcome(ended, attempt) }
+}
+
+fn nothing_to_push() -> Verdict {
+    Verdict::Failed(Failure {
+        reason: FailureReason::InvalidWorkspace,
+        message: "there is nothing to push: what the other task had ready is not kept, or is pushed"
+            .to_owned(),
+        hint: String::new(),
+    })
+}
+
+/// Writes the outcome down.
+fn written_down(attempt: &Attempt, mut outcome: Outcome, folder: &Folder, mut live: Live) -> Outcome {
     let finished = Event::Finished { outcome: outcome.verdict.as_str(), summary: outcome.summary.clone() };
     let written = live.event(&finished);
     outcome.output_bytes = live.output.bytes();
@@ -248,12 +361,14 @@ fn outcome(ended: Ended, attempt: &Attempt) -> Outcome {
         output_bytes: 0,
         output_dropped_bytes: 0,
         files: FileList::default(),
+        verified: None,
+        git: None,
         diff_bytes: 0,
         run_ms: 0,
     }
 }
 
-fn unusable(error: &folder::Error) -> Failure {
+fn unusable(error: &folder::Error) -> Verdict {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     let message = source.map_or_else(|| error.to_string(), |source| format!("failed to {error}: {source}"));
     let full = source.is_some_and(|source| source.kind() == io::ErrorKind::StorageFull);
@@ -283,11 +398,10 @@ fn unusable(error: &folder::Error) -> Failure {
         | folder::Error::Move { .. }
         | folder::Error::Write { .. }
         | folder::Error::Base(_)
-        | folder::Error::Source { .. } => {
-            (FailureReason::InvalidWorkspace, "look at the folder and who owns it")
-        }
+        | folder::Error::Source { .. }
+        | folder::Error::Tree(_) => (FailureReason::InvalidWorkspace, "look at the folder and who owns it"),
     };
-    Failure { reason, message, hint: hint.to_owned() }
+    Verdict::Failed(Failure { reason, message, hint: hint.to_owned() })
 }
 
 fn unwritable(error: &io::Error) -> Failure {

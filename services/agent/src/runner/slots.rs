@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -11,6 +12,7 @@ use super::attempt::Attempt;
 use super::control::{Control, Progress, Report};
 use super::outcome::{Usage, Verdict};
 use super::slot::{Job, Slot};
+use crate::git;
 use crate::process::{KeeperError, KeeperProgram, Keepers};
 use crate::run::folder;
 
@@ -25,6 +27,8 @@ pub struct Settings {
     pub keeper: KeeperProgram,
     /// The environment of this process, from which children get what is on the allow-list.
     pub environment: Vec<(OsString, OsString)>,
+    /// How repositories are reached.
+    pub git: Arc<git::Settings>,
 }
 
 /// Why the slots could not start, or an attempt not be given to one.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use conductor_core::FailureReason;
 use conductor_protocol::agent::{After, Assign, End};
-use conductor_protocol::submit::{SubmitTask, Workspace};
+use conductor_protocol::submit::{GitWorkspace, SubmitTask, Workspace};
 use conductor_protocol::task::FailureView;
 use conductor_protocol::text;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::git;
 use crate::run::{InputFile, InputUpload};
 use crate::runner::{Attempt, Limits, Start, StartsFrom, What};
 
@@ -23,6 +24,7 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> 
         .map_err(|problem| failed(FailureReason::InvalidRequest, problem.detail))?;
     let what = what(assign, &body)?;
     let task_json = task_json(assign, &body);
+    let git = asked_of_git(&body);
     let (mut files, mut uploads) = (Vec::new(), Vec::new());
     for file in body.files {
         match &file.upload {
@@ -45,11 +47,37 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> 
         starts_from: match (assign.starts_from, body.workspace) {
             (Some(task), _) => Some(StartsFrom::Task(Uuid::from_u128(task.0))),
             (None, Some(Workspace::Copy(path))) => Some(StartsFrom::Folder(path.into())),
-            (None, Some(Workspace::Git(_) | Workspace::Continue(_)) | None) => None,
+            (None, Some(Workspace::Git(_) | Workspace::Continue(_) | Workspace::Push(_)) | None) => None,
         },
+        git,
+        verify: body.verify,
         timeout: Duration::from_millis(assign.timeout_ms),
         limits: limits.clone(),
     })
+}
+
+fn asked_of_git(body: &SubmitTask) -> git::Asked {
+    let (workspace, push_only) = match &body.workspace {
+        Some(Workspace::Git(workspace)) => (Some((**workspace).clone()), false),
+        Some(Workspace::Push(_)) => (None, true),
+        Some(Workspace::Copy(_) | Workspace::Continue(_)) | None => (None, false),
+    };
+    git::Asked { workspace, push_only, title: title(body) }
+}
+
+/// What a commit of the task is called: its name, or the first words of what it does.
+fn title(body: &SubmitTask) -> String {
+    const MAX_CHARS: usize = 72;
+    let command = body.command.as_ref().map(|words| words.join(" "));
+    let text = body.name.as_deref().or(body.prompt.as_deref()).or(command.as_deref()).unwrap_or_default();
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("Work of a task");
+    let line: String = line.chars().filter(|char| !char.is_control()).collect();
+    if line.chars().count() <= MAX_CHARS {
+        return line;
+    }
+    let mut short: String = line.chars().take(MAX_CHARS - 1).collect();
+    short.truncate(short.trim_end().len());
+    short + "…"
 }
 
 fn what(assign: &Assign, body: &SubmitTask) -> Result<What, End> {
@@ -117,6 +145,10 @@ struct TaskJson<'a> {
     labels: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     requires: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git: Option<&'a GitWorkspace>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     input_files: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -135,6 +167,11 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
         timeout_seconds: assign.timeout_ms / 1_000,
         labels: &body.labels,
         requires: &body.requires,
+        git: match &body.workspace {
+            Some(Workspace::Git(git)) => Some(git),
+            Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => None,
+        },
+        verify: body.verify.as_deref(),
         input_files: body.files.iter().map(|file| file.path.as_str()).collect(),
         env: body.env.keys().map(String::as_str).collect(),
     };
@@ -203,6 +240,16 @@ mod tests {
             let assign = Assign { after, ..assign("mock", r#"{"prompt":"x"}"#) };
             assert_eq!(attempt(&assign, &Limits::default()).unwrap().start, start, "{after:?}");
         }
+    }
+
+    #[test]
+    fn a_commit_is_named_by_the_task_or_its_first_words() {
+        let named = |body: &str| title(&SubmitTask::parse(body, "").unwrap());
+        assert_eq!(named(r#"{"prompt":"Do it","name":"Fix the login"}"#), "Fix the login");
+        assert_eq!(named(r#"{"prompt":"\n  Do it\nat once"}"#), "Do it");
+        assert_eq!(named(r#"{"command":["make","-j2"]}"#), "make -j2");
+        let long = named(&format!(r#"{{"prompt":"{}"}}"#, "word ".repeat(50)));
+        assert!(long.chars().count() <= 72 && long.ends_with('…'), "{long}");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use conductor_core::{FailureReason, Lease};
 use conductor_protocol::agent::{End, Finished};
-use conductor_protocol::task::{FailureView, FileView, Resultant, UsageView};
+use conductor_protocol::task::{FailureView, FileView, GitView, Resultant, UsageView};
 
+use crate::git;
 use crate::run::FileList;
 use crate::runner::{self, Outcome, Usage, Verdict};
 
@@ -22,6 +23,8 @@ pub(super) fn finished(lease: Lease, sandbox: Option<&str>, outcome: Outcome) ->
         files_left_out: Default::default(),
         files: Vec::new(),
         sandbox: sandbox.map(str::to_owned),
+        verified: outcome.verified,
+        git: outcome.git.map(git_view),
     };
     Finished {
         lease,
@@ -63,9 +66,16 @@ fn reason(reason: runner::FailureReason) -> FailureReason {
         runner::FailureReason::InvalidWorkspace => FailureReason::InvalidWorkspace,
         runner::FailureReason::RunnerError => FailureReason::RunnerError,
         runner::FailureReason::RunnerUnavailable => FailureReason::RunnerUnavailable,
+        runner::FailureReason::VerifyFailed => FailureReason::VerifyFailed,
+        runner::FailureReason::PushFailed => FailureReason::PushFailed,
         runner::FailureReason::WaitingTimeout => FailureReason::WaitingTimeout,
         runner::FailureReason::Internal => FailureReason::Internal,
     }
+}
+
+fn git_view(outcome: git::Outcome) -> GitView {
+    let git::Outcome { base, commit, branch, pushed, pull_request_url } = outcome;
+    GitView { base, commit, branch, pushed, pull_request_url }
 }
 
 fn usage(usage: Usage) -> Option<UsageView> {
@@ -116,6 +126,8 @@ mod tests {
             summary: "done".into(),
             usage: Usage::default(),
             simulated: true,
+            verified: None,
+            git: None,
             output_bytes: 5,
             output_dropped_bytes: 0,
             files: FileList::default(),

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_protocol::agent::RunnerView;
 
+use crate::git;
 use crate::process::KeeperProgram;
 use crate::runner::Limits;
 use crate::session::Target;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub keeper: KeeperProgram,
     /// The environment from which children get what is on the allow-list.
     pub environment: Vec<(OsString, OsString)>,
+    /// How repositories are reached.
+    pub git: Arc<git::Settings>,
 }
 
 impl Settings {

@@ -56,6 +56,7 @@ pub fn settings(home: &Path) -> Settings {
         drain: Duration::from_secs(60),
         keeper: KeeperProgram { path: "/bin/false".into(), args: Vec::new() },
         environment: Vec::new(),
+        git: Default::default(),
     }
 }
 

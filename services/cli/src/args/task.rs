@@ -56,14 +56,14 @@ pub struct TaskOptions {
     /// The same with the current folder.
     #[arg(long, conflicts_with = "dir", help_heading = "Files")]
     pub here: bool,
-    /// A git repository. (With a later release.)
-    #[arg(long, value_name = "URL[#REF]", help_heading = "Later releases")]
+    /// A git repository that it works in, at a branch, a tag or a commit.
+    #[arg(long, value_name = "URL[#REF]", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues"])]
     pub git: Option<String>,
-    /// Opens a pull request. (With a later release.)
-    #[arg(long, help_heading = "Later releases")]
+    /// Pushes the changes to a branch and opens a draft pull request.
+    #[arg(long, requires = "git", help_heading = "Files")]
     pub pr: bool,
-    /// A command that must succeed afterwards. (With a later release.)
-    #[arg(long, value_name = "CMD", help_heading = "Later releases")]
+    /// A command that must succeed afterwards; a shell reads it.
+    #[arg(long, value_name = "CMD", help_heading = "Task")]
     pub verify: Option<String>,
     /// A label.
     #[arg(long, value_name = "K=V", value_parser = parse::pair, help_heading = "Task")]

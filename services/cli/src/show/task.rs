@@ -168,6 +168,13 @@ pub fn detail(task: &TaskView, now: Wall) -> Vec<String> {
     }
     if let Some(result) = &task.result {
         row("exit code", result.exit_code.map(|code| code.to_string()).unwrap_or_default());
+        row("verified", task.verified.map(|verified| verified.to_string()).unwrap_or_default());
+        if let Some(git) = &result.git {
+            row("commit", git.commit.as_deref().map(clean).unwrap_or_else(|| "nothing changed".to_owned()));
+            let branch = git.branch.as_deref().map(clean).unwrap_or_default();
+            row("branch", if git.pushed { format!("{branch} (pushed)") } else { branch });
+            row("pull request", git.pull_request_url.as_deref().map(clean).unwrap_or_default());
+        }
         row("confined", result.sandbox.as_deref().map(clean).unwrap_or_default());
         row("files", result.files_total.to_string());
         row("summary", result.summary.as_deref().map(|text| clean(first_line(text))).unwrap_or_default());

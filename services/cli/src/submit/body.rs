@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use conductor_protocol::limits::MAX_PROMPT_BYTES;
-use conductor_protocol::submit::{self, Dependency, Retry, SubmitTask, Webhook, Workspace};
+use conductor_protocol::submit::{
+    self, Dependency, GitWorkspace, PullRequest, Retry, SubmitTask, Webhook, Workspace,
+};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::ahead::Ahead;
@@ -28,7 +30,7 @@ pub fn task(
         task_type: options.task_type.clone(),
         name: options.name.clone(),
         group: options.group.clone(),
-        workspace: options.continues.map(|id| Workspace::Continue(id.to_string())),
+        workspace: workspace(options),
         priority: options.priority,
         timeout_seconds: options.timeout.map(seconds),
         queue_timeout_seconds: options.queue_timeout.map(seconds),
@@ -41,6 +43,7 @@ pub fn task(
         on_dependency_failure: options.on_dependency_failure,
         run_at: options.at.clone(),
         env: map(&options.env, "--env")?,
+        verify: options.verify.as_ref().map(|line| ["sh", "-c", line].map(str::to_owned).to_vec()),
         webhook: options.webhook.clone().map(|url| Webhook { url, secret: None }),
         ..SubmitTask::default()
     };
@@ -76,6 +79,23 @@ fn check(task: &SubmitTask) -> Result<(), Failure> {
     submit::check(task, "")
         .map_err(|problem| Failure::Usage(problem.detail.trim_start_matches('/').to_owned()))?;
     Ok(submit::refuse_unavailable(task)?)
+}
+
+/// What the work folder starts from, but for files that are sent.
+fn workspace(options: &TaskOptions) -> Option<Workspace> {
+    if let Some(address) = &options.git {
+        let (url, reference) = match address.split_once('#') {
+            Some((url, reference)) => (url, Some(reference.to_owned())),
+            None => (address.as_str(), None),
+        };
+        return Some(Workspace::Git(Box::new(GitWorkspace {
+            url: url.to_owned(),
+            reference,
+            pull_request: options.pr.then(PullRequest::default),
+            ..GitWorkspace::default()
+        })));
+    }
+    options.continues.map(|id| Workspace::Continue(id.to_string()))
 }
 
 fn prompt(work: &Work) -> Result<Option<String>, Failure> {

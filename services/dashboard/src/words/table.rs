@@ -252,6 +252,9 @@ messages! {
     same_files: "files are the same", "件のファイルは同じです";
     duration: "Duration", "所要時間";
     verified: "Verified", "検証";
+    commit: "Commit", "コミット";
+    branch: "Branch", "ブランチ";
+    pull_request: "Pull request", "プルリクエスト";
     result: "Result", "結果";
 
     // Agents and the queue.

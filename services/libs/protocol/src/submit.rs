@@ -11,10 +11,12 @@ use serde_json::value::RawValue;
 use crate::problem::Problem;
 
 mod check;
+mod git;
 #[cfg(feature = "schema")]
 mod schema;
 
 pub use check::{check, check_path, refuse_unavailable};
+pub use git::{GitWorkspace, PullRequest, Push};
 
 /// A task to submit. The body of `POST /v1/tasks`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -105,11 +107,13 @@ pub struct InputFile {
 #[serde(rename_all = "snake_case")]
 pub enum Workspace {
     /// A git repository.
-    Git(Box<RawValue>),
+    Git(Box<GitWorkspace>),
     /// A copy of a folder on the agent's host.
     Copy(String),
     /// A copy of the work of a terminal task.
     Continue(String),
+    /// What a task of which the push failed had ready: it is pushed again, and nothing else is run.
+    Push(String),
 }
 
 /// How often a task is tried.

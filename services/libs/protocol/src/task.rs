@@ -6,7 +6,7 @@ use conductor_core::{FailureReason, RequestId, TaskId, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::submit::{Dependency, OnDependencyFailure, Retry, SubmitTask};
+use crate::submit::{Dependency, OnDependencyFailure, Retry, SubmitTask, Workspace};
 use crate::text;
 
 mod reason;
@@ -114,6 +114,12 @@ pub struct TaskView {
     /// Names of the environment variables; their values are left out.
     #[serde(default)]
     pub env: Vec<String>,
+    /// What the work folder started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Workspace>,
+    /// What must succeed after the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Vec<String>>,
     #[serde(with = "text::instant")]
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub created_at: Wall,
@@ -164,6 +170,8 @@ impl TaskView {
         self.env = body.env.into_keys().collect();
         self.depends_on = body.depends_on;
         self.labels = body.labels;
+        self.workspace = body.workspace;
+        self.verify = body.verify;
         self.requires = body.requires;
     }
 }
@@ -223,6 +231,25 @@ pub struct Resultant {
     /// How the run was confined; `unsandboxed` until the sandbox is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// What its verify command found; the task's own `verified` is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// What became of its changes to a git repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitView>,
+}
+
+/// What became of a run's changes to a git repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
+pub struct GitView {
+    pub base: String,
+    /// The last commit of the run; none when it changed nothing.
+    pub commit: Option<String>,
+    pub branch: Option<String>,
+    pub pushed: bool,
+    pub pull_request_url: Option<String>,
 }
 
 /// A file that a run left.

@@ -4,6 +4,7 @@
 //! from one whose part is not built yet; a value that asks for such a part is refused as unavailable.
 
 mod error;
+mod git;
 mod kind;
 mod layer;
 mod load;
@@ -17,6 +18,7 @@ mod types;
 mod web;
 
 pub use error::{Error, Origin, Problem};
+pub use git::{Forge, Git, GitCredential};
 pub use layer::Sources;
 pub use load::{Loaded, load, secret_env_names};
 pub use network::Network;

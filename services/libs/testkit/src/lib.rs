@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod appliance;
+pub mod git_server;
 pub mod seed;
 pub mod sim;
 pub mod world;

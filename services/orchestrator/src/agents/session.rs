@@ -266,11 +266,11 @@ fn raw(bytes: &[u8]) -> Result<Box<RawValue>, serde_json::Error> {
 
 /// The task whose work a body starts from. Most bodies do not, and are not read for it.
 fn starts_from(body: &RawValue) -> Option<conductor_core::TaskId> {
-    if !body.get().contains("\"continue\"") {
+    if !body.get().contains("\"continue\"") && !body.get().contains("\"push\"") {
         return None;
     }
     match SubmitTask::parse(body.get(), "").ok()?.workspace? {
-        Workspace::Continue(id) => id.parse().ok(),
+        Workspace::Continue(id) | Workspace::Push(id) => id.parse().ok(),
         Workspace::Git(_) | Workspace::Copy(_) => None,
     }
 }

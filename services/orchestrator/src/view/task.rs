@@ -47,6 +47,7 @@ fn from_record(record: &TaskRecord) -> TaskView {
         Some(Outcome::Cancelled(reason)) => cancel_view(reason),
         Some(Outcome::Succeeded) | None => None,
     };
+    let left = record.result_json.as_deref().and_then(result);
     let verify_failed = failure.as_ref().is_some_and(|failure| failure.reason == FailureReason::VerifyFailed);
     TaskView {
         id: task.id,
@@ -71,6 +72,8 @@ fn from_record(record: &TaskRecord) -> TaskView {
         on_dependency_failure: Some(on_dependency_failure(task.on_dependency_failure)),
         run_at: task.run_at,
         env: Vec::new(),
+        workspace: None,
+        verify: None,
         created_at: record.created_at,
         queued_at: record.queued_at,
         started_at: record.started_at,
@@ -79,10 +82,10 @@ fn from_record(record: &TaskRecord) -> TaskView {
         attempt: record.attempts.last().map_or(0, |attempt| attempt.number),
         attempts: record.attempts.iter().map(attempt_view).collect(),
         failure,
-        verified: verify_failed.then_some(false),
+        verified: if verify_failed { Some(false) } else { left.as_ref().and_then(|left| left.verified) },
         simulated: record.simulated,
         pinned: false,
-        result: record.result_json.as_deref().and_then(result),
+        result: left,
         usage: usage_view(&record.usage),
         waiting: record.waiting.as_ref().and_then(|waiting| {
             waiting_view(&waiting.question.detail_json, waiting.since, waiting.expires_at)
@@ -119,6 +122,8 @@ fn from_image(image: &TaskImage) -> TaskView {
         on_dependency_failure: Some(on_dependency_failure(image.on_dependency_failure)),
         run_at: image.run_at,
         env: Vec::new(),
+        workspace: None,
+        verify: None,
         created_at: image.created_at,
         queued_at: None,
         started_at: image.started_at,

@@ -18,8 +18,15 @@ impl Home {
 
     fn attempt(&self, attempt: u32, resume: bool) -> Folder {
         let files = [InputFile { path: "src/a.txt".into(), content: b"asked\n".to_vec(), executable: false }];
-        let needs =
-            Needs { attempt, resume, task_json: "{}", files: &files, uploads: None, starts_from: None };
+        let needs = Needs {
+            attempt,
+            resume,
+            task_json: "{}",
+            files: &files,
+            uploads: None,
+            starts_from: None,
+            checkout: None,
+        };
         self.workspace.enter(TASK).unwrap().prepare(&needs).unwrap()
     }
 
@@ -137,7 +144,15 @@ fn large_files_are_written_whole() {
 /// A task that starts from the work of [`TASK`].
 fn continued(home: &Home, task: &str, files: &[InputFile]) -> Result<Folder, Error> {
     let starts_from = Some(Source::Task { workspace: &home.workspace, task_id: TASK, max_bytes: 1_000 });
-    let needs = Needs { attempt: 1, resume: false, task_json: "{}", files, uploads: None, starts_from };
+    let needs = Needs {
+        attempt: 1,
+        resume: false,
+        task_json: "{}",
+        files,
+        uploads: None,
+        starts_from,
+        checkout: None,
+    };
     home.workspace.enter(task)?.prepare(&needs)
 }
 

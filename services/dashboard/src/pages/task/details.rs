@@ -102,6 +102,7 @@ fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Ht
     let usage = &task.usage;
     let instant = |at: Option<Wall>| at.map(|at| ui::instant(at).to_string()).unwrap_or_default();
     let result = task.result.clone().unwrap_or_default();
+    let git = result.git.clone().unwrap_or_default();
     let by = task.created_by.as_ref().map(|by| format!("{} ({}, {})", by.name, by.role, by.via));
     let all: Vec<(&'static str, String)> = vec![
         (w.type_word, escape(&task.task_type)),
@@ -123,6 +124,10 @@ fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Ht
         (w.started, instant(task.started_at)),
         (w.finished_at, instant(task.finished_at)),
         (w.exit_code, result.exit_code.map(|code| code.to_string()).unwrap_or_default()),
+        (w.verified, task.verified.map(|verified| verified.to_string()).unwrap_or_default()),
+        (w.commit, escape(git.commit.as_deref().unwrap_or_default())),
+        (w.branch, escape(git.branch.as_deref().unwrap_or_default())),
+        (w.pull_request, git.pull_request_url.as_deref().map(web_link).unwrap_or_default()),
         (w.tokens, tokens(w, task)),
         (w.turns, counted(usage.turns)),
         (w.tool_calls, counted(usage.tool_calls)),
@@ -133,6 +138,15 @@ fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Ht
         .filter(|(_, html)| !html.is_empty())
         .map(|(name, html)| (name, Html::made(html)))
         .collect()
+}
+
+/// A link to where a forge shows something; what is no address of the web stays a text.
+fn web_link(url: &str) -> String {
+    let shown = escape(url);
+    match url.starts_with("https://") {
+        true => format!("<a href=\"{shown}\" rel=\"noopener noreferrer\">{shown}</a>"),
+        false => shown,
+    }
 }
 
 fn counted(count: u32) -> String {

@@ -58,6 +58,7 @@ pub fn check(task: &SubmitTask, at: &str) -> Result<(), Problem> {
         check_file(index, file, &mut faults);
     }
     check_env(task, &mut faults);
+    check_workspace(task, &mut faults);
     if let Some(webhook) = &task.webhook {
         check_webhook(&webhook.url, &mut faults);
     }
@@ -144,10 +145,28 @@ fn check_numbers(task: &SubmitTask, faults: &mut Faults) {
     faults.at_most("depends_on", task.depends_on.len(), limits::MAX_DEPENDENCIES, "dependencies");
     faults.at_most("subtasks", task.subtasks.len(), limits::MAX_SUBTASKS, "subtasks");
     faults.at_most("files", task.files.len(), limits::MAX_FILES, "files");
-    if let Some(Workspace::Continue(id)) = &task.workspace
-        && id.parse::<conductor_core::TaskId>().is_err()
-    {
-        faults.add("workspace/continue", "not a task id");
+}
+
+fn check_workspace(task: &SubmitTask, faults: &mut Faults) {
+    let is_task = |id: &str| id.parse::<conductor_core::TaskId>().is_ok();
+    match &task.workspace {
+        Some(Workspace::Continue(id)) if !is_task(id) => faults.add("workspace/continue", "not a task id"),
+        Some(Workspace::Push(id)) if !is_task(id) => faults.add("workspace/push", "not a task id"),
+        Some(Workspace::Git(git)) => {
+            for (field, detail) in git.faults() {
+                faults.add(&format!("workspace/git/{field}"), detail);
+            }
+        }
+        Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => {}
+    }
+    if let Some(verify) = &task.verify {
+        faults.at_most("verify", verify.len(), limits::MAX_COMMAND_WORDS, "words");
+        if verify.first().is_none_or(String::is_empty) || verify.iter().any(|word| word.contains('\0')) {
+            faults.add("verify", "a command and its words, without zero bytes");
+        }
+        if task.prompt.is_none() && task.command.is_none() {
+            faults.add("verify", "a task that only stands for its subtasks runs nothing to verify");
+        }
     }
     if let Some(Workspace::Copy(path)) = &task.workspace
         && let Err(detail) = check_copied(path)
@@ -252,14 +271,18 @@ fn check_env(task: &SubmitTask, faults: &mut Faults) {
 /// # Errors
 /// Names what is not available.
 pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
+    let git = match &task.workspace {
+        Some(Workspace::Git(git)) => Some(git),
+        Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => None,
+    };
     let asked = [
-        (matches!(task.workspace, Some(Workspace::Git(_))), "workspace.git"),
+        (git.is_some_and(|git| git.submodules), "workspace.git.submodules"),
+        (git.is_some_and(|git| git.lfs), "workspace.git.lfs"),
         (!task.secrets.is_empty(), "secrets"),
         (task.budget_usd.is_some(), "budget_usd"),
         (task.max_turns.is_some(), "max_turns"),
         (task.model.is_some(), "model"),
         (task.may_submit, "may_submit"),
-        (task.verify.is_some(), "verify"),
         (task.task_type.as_deref().is_some_and(|name| name != "generic"), "a task type other than generic"),
     ];
     match asked.iter().find(|(asked, _)| *asked) {
@@ -324,9 +347,25 @@ mod tests {
 
     #[test]
     fn what_a_later_release_brings_is_refused_by_name() {
-        let task = SubmitTask::parse(r#"{"prompt":"x","verify":["true"]}"#, "").expect("parses");
-        let problem = refuse_unavailable(&task).expect_err("verify is not there yet");
+        let task = r#"{"prompt":"x","workspace":{"git":{"url":"https://git.example/a.git","lfs":true}}}"#;
+        let task = SubmitTask::parse(task, "").expect("parses");
+        let problem = refuse_unavailable(&task).expect_err("large files are not there yet");
         assert_eq!(problem.code, Code::Unavailable);
-        assert!(problem.detail.contains("verify"), "{}", problem.detail);
+        assert!(problem.detail.contains("workspace.git.lfs"), "{}", problem.detail);
+    }
+
+    #[test]
+    fn a_git_workspace_is_checked_before_anybody_asks_git() {
+        let git = |fields: &str| pointers(&format!(r#"{{"prompt":"x","workspace":{{"git":{{{fields}}}}}}}"#));
+        assert!(git(r#""url":"https://git.example/a.git","ref":"main","depth":1"#).is_empty());
+        assert_eq!(git(r#""url":"http://git.example/a.git""#), ["/workspace/git/url"]);
+        assert_eq!(git(r#""url":"https://me:pw@git.example/a.git""#), ["/workspace/git/url"]);
+        assert_eq!(
+            git(r#""url":"https://git.example/a.git","ref":"--upload-pack=x""#),
+            ["/workspace/git/ref"]
+        );
+        assert_eq!(git(r#""url":"https://git.example/a.git","dept":1"#), ["/workspace/git/dept"]);
+        assert_eq!(pointers(r#"{"prompt":"x","verify":[]}"#), ["/verify"]);
+        assert_eq!(pointers(r#"{"prompt":"x","workspace":{"push":"x"}}"#), ["/workspace/push"]);
     }
 }

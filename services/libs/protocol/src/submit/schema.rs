@@ -33,13 +33,35 @@ impl ToSchema for Dependency {}
 
 impl PartialSchema for Workspace {
     fn schema() -> RefOr<Schema> {
-        let about = "What the work folder starts from: a git repository, a copy of a folder, or the work of a \
-                     terminal task.";
-        let git = ObjectBuilder::new().schema_type(Type::Object).build();
+        let about = "What the work folder starts from: a git repository, a copy of a folder, the work of a terminal \
+                     task, or what a task of which the push failed had ready.";
+        let flag = || ObjectBuilder::new().schema_type(Type::Boolean).build();
+        let pull_request = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("title", text())
+            .property("base", text())
+            .property("draft", flag())
+            .build();
+        let git = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("url", text())
+            .required("url")
+            .property("ref", text())
+            .property("depth", ObjectBuilder::new().schema_type(Type::Integer).build())
+            .property("submodules", flag())
+            .property("lfs", flag())
+            .property(
+                "push",
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["none", "branch"])).build(),
+            )
+            .property("branch", text())
+            .property("pull_request", pull_request)
+            .build();
         OneOfBuilder::new()
             .item(only("git", git))
             .item(only("copy", text()))
             .item(only("continue", id()))
+            .item(only("push", id()))
             .description(Some(about))
             .into()
     }

@@ -53,6 +53,8 @@ pub(super) enum Kind {
     Reachables,
     /// Who is told of what.
     Notify,
+    /// What hosts of git repositories ask for.
+    GitCredentials,
     /// Not looked at, since nothing uses it yet.
     Anything,
 }
@@ -80,6 +82,9 @@ impl Kind {
                 Ok(ValueKind::Float(number))
             }
             (Kind::Flag, &ValueKind::Boolean(flag)) => Ok(ValueKind::Boolean(flag)),
+            (Kind::GitCredentials, value) => {
+                super::git::credentials(super::show::json(value)).map(|_| value.clone())
+            }
             (Kind::Notify, value) => super::notify::rules(super::show::json(value)).map(|_| value.clone()),
             (
                 Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables,
@@ -113,7 +118,7 @@ impl Kind {
             Kind::Whole { .. } => text.parse().map(ValueKind::I64).ok(),
             Kind::Amount => text.parse().map(ValueKind::Float).ok(),
             Kind::Flag => text.parse().map(ValueKind::Boolean).ok(),
-            Kind::Notify => serde_json::from_str(text).ok().map(super::notify::value),
+            Kind::Notify | Kind::GitCredentials => serde_json::from_str(text).ok().map(super::notify::value),
             Kind::Texts | Kind::Names | Kind::Paths | Kind::Networks | Kind::Reachables => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Some(ValueKind::Array(items.map(|item| Value::new(None, item)).collect()))
@@ -163,6 +168,7 @@ impl Kind {
             Kind::Reachable => "a host name, an address or a network".to_owned(),
             Kind::Reachables => "a list of host names, addresses and networks".to_owned(),
             Kind::Notify => "a list of rules; as text, JSON".to_owned(),
+            Kind::GitCredentials => "a list of credentials; as text, JSON".to_owned(),
             Kind::Anything => "a value".to_owned(),
         }
     }
@@ -201,6 +207,7 @@ impl Kind {
             | Kind::Networks
             | Kind::Reachables
             | Kind::Notify
+            | Kind::GitCredentials
             | Kind::Anything => fits(false),
         }
     }

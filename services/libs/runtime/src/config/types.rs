@@ -52,6 +52,8 @@ pub struct Config {
     pub tls: Tls,
     /// Files that runs left.
     pub files: Files,
+    /// Work on git repositories.
+    pub git: super::git::Git,
     /// Where things are kept.
     pub storage: Storage,
     /// The Redis of the event log.
@@ -291,7 +293,7 @@ pub enum LogFormat {
 
 const HOUR_SECONDS: u64 = 3_600;
 
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_secs)
 }
 

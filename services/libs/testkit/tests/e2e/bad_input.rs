@@ -155,9 +155,11 @@ async fn one_bad_task_in_a_batch_refuses_all_of_it_and_is_named() {
 async fn what_a_later_release_brings_is_refused_by_name() {
     let mut served = Served::new().await;
     for (name, task) in [
-        ("verify", json!({"prompt": "x", "verify": ["true"]})),
         ("budget_usd", json!({"prompt": "x", "budget_usd": 1.5})),
-        ("workspace.git", json!({"prompt": "x", "workspace": {"git": {"url": "https://example.org/x"}}})),
+        (
+            "workspace.git.lfs",
+            json!({"prompt": "x", "workspace": {"git": {"url": "https://example.org/x", "lfs": true}}}),
+        ),
         ("secrets", json!({"prompt": "x", "secrets": ["KEY"]})),
     ] {
         let problem = refused(&served.control, &[task]).await;

@@ -6,6 +6,7 @@ mod all_killed;
 mod bad_input;
 mod damage;
 mod full_volume;
+mod git;
 mod http;
 mod orchestrator_crash;
 mod redis;

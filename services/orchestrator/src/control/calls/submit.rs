@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use conductor_core::{BodyDigest, Command, KeyId, Rejection, Reply, Submit, TaskId};
+use conductor_core::{BodyDigest, Command, FailureReason, KeyId, Rejection, Reply, Submit, TaskId};
 use conductor_protocol::control::{self, Message, Outcome, Submitted};
 use conductor_protocol::submit::{SubmitTask, Workspace};
 use conductor_protocol::{Code, Problem, limits};
@@ -293,7 +293,15 @@ pub(super) async fn retry(context: &Context, caller: &Caller, task: TaskId) -> R
     // Its files are in the old work already, perhaps changed; they are written anew only where that is gone.
     let old_work = context.workspace.join("tasks").join(task.to_string()).join("work");
     if !record.attempts.is_empty() && tokio::fs::try_exists(&old_work).await.unwrap_or(false) {
-        body.workspace = Some(Workspace::Continue(task.to_string()));
+        let push_failed = matches!(
+            &record.outcome,
+            Some(conductor_core::Outcome::Failed(failure)) if failure.reason == FailureReason::PushFailed
+        );
+        // What could not be pushed is ready, and only the push is repeated.
+        body.workspace = Some(match push_failed {
+            true => Workspace::Push(task.to_string()),
+            false => Workspace::Continue(task.to_string()),
+        });
         body.files.clear();
     }
     let call = control::Submit { tasks: vec![rewritten(&body)], key: None };

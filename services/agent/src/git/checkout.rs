@@ -1,0 +1,108 @@
+//! The checkout: a work folder, the task's repository in it and Conductor's own beside it, both borrowing the mirror.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::mirror::Start;
+use super::objects;
+use super::plan::Plan;
+use super::program::{Error, Git, Step, arg};
+use super::tree::{Place, make_clean};
+
+/// Checks the start out. The task's own repository comes last: until then nothing of the tree is read as one.
+pub(super) fn checkout(
+    git: &Git<'_>,
+    place: &Place<'_>,
+    folder: &Path,
+    mirror: &Path,
+    start: &Start,
+    plan: &Plan,
+) -> Result<(), Error> {
+    let own = folder.join("own.git");
+    objects::make_repository(&own, Some(mirror))?;
+    let mut step = Step::new(&own, &["read-tree", "--reset", "-u", &start.commit]);
+    step.work_tree = Some(&place.work_path);
+    git.run(&step)?;
+    let theirs = place.work_path.join(".git");
+    let head = format!("ref: refs/heads/{}\n", plan.branch);
+    objects::make_for_task(&theirs, &config(git, &plan.workspace.url), &head, mirror)?;
+    let disk = || Error::disk("make the repository of a task");
+    fs::write(theirs.join("packed-refs"), packed_refs(start, &plan.branch)).map_err(disk())?;
+    fs::copy(own.join("index"), theirs.join("index")).map_err(disk())?;
+    Ok(())
+}
+
+/// Makes Conductor's own repository for work that was copied from another run.
+pub(super) fn take_over(
+    git: &Git<'_>,
+    place: &Place<'_>,
+    old: &Path,
+    folder: &Path,
+    mirror: &Path,
+    plan: &Plan,
+) -> Result<(), Error> {
+    let (own, clean) = (folder.join("own.git"), folder.join("clean.git"));
+    objects::make_repository(&own, Some(mirror))?;
+    make_clean(&clean, mirror, &plan.origin)?;
+    let packs = old.join("clean.git/objects/pack");
+    for entry in fs::read_dir(&packs).into_iter().flatten().flatten() {
+        for to in [&own, &clean] {
+            let to = to.join("objects/pack").join(entry.file_name());
+            fs::copy(entry.path(), to).map_err(Error::disk("copy the commits of a run"))?;
+        }
+    }
+    if let Some(tip) = &plan.tip {
+        let name = format!("refs/heads/{}", plan.branch);
+        git.run(&Step::new(&clean, &["update-ref", &name, tip]))?;
+    }
+    let mut step = Step::new(&own, &["read-tree", &plan.base]);
+    step.work_tree = Some(&place.work_path);
+    git.run(&step)?;
+    Ok(())
+}
+
+fn config(git: &Git<'_>, url: &str) -> String {
+    let quoted = |text: &str| {
+        let kept: String = text.chars().filter(|char| !char.is_control()).collect();
+        format!("\"{}\"", kept.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    let author = &git.settings.config;
+    format!(
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
+         [remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\
+         [user]\n\tname = {}\n\temail = {}\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n",
+        quoted(url),
+        quoted(&author.author_name),
+        quoted(&author.author_email)
+    )
+}
+
+/// The task's branch, and those and the tags of the repository as a clone has them.
+fn packed_refs(start: &Start, branch: &str) -> String {
+    let mut refs = BTreeMap::new();
+    for (name, commit) in &start.refs {
+        match name.strip_prefix("refs/heads/") {
+            Some(branch) => refs.insert(format!("refs/remotes/origin/{branch}"), commit),
+            None => refs.insert(name.clone(), commit),
+        };
+    }
+    refs.insert(format!("refs/heads/{branch}"), &start.commit);
+    refs.into_iter().map(|(name, commit)| format!("{commit} {name}\n")).collect()
+}
+
+/// Brings commits from a bundle into a repository, which takes nothing that is not whole.
+pub(super) fn unbundle(git: &Git<'_>, repository: &Path, bundle: &Path, branch: &str) -> Result<(), Error> {
+    let spec = format!("+refs/heads/{branch}:refs/heads/{branch}");
+    let mut step = Step::new(
+        repository,
+        &["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--"],
+    );
+    step.args.extend([arg(bundle), spec.into()]);
+    step.config = vec![
+        ("protocol.file.allow".into(), "always".into()),
+        ("fetch.fsckObjects".into(), "true".into()),
+        ("fetch.unpackLimit".into(), "1".into()),
+    ];
+    git.run(&step).map(drop)
+}

@@ -1,0 +1,78 @@
+//! What a run started from and what is to become of its changes, as it is kept beside the run.
+
+use std::fs;
+use std::path::Path;
+
+use conductor_protocol::submit::GitWorkspace;
+use serde::{Deserialize, Serialize};
+
+use super::program::Error;
+use crate::runner::Usage;
+
+const NAME: &str = "plan.json";
+/// The version of the file's form.
+const VERSION: u32 = 1;
+
+/// What a run started from and what is to become of its changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub version: u32,
+    pub workspace: GitWorkspace,
+    /// The name of the mirror that the run borrows from.
+    pub mirror: String,
+    /// The commit of the mirror from which everything that was made since is counted.
+    pub origin: String,
+    /// The commit that the diff is against: the origin, or what was pushed before a run that goes on.
+    pub base: String,
+    /// The branch that the run's commits are on.
+    pub branch: String,
+    /// Whether nobody else writes to that branch.
+    pub is_own_branch: bool,
+    /// The branch of the repository that the run started from.
+    pub start_branch: Option<String>,
+    /// The title of its commit and its pull request.
+    pub title: String,
+    /// The last commit that was made.
+    pub tip: Option<String>,
+    pub pushed: bool,
+    pub pull_request_url: Option<String>,
+    /// Set while a finished run waits to be pushed.
+    pub pending: Option<Pending>,
+}
+
+/// What is known of a finished run whose commits are not pushed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    pub summary: String,
+    pub exit_code: Option<i32>,
+    pub verified: Option<bool>,
+    pub usage: Usage,
+}
+
+impl Plan {
+    pub const VERSION: u32 = VERSION;
+
+    /// Reads the plan of a run; none when the run has no repository.
+    pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let path = folder.join(NAME);
+        let read = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice::<Self>(&bytes).map_err(std::io::Error::other),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => Err(error),
+        };
+        let plan = read.map_err(Error::disk(format!("read {}", path.display())))?;
+        if plan.version > VERSION {
+            let why = format!("{} was written by a newer release", path.display());
+            return Err(Error::Workspace { why, hint: "" });
+        }
+        Ok(Some(plan))
+    }
+
+    /// Writes the plan, whole or not at all.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let json = serde_json::to_vec_pretty(self).expect("a plan has string keys alone");
+        let temporary = folder.join("plan.json.new");
+        let written = fs::write(&temporary, json).and_then(|()| fs::rename(&temporary, folder.join(NAME)));
+        written.map_err(Error::disk(format!("write the plan in {}", folder.display())))
+    }
+}

@@ -1,0 +1,210 @@
+//! The repository of one run, from its checkout to the pull request.
+
+use std::fs;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use conductor_protocol::submit::GitWorkspace;
+
+use super::mirror::{self, Mirror};
+use super::plan::{Pending, Plan};
+use super::program::{Error, Git};
+use super::remote::Remote;
+use super::{checkout, objects};
+use crate::process::boot_ms;
+
+/// The folder of a run's repositories, in its private folder.
+const FOLDER: &str = "git";
+
+/// What a task asks of git.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The repository that it starts from.
+    pub workspace: Option<GitWorkspace>,
+    /// Names its commit and its pull request, where the task does not.
+    pub title: String,
+    /// Whether what another task had ready is pushed, and nothing else is run.
+    pub push_only: bool,
+}
+
+/// The folders of a run.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// The folder under which all run folders are.
+    pub workspace: &'a Path,
+    pub task_id: &'a str,
+    pub work: BorrowedFd<'a>,
+    pub work_path: PathBuf,
+    /// The private folder of the run.
+    pub private: PathBuf,
+}
+
+impl Place<'_> {
+    pub(super) fn mirrors(&self) -> PathBuf {
+        self.workspace.join("private").join(mirror::FOLDER)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.private.join(FOLDER)
+    }
+
+    fn folder_of(&self, task: &str) -> PathBuf {
+        self.workspace.join("private").join(task).join(FOLDER)
+    }
+}
+
+/// The repository of one run.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(super) plan: Plan,
+    pub(super) folder: PathBuf,
+    pub(super) mirrors: PathBuf,
+}
+
+impl Tree {
+    /// Checks a repository out into an empty work folder.
+    ///
+    /// # Errors
+    /// When it cannot be reached, has not what is asked for, or the disk says no.
+    pub fn begin(git: &Git<'_>, place: &Place<'_>, asked: &Asked) -> Result<Self, Error> {
+        let workspace = asked.workspace.clone().expect("the caller looked whether a repository is asked for");
+        let asked_ms = boot_ms();
+        let remote = Remote::parse(&workspace.url)?;
+        let mirrors = place.mirrors();
+        let is_there = |task: &str| place.workspace.join("tasks").join(task).exists();
+        mirror::make_room(&mirrors, git.settings.config.max_mirrors_bytes, is_there)?;
+        let mirror = Mirror::lock(git, &mirrors, &remote, workspace.depth)?;
+        let start = mirror.start(git, &remote, &workspace, asked_ms)?;
+        mirror.lend(place.task_id)?;
+        let repository = mirror.repository();
+        drop(mirror);
+        let folder = fresh(&place.folder())?;
+        let plan = Plan {
+            version: Plan::VERSION,
+            mirror: mirror_name(&repository),
+            origin: start.commit.clone(),
+            base: start.commit.clone(),
+            branch: workspace.branch_of(place.task_id),
+            is_own_branch: workspace.has_own_branch(),
+            start_branch: start.branch.clone(),
+            title: asked.title.clone(),
+            tip: None,
+            pushed: false,
+            pull_request_url: None,
+            pending: None,
+            workspace,
+        };
+        checkout::checkout(git, place, &folder, &repository, &start, &plan)?;
+        plan.write(&folder)?;
+        Ok(Self { plan, folder, mirrors })
+    }
+
+    /// Goes on in a copy of another run's work; none when that run had no repository.
+    ///
+    /// # Errors
+    /// When what that run left cannot be read, or the disk says no.
+    pub fn inherit(
+        git: &Git<'_>,
+        place: &Place<'_>,
+        source: &str,
+        asked: &Asked,
+    ) -> Result<Option<Self>, Error> {
+        let theirs = place.folder_of(source);
+        let Some(old) = Plan::read(&theirs)? else { return Ok(None) };
+        let mirrors = place.mirrors();
+        let remote = Remote::parse(&old.workspace.url)?;
+        let mirror = Mirror::lock(git, &mirrors, &remote, old.workspace.depth)?;
+        mirror.lend(place.task_id)?;
+        let repository = mirror.repository();
+        drop(mirror);
+        let folder = fresh(&place.folder())?;
+        let base = old.tip.clone().filter(|_| old.pushed).unwrap_or_else(|| old.base.clone());
+        let title = if asked.push_only { old.title.clone() } else { asked.title.clone() };
+        let plan = Plan {
+            base,
+            title,
+            pending: old.pending.clone().filter(|_| asked.push_only),
+            pushed: old.pushed && !asked.push_only,
+            ..old
+        };
+        checkout::take_over(git, place, &theirs, &folder, &repository, &plan)?;
+        plan.write(&folder)?;
+        Ok(Some(Self { plan, folder, mirrors }))
+    }
+
+    /// Opens the repository of a run that goes on; none when it has none.
+    ///
+    /// # Errors
+    /// When its plan cannot be read.
+    pub fn open(place: &Place<'_>) -> Result<Option<Self>, Error> {
+        let folder = place.folder();
+        let plan = Plan::read(&folder)?;
+        Ok(plan.map(|plan| Self { plan, folder, mirrors: place.mirrors() }))
+    }
+
+    /// What a run had come to whose commits are not pushed yet.
+    #[must_use]
+    pub fn pending(&self) -> Option<&Pending> {
+        self.plan.pending.as_ref()
+    }
+
+    /// Whether there is something to push that is to be pushed.
+    #[must_use]
+    pub fn is_to_be_pushed(&self) -> bool {
+        self.plan.workspace.is_pushed()
+            && self.plan.tip.is_some()
+            && self.plan.tip.as_ref() != Some(&self.plan.origin)
+    }
+
+    pub(super) fn own(&self) -> PathBuf {
+        self.folder.join("own.git")
+    }
+
+    pub(super) fn clean(&self) -> PathBuf {
+        self.folder.join("clean.git")
+    }
+
+    pub(super) fn mirror(&self) -> PathBuf {
+        self.mirrors.join(&self.plan.mirror).join("repo.git")
+    }
+
+    /// What is told of the repository.
+    #[must_use]
+    pub fn outcome(&self) -> super::Outcome {
+        let commit = self.plan.tip.clone().filter(|tip| *tip != self.plan.base);
+        super::Outcome {
+            base: self.plan.base.clone(),
+            branch: commit.is_some().then(|| self.plan.branch.clone()),
+            pushed: self.plan.pushed && commit.is_some(),
+            pull_request_url: self.plan.pull_request_url.clone(),
+            commit,
+        }
+    }
+}
+
+/// Makes the folder of a run's repositories, in place of one of an earlier attempt.
+fn fresh(folder: &Path) -> Result<PathBuf, Error> {
+    match fs::remove_dir_all(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::disk(format!("clear {}", folder.display()))(error)),
+    }
+    mirror::make(folder)?;
+    Ok(folder.to_owned())
+}
+
+fn mirror_name(repository: &Path) -> String {
+    let folder = repository.parent().and_then(Path::file_name).expect("a mirror lies in a folder of its own");
+    folder.to_string_lossy().into_owned()
+}
+
+/// Makes the bare repository that holds only what passed a bundle. It knows the commit that all began from, so that git
+/// need not look further back to see that what comes is whole.
+pub(super) fn make_clean(folder: &Path, mirror: &Path, origin: &str) -> Result<(), Error> {
+    if folder.join("HEAD").exists() {
+        return Ok(());
+    }
+    objects::make_repository(folder, Some(mirror))?;
+    fs::write(folder.join("packed-refs"), format!("{origin} refs/conductor/origin\n"))
+        .map_err(Error::disk("make a clean repository"))
+}
