@@ -83,7 +83,10 @@ fn live_task(part: Part) -> Option<PayloadKey> {
         | Part::Token(_)
         | Part::Session(_)
         | Part::Webhook(_)
-        | Part::Delivery(_) => None,
+        | Part::Delivery(_)
+        | Part::Lane(_)
+        | Part::AgentLanes(_)
+        | Part::Trouble(_) => None,
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Fault> {
 
 /// Makes the folder, closed to others, where there is none.
 pub(super) fn make(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    // In a home that nothing was started in yet the folders above are missing too; they are as private.
+    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
