@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use conductor_core::{Name, NameError};
 use conductor_runtime::config::{self, Loaded, OnOutputLimit, Sources};
-use conductor_runtime::paths;
+use conductor_runtime::{paths, secrets};
 
 use crate::args::Args;
 use crate::git;
 use crate::process::KeeperProgram;
 use crate::run::CopyRoots;
-use crate::runner::{self, Limits};
+use crate::runner::{self, Limits, Programs};
 use crate::session::{ParseError, Target};
 use crate::worker::Settings;
 
@@ -28,6 +28,8 @@ pub enum Error {
     Name { name: String, source: NameError },
     #[error("{label:?} cannot be a label")]
     Label { label: String, source: NameError },
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
     #[error("find this program's file")]
     Program(#[source] std::io::Error),
 }
@@ -78,13 +80,15 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
     let environment = all
         .into_iter()
         .filter(|(name, _)| !secrets.iter().any(|secret| name == secret.as_str()) && !is_token(name));
+    let environment: Vec<_> = environment.collect();
     Ok(Settings {
         name,
         host,
         slots: u32::try_from(config.agent.slots()).unwrap_or(u32::MAX),
         max_waiting: u32::try_from(config.agent.max_waiting).unwrap_or(u32::MAX),
         labels,
-        runners: Settings::built_in_runners(),
+        built_in: Settings::built_in_runners(),
+        programs: programs(loaded, &environment)?,
         workspace: home.workspace.clone(),
         agents: home.state.join("agents"),
         target,
@@ -105,8 +109,22 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
         orphan_grace: config.agent.orphan_grace,
         drain: config.orchestrator.drain,
         keeper: KeeperProgram { path, args: keeper },
-        environment: environment.collect(),
+        environment,
         git: Arc::new(git),
+    })
+}
+
+/// The runners that are programs, with what this environment and the secrets beside it hold for them.
+///
+/// # Errors
+/// When the secrets cannot be looked at.
+pub fn programs(loaded: &Loaded, environment: &[(OsString, OsString)]) -> Result<Programs, Error> {
+    let specs = loaded.config.programs();
+    Ok(Programs {
+        specs: specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect(),
+        environment: environment.into(),
+        secrets: Some(loaded.secrets()?),
+        sandbox: loaded.config.sandbox.mode,
     })
 }
 

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::outbox::{self, Outbox};
 use crate::output;
 use crate::process::leftover;
+use crate::runner::program::probe::Versions;
 use crate::runner::{self, Slots};
 use crate::session;
 pub use ending::Exit;
@@ -78,6 +79,10 @@ pub async fn run(
     if ended > 0 {
         tracing::warn!(processes = ended, "ended what an earlier life of this agent had left running");
     }
+    // Programs are asked before there are slots: after that this process makes no children but keepers.
+    let mut versions = Versions::open(identity.folder());
+    versions.learn(&settings.programs);
+    versions.keep(identity.folder());
     let (report_sender, mut reports) = mpsc::channel(MAX_REPORTS);
     let slots = Slots::start(
         &runner::Settings {
@@ -86,6 +91,7 @@ pub async fn run(
             keeper: settings.keeper.clone(),
             environment: settings.environment.clone(),
             git: Arc::clone(&settings.git),
+            programs: settings.programs.clone(),
         },
         settings.places(),
         &report_sender,
@@ -97,7 +103,7 @@ pub async fn run(
     let (orders, receiver) = mpsc::unbounded_channel();
     let sender = output::Sender { target: settings.target.clone(), agent_id: identity.agent_id(), instance };
     let sending = shutdown.spawn("output", output::run(sender, receiver, taken_sender));
-    let parts = Parts { identity, instance, slots, outbox, output: orders };
+    let parts = Parts { identity, instance, versions, slots, outbox, output: orders };
     let mut worker = Worker::new(settings, parts, found);
     let mut monitor_gone = std::pin::pin!(monitor_gone);
     let (mut told_to_drain, mut told_to_end, mut alone) = (false, false, false);

@@ -65,19 +65,20 @@ pub async fn run(screen: &mut Screen) -> Result<Exit, Failure> {
 /// Looks at everything.
 pub async fn look() -> Vec<Check> {
     let mut checks = machine::checks();
-    match config::load(&Sources::from_env()) {
+    let loaded = config::load(&Sources::from_env());
+    match &loaded {
         Ok(loaded) => {
-            checks.extend(configuration(&loaded));
-            checks.extend(folders::checks(&loaded));
+            checks.extend(configuration(loaded));
+            checks.extend(folders::checks(loaded));
             checks.extend(servers::far().await);
             checks.extend(servers::checks(&loaded.home).await);
         }
         Err(error) => checks.push(
-            Check::new("configuration", Health::Broken, chain(&error))
+            Check::new("configuration", Health::Broken, chain(error))
                 .advice("correct it; conductor config show names every key once it holds"),
         ),
     }
-    checks.extend(programs::checks().await);
+    checks.extend(programs::checks(loaded.as_ref().ok()).await);
     checks
 }
 

@@ -66,8 +66,6 @@ fn options(options: &TaskOptions) -> Option<&'static str> {
     let asked = [
         (!options.secret.is_empty(), "--secret"),
         (options.budget.is_some(), "--budget"),
-        (options.max_turns.is_some(), "--max-turns"),
-        (options.model.is_some(), "--model"),
         (options.task_type.as_deref().is_some_and(|name| name != "generic"), "--type"),
     ];
     asked.iter().find(|(asked, _)| *asked).map(|(_, what)| *what)
@@ -93,8 +91,6 @@ mod tests {
         for (line, name) in [
             ("conductor submit --secret A x", "--secret"),
             ("conductor run --budget 1.5 x", "--budget"),
-            ("conductor run --max-turns 3 x", "--max-turns"),
-            ("conductor run --model m x", "--model"),
             ("conductor run --type refactor x", "--type"),
             ("conductor mcp", "mcp"),
             ("conductor drill", "drill"),

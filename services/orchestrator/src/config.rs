@@ -104,8 +104,10 @@ impl Config {
     /// When a name in it cannot be one.
     pub fn new(config: &config::Config, home: Home) -> Result<Self, Error> {
         let tasks = &config.tasks;
-        let runners = ["auto", "mock", "command"].map(|runner| name("tasks.default_runner", runner));
-        let runners = runners.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let programs = config.programs();
+        let built_in = ["auto", "mock", "command", "replay"].into_iter();
+        let runners = built_in.chain(programs.keys().map(String::as_str));
+        let runners = runners.map(|runner| name("runners", runner)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             policy: policy(config)?,
             defaults: Defaults {

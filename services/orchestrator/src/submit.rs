@@ -33,9 +33,6 @@ pub struct Defaults {
     pub runners: Vec<Name>,
 }
 
-/// Runners that a later release brings.
-const LATER_RUNNERS: [&str; 4] = ["claude", "codex", "gemini", "replay"];
-
 /// Tasks ready for the machine.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -257,9 +254,6 @@ impl Preparing<'_> {
         if let Some(known) = self.defaults.runners.iter().find(|known| known.as_str() == asked) {
             return Ok(known.clone());
         }
-        if LATER_RUNNERS.contains(&asked) {
-            return Err(Problem::unavailable(&format!("the runner {asked}")));
-        }
         let known: Vec<&str> = self.defaults.runners.iter().map(Name::as_str).collect();
         let detail = format!("there is no runner {asked:?}; there are {}", known.join(", "));
         Err(Problem::at(format!("{at}/runner"), detail))
@@ -370,11 +364,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_runner_is_refused_and_a_later_one_is_unavailable() {
+    fn an_unknown_runner_is_refused() {
         let problem = prepared(&[r#"{"prompt":"x","runner":"nope"}"#]).expect_err("unknown");
         assert_eq!((problem.code, problem.errors[0].pointer.as_str()), (Code::InvalidRequest, "/runner"));
-        let problem = prepared(&[r#"{"prompt":"x","runner":"claude"}"#]).expect_err("later");
-        assert_eq!(problem.code, Code::Unavailable);
     }
 
     #[test]

@@ -100,6 +100,7 @@ fn attempts(time: Duration) -> anyhow::Result<(u64, f64)> {
         keeper: crate::keeper_program()?,
         environment: std::env::vars_os().collect(),
         git: Default::default(),
+        programs: Default::default(),
     };
     let slots = Slots::start(&settings, PARALLEL, &reports)?;
     drop(reports);

@@ -60,6 +60,7 @@ pub fn run(socket: &Path, workspace: &Path, agent_id: &str, slots: usize) -> any
         keeper: crate::keeper_program()?,
         environment: std::env::vars_os().collect(),
         git: Default::default(),
+        programs: Default::default(),
     };
     let slots = Slots::start(&settings, slots, &reports)?;
     // Only the slots report, so that the reports end with them.
@@ -168,7 +169,7 @@ fn describe(report: Report) -> Value {
         ReportBody::Finished(outcome) => {
             let (reason, message) = match &outcome.verdict {
                 Verdict::Failed(failure) => (failure.reason.as_str(), failure.message.clone()),
-                Verdict::Crashed { message } => ("", message.clone()),
+                Verdict::Crashed { message } | Verdict::Limited { message, .. } => ("", message.clone()),
                 Verdict::Succeeded | Verdict::Cancelled | Verdict::Stopped => ("", String::new()),
             };
             json!({

@@ -15,17 +15,56 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    Message { text: String },
-    Thinking { text: String },
-    ToolCall { id: String, name: String, input: String },
-    ToolResult { id: String, output: String, is_error: bool },
-    Usage { input_tokens: u64, output_tokens: u64, cached_input_tokens: u64 },
-    Retry { text: String },
-    Limit { text: String },
-    Question { request: u32, text: String },
-    Answer { request: u32, text: String },
-    Error { message: String },
-    Finished { outcome: &'static str, summary: String },
+    Message {
+        text: String,
+    },
+    Thinking {
+        text: String,
+    },
+    ToolCall {
+        id: String,
+        name: String,
+        input: String,
+    },
+    ToolResult {
+        id: String,
+        output: String,
+        is_error: bool,
+    },
+    Usage {
+        input_tokens: u64,
+        output_tokens: u64,
+        cached_input_tokens: u64,
+    },
+    Retry {
+        text: String,
+    },
+    Limit {
+        text: String,
+        /// When it ends, in seconds since 1970, where that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resets_at: Option<i64>,
+    },
+    Question {
+        request: u32,
+        text: String,
+    },
+    Answer {
+        request: u32,
+        text: String,
+    },
+    Error {
+        message: String,
+    },
+    /// Of a kind that is not known here, as it came.
+    Other {
+        name: String,
+        raw: serde_json::Value,
+    },
+    Finished {
+        outcome: &'static str,
+        summary: String,
+    },
 }
 
 /// The name of the file in the attempt's folder.

@@ -9,6 +9,7 @@
 //!
 //! A task may have put anything anywhere in its folder, so everything is reached by descriptors and no link is followed.
 
+mod home;
 mod source;
 mod steps;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::program::Order;
 use crate::git;
 use crate::run::{CopyRoots, InputFile, InputUpload};
 
@@ -41,12 +42,27 @@ pub struct Attempt {
 }
 
 /// The runner kinds and what each of them needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// A program and its arguments.
     Command { argv: Vec<String> },
     /// The simulator, which reads the prompt as steps.
     Mock { prompt: String },
+    /// A coding agent.
+    Program(Box<Order>),
+    /// A recorded run, played again.
+    Replay { prompt: String },
+}
+
+impl Attempt {
+    /// The task whose work, and whose session, this one goes on with.
+    #[must_use]
+    pub fn source_task(&self) -> Option<Uuid> {
+        match &self.starts_from {
+            Some(StartsFrom::Task(task)) => Some(*task),
+            Some(StartsFrom::Folder(_)) | None => None,
+        }
+    }
 }
 
 /// What a task begins with a copy of.

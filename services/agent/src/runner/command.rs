@@ -14,14 +14,14 @@ use super::attempt::Attempt;
 use super::control::{End, Message};
 use super::environment::{self, Inherited};
 use super::live::{Cause, Live, disk, wait};
-use super::outcome::{Failure, FailureReason, Usage, Verdict};
+use super::outcome::{Failure, FailureReason, Verdict};
 use super::slots::Ended;
 use crate::process::leftover::{self, Record};
 use crate::process::{Exit, Keeper, Reply, Stdio};
 use crate::run::Folder;
 
 /// How much is read from the child at once.
-const READ_BYTES: usize = 64 << 10;
+pub(super) const READ_BYTES: usize = 64 << 10;
 /// How much is still read when nothing of the run is left: what a pipe holds, and a little for a stranger that got
 /// hold of it.
 const MAX_LAST_READS: usize = 4;
@@ -87,7 +87,7 @@ pub(super) fn run(
         Verdict::Succeeded => live.output.last_line().unwrap_or_else(|| format!("{program} printed nothing")),
         verdict => verdict.summary(),
     };
-    (Ended { verdict, exit_code, summary, usage: Usage::default() }, state)
+    (Ended { exit_code, summary, ..Ended::without_child(verdict) }, state)
 }
 
 /// Asks the keeper for the child and returns the end of the pipe that it prints to.
@@ -247,7 +247,7 @@ fn failed(program: &str, exit: Exit) -> Verdict {
     failure(FailureReason::ExitCode, format!("{program} {exit}"), hint)
 }
 
-fn refused(program: &str, errno: Errno) -> Verdict {
+pub(super) fn refused(program: &str, errno: Errno) -> Verdict {
     let (reason, message, hint) = match errno {
         Errno::NOENT => (
             FailureReason::RunnerError,

@@ -24,6 +24,14 @@ pub(super) enum Cause {
     Timeout,
     OutputLimit,
     Unanswered,
+    /// It said nothing for so long, and no tool was at work.
+    Stalled {
+        after: Duration,
+    },
+    /// It took more turns than it may.
+    MaxTurns {
+        most: u32,
+    },
     /// The run folder cannot be written.
     Disk {
         full: bool,
@@ -193,6 +201,16 @@ impl Live {
                 FailureReason::WaitingTimeout,
                 "nobody answered its question in time".to_owned(),
                 String::new(),
+            ),
+            Cause::Stalled { after } => (
+                FailureReason::Stalled,
+                format!("it said nothing for {} and no tool was at work", seconds(after)),
+                "give it more time with a larger stall_seconds of its runner".to_owned(),
+            ),
+            Cause::MaxTurns { most } => (
+                FailureReason::MaxTurns,
+                format!("it took more than its {most} turns and was ended"),
+                "give it more with a larger max_turns".to_owned(),
             ),
             Cause::Disk { full: true, message } => {
                 (FailureReason::DiskFull, message, "free space on the volume of the workspace".to_owned())

@@ -51,7 +51,7 @@ pub(super) fn run(prompt: &str, folder: &Folder, live: &mut Live) -> Ended {
         }
         verdict => format!("Simulated: {}", verdict.summary()),
     };
-    Ended { verdict, exit_code, summary, usage }
+    Ended { exit_code, summary, usage, ..Ended::without_child(verdict) }
 }
 
 struct Play<'a> {

@@ -5,11 +5,14 @@
 
 mod attempt;
 mod command;
+mod conclude;
 mod control;
 pub mod environment;
 mod live;
 mod mock;
 mod outcome;
+pub mod program;
+mod replay;
 mod repository;
 mod result;
 mod script;
@@ -22,4 +25,5 @@ pub(crate) use control::Inbox;
 pub use control::{Answer, Control, End, Progress, Report, ReportBody};
 pub(crate) use live::wait;
 pub use outcome::{Failure, FailureReason, Outcome, Usage, Verdict};
+pub use program::{Order, Programs};
 pub use slots::{Error, Run, Settings, Slots};

@@ -1,5 +1,7 @@
 //! How an attempt ended.
 
+use conductor_protocol::agent::LimitClass;
+
 use crate::git;
 use crate::run::FileList;
 
@@ -12,6 +14,12 @@ pub struct Outcome {
     /// A line or two for people.
     pub summary: String,
     pub usage: Usage,
+    /// The session of the program, where it has one.
+    pub session_id: Option<String>,
+    /// The lane of the credential that was used.
+    pub lane: Option<String>,
+    /// What a reader should know though it succeeded.
+    pub flags: Vec<&'static str>,
     /// Whether the mock made it.
     pub simulated: bool,
     /// How long `output.log` is.
@@ -38,6 +46,13 @@ pub enum Verdict {
     Crashed {
         message: String,
     },
+    /// It could not go on for now: a limit of the credential, or a service that is overloaded.
+    Limited {
+        class: LimitClass,
+        /// Until the reset that was reported; 0 where none was.
+        rest_seconds: u64,
+        message: String,
+    },
     /// It was ended because the task was cancelled, or because its lease is no longer valid.
     Cancelled,
     /// It was ended by a clean stop of the agent. It counts as neither a failure nor a crash.
@@ -52,6 +67,7 @@ impl Verdict {
             Self::Succeeded => "succeeded",
             Self::Failed(_) => "failed",
             Self::Crashed { .. } => "crashed",
+            Self::Limited { .. } => "limited",
             Self::Cancelled => "cancelled",
             Self::Stopped => "stopped",
         }
@@ -64,6 +80,7 @@ impl Verdict {
             Self::Succeeded => "succeeded".to_owned(),
             Self::Failed(failure) => failure.message.clone(),
             Self::Crashed { message } => format!("crashed: {message}"),
+            Self::Limited { message, .. } => format!("it has to wait: {message}"),
             Self::Cancelled => "cancelled".to_owned(),
             Self::Stopped => "stopped with its agent".to_owned(),
         }
@@ -93,6 +110,12 @@ pub enum FailureReason {
     VerifyFailed,
     PushFailed,
     WaitingTimeout,
+    Stalled,
+    MaxTurns,
+    Auth,
+    Budget,
+    ContextOverflow,
+    NoResult,
     Internal,
 }
 
@@ -112,6 +135,12 @@ impl FailureReason {
             Self::VerifyFailed => "verify_failed",
             Self::PushFailed => "push_failed",
             Self::WaitingTimeout => "waiting_timeout",
+            Self::Stalled => "stalled",
+            Self::MaxTurns => "max_turns",
+            Self::Auth => "auth",
+            Self::Budget => "budget",
+            Self::ContextOverflow => "context_overflow",
+            Self::NoResult => "no_result",
             Self::Internal => "internal",
         }
     }
@@ -123,8 +152,8 @@ pub struct Usage {
     pub input_tokens: u64,
     pub output_tokens: u64,
     pub cached_input_tokens: u64,
-    /// Millionths of a US dollar.
-    pub cost_micro_usd: u64,
+    /// Millionths of a US dollar; none when nobody knows.
+    pub cost_micro_usd: Option<u64>,
     pub turns: u32,
     pub tool_calls: u32,
 }

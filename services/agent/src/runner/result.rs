@@ -23,6 +23,9 @@ struct ResultJson<'a> {
     verified: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     git: Option<&'a git::Outcome>,
+    session_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    flags: &'a [&'static str],
     run_ms: u64,
     usage: &'a Usage,
     output_bytes: u64,
@@ -48,7 +51,11 @@ pub(super) fn to_json(task_id: uuid::Uuid, attempt: u32, outcome: &Outcome) -> V
             message: &failure.message,
             hint: &failure.hint,
         }),
-        Verdict::Succeeded | Verdict::Crashed { .. } | Verdict::Cancelled | Verdict::Stopped => None,
+        Verdict::Succeeded
+        | Verdict::Crashed { .. }
+        | Verdict::Limited { .. }
+        | Verdict::Cancelled
+        | Verdict::Stopped => None,
     };
     let json = ResultJson {
         version: VERSION,
@@ -61,6 +68,8 @@ pub(super) fn to_json(task_id: uuid::Uuid, attempt: u32, outcome: &Outcome) -> V
         simulated: outcome.simulated,
         verified: outcome.verified,
         git: outcome.git.as_ref(),
+        session_id: outcome.session_id.as_deref(),
+        flags: &outcome.flags,
         run_ms: outcome.run_ms,
         usage: &outcome.usage,
         output_bytes: outcome.output_bytes,

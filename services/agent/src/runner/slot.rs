@@ -11,20 +11,21 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
 use super::command::{self, KeeperState, Tools};
+use super::conclude::{outcome, unusable, unwritable};
 use super::control::{Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
+use super::program::{self, Means, Order, Programs};
 use super::slots::{Ended, Settings};
-use super::{mock, result};
+use super::{mock, replay, result};
 use crate::git::{self, Pending, Tree};
 use crate::process::{Keeper, KeeperStarter, leftover};
 use crate::run::events::{Event, EventFile};
 use crate::run::folder::{self, Needs, Source, Uploads};
-use crate::run::inherit;
 use crate::run::output::Output;
 use crate::run::walk::Listing;
-use crate::run::{FileList, Folder, Workspace, collect, diff};
+use crate::run::{Folder, Workspace, collect, diff};
 
 /// An attempt that was given to a slot.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(super) struct Slot {
     pub(super) agent_id: String,
     inherited: Inherited,
     pub(super) git: Arc<git::Settings>,
+    programs: Programs,
     starter: KeeperStarter,
     /// Started with the first command, and again after it was lost.
     pub(super) keeper: Option<Keeper>,
@@ -63,6 +65,7 @@ impl Slot {
             agent_id: settings.agent_id.clone(),
             inherited: Inherited::from(&settings.environment),
             git: Arc::clone(&settings.git),
+            programs: settings.programs.clone(),
             starter,
             keeper: None,
             null: None,
@@ -126,6 +129,12 @@ impl Slot {
             _ if attempt.git.push_only => Ended::without_child(nothing_to_push()),
             What::Command { argv } => self.command(attempt, argv, folder, live),
             What::Mock { prompt } => mock::run(prompt, folder, live),
+            What::Program(order) => self.program(attempt, order, folder, live),
+            What::Replay { prompt } => {
+                let source = attempt.source_task();
+                let source = source.and_then(|task| self.workspace.last_attempt_of(&task.to_string()));
+                replay::run(prompt, folder, live, source)
+            }
         };
         let verified = self.verify(attempt, &mut ended, folder, live);
         Outcome { verified, ..outcome(ended, attempt) }
@@ -222,6 +231,22 @@ impl Slot {
         folder: &Folder,
         live: &mut Live,
     ) -> Ended {
+        self.with_keeper(attempt, |_, tools| command::run(attempt, argv, folder, live, tools))
+    }
+
+    fn program(&mut self, attempt: &Attempt, order: &Order, folder: &Folder, live: &mut Live) -> Ended {
+        let source = attempt.source_task().and_then(|task| self.workspace.home_of(&task.to_string()));
+        self.with_keeper(attempt, |programs, tools| {
+            program::run(attempt, order, folder, live, Means { programs, tools, source })
+        })
+    }
+
+    /// Lends the slot's keeper to a run, and gives it back when it does not come out of it well.
+    fn with_keeper(
+        &mut self,
+        attempt: &Attempt,
+        run: impl FnOnce(&Programs, Tools<'_>) -> (Ended, KeeperState),
+    ) -> Ended {
         if let Err(failure) = self.get_ready() {
             return Ended::without_child(Verdict::Failed(failure));
         }
@@ -233,7 +258,7 @@ impl Slot {
             null: self.null.as_ref().expect("it was opened above"),
             buffer: &mut self.buffer,
         };
-        let (ended, state) = command::run(attempt, argv, folder, live, tools);
+        let (ended, state) = run(&self.programs, tools);
         match state {
             KeeperState::Fit => self.keeper = Some(keeper),
             KeeperState::Unfit => {
@@ -263,8 +288,8 @@ impl Slot {
         mut live: Live,
     ) -> Outcome {
         outcome.run_ms = live.elapsed_ms();
-        // The work of a crashed attempt goes on in the next one, and an agent that has to leave has no time.
-        let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. });
+        // The work of such an attempt goes on in the next one, and an agent that has to leave has no time.
+        let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. } | Verdict::Limited { .. });
         match tree {
             _ if goes_on => {}
             Some(mut tree) => self.finish_tree(attempt, &mut tree, &mut outcome, folder, &mut live),
@@ -305,7 +330,7 @@ impl Slot {
 /// What a run came to of which only the push is repeated.
 fn of_pending(pending: &Pending, attempt: &Attempt) -> Outcome {
     let Pending { summary, exit_code, verified, usage } = pending.clone();
-    let ended = Ended { verdict: Verdict::Succeeded, exit_code, summary, usage };
+    let ended = Ended { exit_code, summary, usage, ..Ended::without_child(Verdict::Succeeded) };
     Outcome { verified, ..outcome(ended, attempt) }
 }
 
@@ -344,69 +369,4 @@ fn collect_into(outcome: &mut Outcome, attempt: &Attempt, folder: &Folder) -> io
         outcome.diff_bytes = patch.len() as u64;
     }
     Ok(())
-}
-
-fn outcome(ended: Ended, attempt: &Attempt) -> Outcome {
-    let Ended { verdict, exit_code, summary, usage } = ended;
-    let simulated = match attempt.what {
-        What::Mock { .. } => true,
-        What::Command { .. } => false,
-    };
-    Outcome {
-        verdict,
-        exit_code,
-        summary,
-        usage,
-        simulated,
-        output_bytes: 0,
-        output_dropped_bytes: 0,
-        files: FileList::default(),
-        verified: None,
-        git: None,
-        diff_bytes: 0,
-        run_ms: 0,
-    }
-}
-
-fn unusable(error: &folder::Error) -> Verdict {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    let message = source.map_or_else(|| error.to_string(), |source| format!("failed to {error}: {source}"));
-    let full = source.is_some_and(|source| source.kind() == io::ErrorKind::StorageFull);
-    let (reason, hint) = match error {
-        _ if full => (FailureReason::DiskFull, "free space on the volume of the workspace"),
-        folder::Error::Input(_) => {
-            (FailureReason::InvalidWorkspace, "the files of a task stay below its work folder")
-        }
-        folder::Error::Upload(_) => {
-            (FailureReason::InvalidWorkspace, "send the files again and submit the task anew")
-        }
-        folder::Error::NoCopy { .. } => (
-            FailureReason::InvalidWorkspace,
-            "agent.copy_roots of that agent lists the folders below which tasks may copy",
-        ),
-        folder::Error::Copy { source: inherit::Error::Disk(_), .. } => {
-            (FailureReason::Internal, "see that the agent may read the folder")
-        }
-        folder::Error::Copy { .. } => {
-            (FailureReason::InvalidWorkspace, "copy a smaller folder, or raise tasks.max_workspace_bytes")
-        }
-        folder::Error::NoSource { .. } => {
-            (FailureReason::InvalidWorkspace, "submit the task anew, with its files")
-        }
-        folder::Error::Make { .. }
-        | folder::Error::Open { .. }
-        | folder::Error::Move { .. }
-        | folder::Error::Write { .. }
-        | folder::Error::Base(_)
-        | folder::Error::Source { .. }
-        | folder::Error::Tree(_) => (FailureReason::InvalidWorkspace, "look at the folder and who owns it"),
-    };
-    Verdict::Failed(Failure { reason, message, hint: hint.to_owned() })
-}
-
-fn unwritable(error: &io::Error) -> Failure {
-    let full = error.kind() == io::ErrorKind::StorageFull;
-    let reason = if full { FailureReason::DiskFull } else { FailureReason::InvalidWorkspace };
-    let message = format!("the files of the attempt cannot be made: {error}");
-    Failure { reason, message, hint: String::new() }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::attempt::Attempt;
 use super::control::{Control, Progress, Report};
 use super::outcome::{Usage, Verdict};
+use super::program::Programs;
 use super::slot::{Job, Slot};
 use crate::git;
 use crate::process::{KeeperError, KeeperProgram, Keepers};
@@ -29,6 +30,8 @@ pub struct Settings {
     pub environment: Vec<(OsString, OsString)>,
     /// How repositories are reached.
     pub git: Arc<git::Settings>,
+    /// The runners that are programs.
+    pub programs: Programs,
 }
 
 /// Why the slots could not start, or an attempt not be given to one.
@@ -62,11 +65,14 @@ pub(super) struct Ended {
     pub exit_code: Option<i32>,
     pub summary: String,
     pub usage: Usage,
+    pub session_id: Option<String>,
+    pub lane: Option<String>,
 }
 
 impl Ended {
     pub fn without_child(verdict: Verdict) -> Self {
-        Self { summary: verdict.summary(), verdict, exit_code: None, usage: Usage::default() }
+        let (summary, usage) = (verdict.summary(), Usage::default());
+        Self { verdict, exit_code: None, summary, usage, session_id: None, lane: None }
     }
 }
 

@@ -42,7 +42,10 @@ fn judge(verdict: Verdict, last_line: Option<&str>) -> (Verdict, Option<bool>) {
     let failure = match verdict {
         Verdict::Succeeded => return (Verdict::Succeeded, Some(true)),
         Verdict::Failed(failure) => failure,
-        verdict @ (Verdict::Crashed { .. } | Verdict::Cancelled | Verdict::Stopped) => {
+        verdict @ (Verdict::Crashed { .. }
+        | Verdict::Limited { .. }
+        | Verdict::Cancelled
+        | Verdict::Stopped) => {
             return (verdict, None);
         }
     };

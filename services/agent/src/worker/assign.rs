@@ -1,6 +1,7 @@
 //! From an assignment to an attempt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::FailureReason;
@@ -13,16 +14,16 @@ use uuid::Uuid;
 
 use crate::git;
 use crate::run::{InputFile, InputUpload};
-use crate::runner::{Attempt, Limits, Start, StartsFrom, What};
+use crate::runner::{Attempt, Limits, Order, Programs, Start, StartsFrom, What};
 
 /// Reads an assignment.
 ///
 /// # Errors
 /// Gives the end that the attempt comes to when it cannot be run here.
-pub(super) fn attempt(assign: &Assign, limits: &Limits) -> Result<Attempt, End> {
+pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> Result<Attempt, End> {
     let body = SubmitTask::parse(assign.body.get(), "")
         .map_err(|problem| failed(FailureReason::InvalidRequest, problem.detail))?;
-    let what = what(assign, &body)?;
+    let what = what(assign, &body, programs)?;
     let task_json = task_json(assign, &body);
     let git = asked_of_git(&body);
     let (mut files, mut uploads) = (Vec::new(), Vec::new());
@@ -80,7 +81,7 @@ fn title(body: &SubmitTask) -> String {
     short + "…"
 }
 
-fn what(assign: &Assign, body: &SubmitTask) -> Result<What, End> {
+fn what(assign: &Assign, body: &SubmitTask, programs: &Programs) -> Result<What, End> {
     let invalid = |message: &str| failed(FailureReason::InvalidRequest, message.to_owned());
     match assign.runner.as_str() {
         "command" => {
@@ -90,6 +91,16 @@ fn what(assign: &Assign, body: &SubmitTask) -> Result<What, End> {
         "mock" => {
             let prompt = body.prompt.clone().ok_or_else(|| invalid("the mock runner needs a prompt"))?;
             Ok(What::Mock { prompt })
+        }
+        "replay" => Ok(What::Replay { prompt: body.prompt.clone().unwrap_or_default() }),
+        other if programs.specs.contains_key(other) => {
+            let prompt = body.prompt.clone().ok_or_else(|| invalid("a coding agent needs a prompt"))?;
+            let spec = Arc::clone(&programs.specs[other]);
+            let (model, max_turns) = (body.model.clone(), body.max_turns);
+            let begins_anew = assign.after == Some(After::Overflow);
+            let is_interrupted = false;
+            let order = Order { spec, prompt, model, max_turns, is_interrupted, begins_anew };
+            Ok(What::Program(Box::new(order)))
         }
         other => {
             Err(failed(FailureReason::RunnerUnavailable, format!("this agent has no runner named {other}")))
@@ -141,6 +152,10 @@ struct TaskJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<u8>,
     timeout_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_turns: Option<u32>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -165,6 +180,8 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
         group: body.group.as_deref(),
         priority: body.priority,
         timeout_seconds: assign.timeout_ms / 1_000,
+        model: body.model.as_deref(),
+        max_turns: body.max_turns,
         labels: &body.labels,
         requires: &body.requires,
         git: match &body.workspace {
@@ -200,7 +217,7 @@ mod tests {
     }
 
     fn read(runner: &str, body: &str) -> Result<Attempt, End> {
-        attempt(&assign(runner, body), &Limits::default())
+        attempt(&assign(runner, body), &Limits::default(), &Programs::default())
     }
 
     fn reason(end: End) -> (FailureReason, String) {
@@ -238,7 +255,11 @@ mod tests {
             (Some(After::Limit), Start::Resume),
         ] {
             let assign = Assign { after, ..assign("mock", r#"{"prompt":"x"}"#) };
-            assert_eq!(attempt(&assign, &Limits::default()).unwrap().start, start, "{after:?}");
+            assert_eq!(
+                attempt(&assign, &Limits::default(), &Programs::default()).unwrap().start,
+                start,
+                "{after:?}"
+            );
         }
     }
 

@@ -18,7 +18,8 @@ pub(super) fn finished(lease: Lease, sandbox: Option<&str>, outcome: Outcome) ->
     let result = Resultant {
         summary: Some(shorten(outcome.summary)),
         exit_code: outcome.exit_code,
-        session_id: None,
+        session_id: outcome.session_id,
+        flags: outcome.flags.into_iter().map(ToOwned::to_owned).collect(),
         files_total: outcome.files.total,
         files_left_out: Default::default(),
         files: Vec::new(),
@@ -33,7 +34,7 @@ pub(super) fn finished(lease: Lease, sandbox: Option<&str>, outcome: Outcome) ->
         simulated: outcome.simulated,
         usage: usage(outcome.usage),
         result: Some(with_files(result, outcome.files)),
-        lane: None,
+        lane: outcome.lane,
     }
 }
 
@@ -51,6 +52,9 @@ fn end(verdict: Verdict) -> End {
             hint: (!failure.hint.is_empty()).then(|| shorten(failure.hint)),
         }),
         Verdict::Crashed { message } => End::Crashed { message: shorten(message) },
+        Verdict::Limited { class, rest_seconds, message } => {
+            End::Limited { rest_seconds, message: shorten(message), class }
+        }
         Verdict::Cancelled => End::Cancelled,
         Verdict::Stopped => End::Stopped,
     }
@@ -69,6 +73,12 @@ fn reason(reason: runner::FailureReason) -> FailureReason {
         runner::FailureReason::VerifyFailed => FailureReason::VerifyFailed,
         runner::FailureReason::PushFailed => FailureReason::PushFailed,
         runner::FailureReason::WaitingTimeout => FailureReason::WaitingTimeout,
+        runner::FailureReason::Stalled => FailureReason::Stalled,
+        runner::FailureReason::MaxTurns => FailureReason::MaxTurns,
+        runner::FailureReason::Auth => FailureReason::Auth,
+        runner::FailureReason::Budget => FailureReason::Budget,
+        runner::FailureReason::ContextOverflow => FailureReason::ContextOverflow,
+        runner::FailureReason::NoResult => FailureReason::NoResult,
         runner::FailureReason::Internal => FailureReason::Internal,
     }
 }
@@ -80,7 +90,7 @@ fn git_view(outcome: git::Outcome) -> GitView {
 
 fn usage(usage: Usage) -> Option<UsageView> {
     let Usage { input_tokens, output_tokens, cached_input_tokens, cost_micro_usd, turns, tool_calls } = usage;
-    let cost_usd = (cost_micro_usd > 0).then_some(cost_micro_usd as f64 / 1e6);
+    let cost_usd = cost_micro_usd.map(|micros| micros as f64 / 1e6);
     let view = UsageView { input_tokens, output_tokens, cached_input_tokens, cost_usd, turns, tool_calls };
     (view != UsageView::default()).then_some(view)
 }
@@ -125,6 +135,9 @@ mod tests {
             exit_code: Some(0),
             summary: "done".into(),
             usage: Usage::default(),
+            session_id: None,
+            lane: None,
+            flags: Vec::new(),
             simulated: true,
             verified: None,
             git: None,
@@ -159,7 +172,7 @@ mod tests {
     #[test]
     fn usage_is_told_only_where_there_is_some() {
         assert_eq!(finished(LEASE, None, outcome()).usage, None);
-        let used = Usage { input_tokens: 3, cost_micro_usd: 1_500_000, ..Usage::default() };
+        let used = Usage { input_tokens: 3, cost_micro_usd: Some(1_500_000), ..Usage::default() };
         let usage = finished(LEASE, None, Outcome { usage: used, ..outcome() }).usage.unwrap();
         assert_eq!((usage.input_tokens, usage.cost_usd), (3, Some(1.5)));
     }

@@ -9,7 +9,7 @@ use conductor_protocol::agent::RunnerView;
 
 use crate::git;
 use crate::process::KeeperProgram;
-use crate::runner::Limits;
+use crate::runner::{Limits, Programs};
 use crate::session::Target;
 
 /// What a worker needs to know.
@@ -25,8 +25,10 @@ pub struct Settings {
     pub max_waiting: u32,
     /// Labels that tasks may require.
     pub labels: Vec<String>,
-    /// What it can run.
-    pub runners: Vec<RunnerView>,
+    /// What it can run besides programs.
+    pub built_in: Vec<RunnerView>,
+    /// The runners that are programs.
+    pub programs: Programs,
     /// Where the run folders are.
     pub workspace: PathBuf,
     /// Where agents keep their state; each has a folder of its own below.
@@ -53,9 +55,9 @@ impl Settings {
         usize::try_from(self.slots.saturating_add(self.max_waiting)).expect("a slot count is small")
     }
 
-    /// The runners of this release: both are in the agent itself.
+    /// The runners that are in the agent itself.
     #[must_use]
     pub fn built_in_runners() -> Vec<RunnerView> {
-        ["command", "mock"].map(RunnerView::ready).into()
+        ["command", "mock", "replay"].map(RunnerView::ready).into()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use conductor_core::{InstanceId, Lease};
 use conductor_protocol::Problem;
-use conductor_protocol::agent::{Hello, ToAgent, VERSION, Welcome};
+use conductor_protocol::agent::{Hello, RunnerView, ToAgent, VERSION, Welcome};
 use conductor_protocol::problem::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use super::unacknowledged::Unacknowledged;
 use crate::outbox::{Entry, Outbox};
 use crate::output::Order;
 use crate::runner::Slots;
+use crate::runner::program::probe::Versions;
 use crate::session::Event;
 
 /// What the worker knows.
@@ -26,6 +27,7 @@ pub(super) struct Worker {
     pub(super) settings: Settings,
     pub(super) identity: Identity,
     instance: InstanceId,
+    versions: Versions,
     pub(super) slots: Slots,
     pub(super) runs: Runs,
     pub(super) outbox: Outbox,
@@ -48,6 +50,7 @@ pub(super) struct Worker {
 pub(super) struct Parts {
     pub identity: Identity,
     pub instance: InstanceId,
+    pub versions: Versions,
     pub slots: Slots,
     pub outbox: Outbox,
     pub output: mpsc::UnboundedSender<Order>,
@@ -55,12 +58,13 @@ pub(super) struct Parts {
 
 impl Worker {
     pub fn new(settings: Settings, parts: Parts, found: Vec<Entry>) -> Self {
-        let Parts { identity, instance, slots, outbox, output } = parts;
+        let Parts { identity, instance, versions, slots, outbox, output } = parts;
         let mut unacknowledged = Unacknowledged::default();
         found.into_iter().for_each(|entry| unacknowledged.insert(entry));
         let runs = Runs::new(settings.places());
         Self {
             instance,
+            versions,
             slots,
             runs,
             outbox,
@@ -113,12 +117,19 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").into(),
             slots: self.settings.slots,
             labels: self.settings.labels.clone(),
-            runners: self.settings.runners.clone(),
+            runners: self.runners(),
             held: self.runs.leases().chain(self.unacknowledged.leases()).collect(),
             credits: self.room(),
             shares_workspace: self.shares_workspace,
             seen: self.identity.seen().cloned(),
         }
+    }
+
+    /// What it can run as things are now: a credential may have come or gone.
+    fn runners(&self) -> Vec<RunnerView> {
+        let mut runners = self.settings.built_in.clone();
+        runners.extend(self.versions.views(&self.settings.programs));
+        runners
     }
 
     fn welcomed(&mut self, welcome: &Welcome) {

@@ -9,6 +9,7 @@ use super::state::Worker;
 use super::{assign, report};
 use crate::outbox::Entry;
 use crate::output::Order;
+use crate::runner::program::UNSANDBOXED;
 use crate::runner::{self, Answer, Outcome, Report, ReportBody, What};
 
 impl Worker {
@@ -35,10 +36,13 @@ impl Worker {
             question: None,
             told_bytes: 0,
         };
-        match assign::attempt(assign, &self.settings.limits) {
+        match assign::attempt(assign, &self.settings.limits, &self.settings.programs) {
             Err(end) => self.outbox.store(report::never_ran(assign.lease, end).into()),
             Ok(attempt) => {
-                run.sandbox = matches!(attempt.what, What::Command { .. }).then_some("unsandboxed");
+                run.sandbox = match attempt.what {
+                    What::Command { .. } | What::Program(_) => Some(UNSANDBOXED),
+                    What::Mock { .. } | What::Replay { .. } => None,
+                };
                 run.phase = Phase::Parked(Box::new(attempt));
             }
         }

@@ -84,7 +84,7 @@ async fn a_bad_body_is_refused_with_the_place_of_its_fault() {
     let large = format!("{{\"prompt\":\"{}\"}}", "x".repeat(17 << 20));
     let large = place.ask("POST", "/v1/tasks").header("Content-Type: application/json").body(large);
     large.send().await.problem(413, "payload_too_large");
-    let later = place.post("/v1/tasks", json!({"prompt": "x", "runner": "claude"})).await;
+    let later = place.post("/v1/tasks", json!({"prompt": "x", "budget_usd": 1})).await;
     assert!(later.header("retry-after").is_some());
     later.problem(503, "unavailable");
 }

@@ -32,8 +32,8 @@ pub struct TaskOptions {
     /// What it is called, for people.
     #[arg(long, help_heading = "Task")]
     pub name: Option<String>,
-    /// The model. (With a later release.)
-    #[arg(long, help_heading = "Later releases")]
+    /// The model of a coding agent.
+    #[arg(long, help_heading = "Task")]
     pub model: Option<String>,
     /// How urgent it is, 10 first.
     #[arg(long, value_name = "0..10", help_heading = "Task", value_parser = clap::value_parser!(u8).range(0..=10))]
@@ -89,8 +89,8 @@ pub struct TaskOptions {
     /// What it may cost. (With a later release.)
     #[arg(long, value_name = "USD", help_heading = "Later releases")]
     pub budget: Option<f64>,
-    /// How many turns it may take. (With a later release.)
-    #[arg(long, value_name = "N", help_heading = "Later releases")]
+    /// How many turns a coding agent may take.
+    #[arg(long, value_name = "N", help_heading = "Task")]
     pub max_turns: Option<u32>,
     /// The same key and task give the same task, however often they are sent.
     #[arg(long, help_heading = "Task")]

@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use conductor_agent::runner::program::UNSANDBOXED;
+use conductor_agent::runner::program::probe::Versions;
+use conductor_runtime::config::Loaded;
+
 use super::{Check, Health};
+use crate::exit::chain;
 use crate::screen::{clean, first_line};
 
 /// How long a program has to say its version.
@@ -12,29 +17,45 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The most bytes of a version that are read.
 const MAX_VERSION_BYTES: usize = 200;
 
-/// Coding agents, which a later release runs.
-const CODING: [&str; 3] = ["claude", "codex", "gemini"];
-
-/// Looks for the runners and for programs that tasks may want.
-pub async fn checks() -> Vec<Check> {
+/// Looks for the runners, as far as the configuration says which there are, and for programs that tasks may want.
+pub async fn checks(loaded: Option<&Loaded>) -> Vec<Check> {
     let mut checks = vec![
         Check::new("runner mock", Health::Ok, "built in; it simulates, no model is asked"),
         Check::new("runner command", Health::Warning, "built in; commands run unsandboxed in this release")
             .advice("run only commands that you would run yourself"),
     ];
-    for name in CODING {
-        let check = match version(name).await {
-            Some(found) => Check::new(format!("runner {name}"), Health::Note, found)
-                .advice("it is installed; a later release runs it"),
-            None => {
-                Check::new(format!("runner {name}"), Health::Note, "not installed; a later release runs it")
-            }
-        };
-        checks.push(check);
+    if let Some(loaded) = loaded {
+        checks.extend(coding(loaded).await);
     }
     for name in ["git", "docker"] {
         let found = version(name).await.unwrap_or_else(|| "not installed; nothing here needs it".to_owned());
         checks.push(Check::new(name, Health::Note, found));
+    }
+    checks
+}
+
+/// The coding agents: whether each is installed, has its credential, and may run.
+async fn coding(loaded: &Loaded) -> Vec<Check> {
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let programs = match conductor_agent::config::programs(loaded, &environment) {
+        Ok(programs) => programs,
+        Err(error) => return vec![Check::new("secrets", Health::Broken, chain(&error))],
+    };
+    let mut checks = Vec::new();
+    for view in Versions::default().views(&programs) {
+        let name = format!("runner {}", view.name);
+        let command = programs.specs.get(&view.name).and_then(|spec| spec.command.first());
+        let found = match command {
+            Some(command) => version(command).await,
+            None => None,
+        };
+        checks.push(match (found, view.missing) {
+            (None, _) => Check::new(name, Health::Note, "not installed"),
+            (Some(found), None) => Check::new(name, Health::Warning, format!("{found}; runs {UNSANDBOXED}"))
+                .advice("it does without asking what its model says, as you; give it only what you would do yourself"),
+            (Some(found), Some(missing)) => Check::new(name, Health::Note, format!("{found}; not ready: {missing}"))
+                .advice("docs/runners.md says how to set it up"),
+        });
     }
     checks
 }

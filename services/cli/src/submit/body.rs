@@ -32,6 +32,8 @@ pub fn task(
         group: options.group.clone(),
         workspace: workspace(options),
         priority: options.priority,
+        model: options.model.clone(),
+        max_turns: options.max_turns,
         timeout_seconds: options.timeout.map(seconds),
         queue_timeout_seconds: options.queue_timeout.map(seconds),
         retry: options

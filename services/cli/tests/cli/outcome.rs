@@ -43,7 +43,7 @@ fn every_outcome_has_its_exit_code() {
         (&["run", "--priority", "11", "x"], 2),
         (&["run", "--file", "absent", "x"], 2),
         (&["run", "--runner", "nobody", "x"], 4),
-        (&["run", "--runner", "claude", "x"], 4),
+        (&["run", "--queue-timeout", "1s", "--runner", "claude", "x"], 124),
         (&["run", "--budget", "1", "x"], 4),
         (&["get", "00000000-0000-7000-8000-000000000000"], 4),
     ] {

@@ -46,3 +46,7 @@ pub const MAX_OUTPUT_FRAME_BYTES: usize = 64 << 10;
 pub const MAX_AGENT_MESSAGE_BYTES: usize = MAX_MESSAGE_BYTES + (1 << 20);
 /// The most items in one list of an agent's message.
 pub const MAX_AGENT_LIST: usize = 10_000;
+/// The most turns that a task may ask for.
+pub const MAX_TURNS: u32 = 10_000;
+/// The longest name of a model.
+pub const MAX_MODEL_BYTES: usize = 200;

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod appliance;
 pub mod git_server;
+pub mod models;
 pub mod seed;
 pub mod sim;
 pub mod world;

@@ -19,7 +19,8 @@ pub const LOOK_PAST: usize = 64;
 pub(crate) enum Obstacle {
     Paused,
     NoAgent,
-    NoRunner(Name),
+    /// No agent offers it, and what is missing where it is known.
+    NoRunner(Name, Option<Box<str>>),
     NoAuto,
     NoLabels(Box<[Name]>),
     Draining,
@@ -139,7 +140,9 @@ pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
     let offers: Vec<_> =
         connected(view).filter(|(agent, _)| agent.image.profile.offers(runner.as_str())).collect();
     if offers.is_empty() {
-        return Obstacle::NoRunner(runner);
+        let known = connected(view).flat_map(|(agent, _)| agent.image.profile.runners.iter());
+        let missing = known.filter(|offer| offer.runner == runner).find_map(|offer| offer.missing.clone());
+        return Obstacle::NoRunner(runner, missing);
     }
     let mut fit =
         offers.iter().filter(|(agent, _)| agent.image.profile.has_labels(&shape.requires)).peekable();

@@ -39,7 +39,7 @@ impl Machine {
             let ((since, _), task) = servable::first_free(view, place)?;
             let obstacle = servable::obstacle(view, self.state.live(*task)?);
             let why = match &obstacle {
-                Obstacle::NoAgent | Obstacle::NoRunner(_) | Obstacle::NoAuto | Obstacle::NoLabels(_) => {
+                Obstacle::NoAgent | Obstacle::NoRunner(..) | Obstacle::NoAuto | Obstacle::NoLabels(_) => {
                     queued_reason(&obstacle)
                 }
                 Obstacle::Paused
@@ -105,7 +105,10 @@ fn queued_reason(obstacle: &Obstacle) -> String {
     match obstacle {
         Obstacle::Paused => "the queue is paused".into(),
         Obstacle::NoAgent => "no agent is connected".into(),
-        Obstacle::NoRunner(runner) => format!("no connected agent offers the runner {runner}"),
+        Obstacle::NoRunner(runner, None) => format!("no connected agent offers the runner {runner}"),
+        Obstacle::NoRunner(runner, Some(missing)) => {
+            format!("no connected agent offers the runner {runner}: {missing}")
+        }
         Obstacle::NoAuto => "no connected agent offers a coding runner with a credential".into(),
         Obstacle::NoLabels(labels) => {
             let labels: Vec<_> = labels.iter().map(|label| label.as_str()).collect();

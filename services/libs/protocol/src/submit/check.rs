@@ -54,6 +54,7 @@ pub fn check(task: &SubmitTask, at: &str) -> Result<(), Problem> {
     check_work(task, &mut faults);
     check_names(task, &mut faults);
     check_numbers(task, &mut faults);
+    check_wishes(task, &mut faults);
     for (index, file) in task.files.iter().enumerate() {
         check_file(index, file, &mut faults);
     }
@@ -99,6 +100,32 @@ fn check_work(task: &SubmitTask, faults: &mut Faults) {
             faults.add("runner", format!("the runner {runner} takes a prompt, not a command"));
         }
         _ => {}
+    }
+}
+
+/// What only a coding agent can heed is refused where another runner is named.
+fn check_wishes(task: &SubmitTask, faults: &mut Faults) {
+    faults.within("max_turns", task.max_turns.map(u64::from), 1, u64::from(limits::MAX_TURNS));
+    if let Some(model) = &task.model {
+        // It becomes an argument.
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/@+[]".contains(c);
+        if model.is_empty()
+            || model.len() > limits::MAX_MODEL_BYTES
+            || model.starts_with('-')
+            || !model.chars().all(fits)
+        {
+            faults.add("model", "not the name of a model");
+        }
+    }
+    let inside = match (task.runner.as_deref(), &task.command) {
+        (Some(runner @ ("command" | "mock" | "replay")), _) => Some(runner),
+        (_, Some(_)) => Some("command"),
+        (Some(_) | None, None) => None,
+    };
+    for (field, given) in [("max_turns", task.max_turns.is_some()), ("model", task.model.is_some())] {
+        if let Some(runner) = inside.filter(|_| given) {
+            faults.add(field, format!("the runner {runner} asks no model"));
+        }
     }
 }
 
@@ -280,8 +307,6 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         (git.is_some_and(|git| git.lfs), "workspace.git.lfs"),
         (!task.secrets.is_empty(), "secrets"),
         (task.budget_usd.is_some(), "budget_usd"),
-        (task.max_turns.is_some(), "max_turns"),
-        (task.model.is_some(), "model"),
         (task.may_submit, "may_submit"),
         (task.task_type.as_deref().is_some_and(|name| name != "generic"), "a task type other than generic"),
     ];

@@ -1,0 +1,354 @@
+//! One start of a program: what it prints is read and kept until nothing of it is left.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use conductor_runtime::config::RunnerSpec;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+
+use super::super::command::READ_BYTES;
+use super::super::control::{End, Message};
+use super::super::live::{Cause, Live, disk, wait};
+use super::lines::{Line, Lines};
+use super::parse::{Known, Parser};
+use super::plan::Plan;
+use super::raw::Raw;
+use super::{missing, render};
+use crate::process::leftover::{self, Record};
+use crate::process::{Exit, Keeper, Reply, Stdio, boot_ms};
+use crate::run::Folder;
+use crate::run::events::Event;
+
+/// How much is still read when nothing of the run is left.
+const MAX_LAST_READS: usize = 16;
+/// How much of what a program complained of is remembered.
+const MAX_COMPLAINT_BYTES: usize = 8 << 10;
+
+/// How a start came to its end.
+#[derive(Debug)]
+pub(super) enum Gone {
+    Empty { left: u32 },
+    Refused(Errno),
+    KeeperLost,
+}
+
+/// What is known when nothing of a start is left.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub gone: Gone,
+    /// Why it was ended, when it did not end by itself.
+    pub cause: Option<Cause>,
+    pub exit: Option<Exit>,
+    /// The end of what it complained of, or of what a plain program printed.
+    pub complaint: String,
+    /// A command that its output says is missing.
+    pub missing: Option<String>,
+    pub known: Known,
+}
+
+/// A start of a program that is followed.
+pub(super) struct Follow<'a> {
+    live: &'a mut Live,
+    keeper: &'a Keeper,
+    folder: &'a Folder,
+    attempt: u32,
+    spec: &'a RunnerSpec,
+    /// The most turns, where the program does not count them itself.
+    pub max_turns: Option<u32>,
+    parser: Parser,
+    raw: &'a mut Raw,
+    lines: [Lines; 2],
+    pipes: [Option<OwnedFd>; 2],
+    cause: Option<Cause>,
+    exit: Option<Exit>,
+    complaint: String,
+    missing: Option<String>,
+    /// Told once, when the session is known.
+    found_session: &'a dyn Fn(&Known),
+    /// When it printed last.
+    heard_ms: u64,
+    /// When it said that it was done.
+    done_ms: Option<u64>,
+}
+
+/// Asks the keeper for the program.
+pub(super) fn spawn(keeper: &Keeper, plan: &Plan, folder: &Folder) -> Result<[OwnedFd; 2], std::io::Error> {
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+    let ((out, out_write), (err, err_write)) = (pipe()?, pipe()?);
+    let stdio = Stdio {
+        cwd: folder.work.as_fd(),
+        input: plan.input.as_fd(),
+        output: out_write.as_fd(),
+        error: err_write.as_fd(),
+    };
+    let program = plan.argv.first().map(String::as_str).unwrap_or_default();
+    match keeper.spawn(program.as_bytes(), &plan.argv, &plan.env, stdio) {
+        // A keeper that is gone shows as such when its reply is waited for.
+        Err(error) if !is_about_arguments(&error) => Ok([out, err]),
+        Err(error) => Err(error),
+        Ok(()) => Ok([out, err]),
+    }
+}
+
+fn is_about_arguments(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::InvalidInput
+        || error.raw_os_error() == Some(Errno::TOOBIG.raw_os_error())
+}
+
+impl<'a> Follow<'a> {
+    #[expect(clippy::too_many_arguments, reason = "it is made in one place, of what that place has")]
+    pub fn new(
+        live: &'a mut Live,
+        keeper: &'a Keeper,
+        folder: &'a Folder,
+        attempt: u32,
+        spec: &'a RunnerSpec,
+        raw: &'a mut Raw,
+        pipes: [OwnedFd; 2],
+        lines: [Lines; 2],
+        found_session: &'a dyn Fn(&Known),
+    ) -> Self {
+        Self {
+            live,
+            keeper,
+            folder,
+            attempt,
+            spec,
+            max_turns: None,
+            parser: Parser::new(spec.output),
+            raw,
+            lines,
+            pipes: pipes.map(Some),
+            cause: None,
+            exit: None,
+            complaint: String::new(),
+            missing: None,
+            found_session,
+            heard_ms: boot_ms(),
+            done_ms: None,
+        }
+    }
+
+    /// Follows the program until nothing of it is left.
+    pub fn follow(mut self, buffer: &mut Vec<u8>) -> Followed {
+        buffer.resize(READ_BYTES, 0);
+        let gone = self.until_gone(buffer);
+        for index in 0..2 {
+            self.read_the_rest(index, buffer);
+            if let Some(line) = self.lines[index].finish() {
+                self.line(index, line);
+            }
+        }
+        for event in self.parser.finish() {
+            self.event(&event);
+        }
+        let Self { cause, exit, complaint, missing, parser, .. } = self;
+        Followed { gone, cause, exit, complaint, missing, known: parser.known().clone() }
+    }
+
+    fn until_gone(&mut self, buffer: &mut [u8]) -> Gone {
+        loop {
+            let [keeper, inbox, output, error] = self.wait();
+            for (index, is_ready) in [output, error].into_iter().enumerate() {
+                if is_ready {
+                    self.read(index, buffer);
+                }
+            }
+            if keeper {
+                match self.keeper.reply() {
+                    Ok(Reply::Started { pid, from_ms, to_ms }) => self.started(pid, from_ms, to_ms),
+                    Ok(Reply::Refused { errno }) => return Gone::Refused(Errno::from_raw_os_error(errno)),
+                    Ok(Reply::Exited(exit)) => self.exit = Some(exit),
+                    Ok(Reply::Gone { left }) => return Gone::Empty { left },
+                    Ok(Reply::ExitedAndGone(exit)) => {
+                        self.exit = Some(exit);
+                        return Gone::Empty { left: 0 };
+                    }
+                    Err(_) => return Gone::KeeperLost,
+                }
+            }
+            if inbox {
+                while let Some(message) = self.live.inbox.take() {
+                    if let Message::End(end) = message {
+                        self.end(Cause::Asked(end));
+                    }
+                }
+            }
+            self.look_at_time();
+        }
+    }
+
+    fn started(&mut self, pid: i32, from_ms: u64, to_ms: u64) {
+        let (version, boot_id, attempt) = (Record::VERSION, leftover::boot_id(), self.attempt);
+        let record = Record { version, attempt, boot_id, pid, from_ms, to_ms };
+        if let Err(error) = self.folder.keep_process(&record) {
+            self.end(disk(&error));
+        }
+    }
+
+    fn look_at_time(&mut self) {
+        if self.exit.is_some() || self.cause.is_some() {
+            return;
+        }
+        if self.live.left().is_zero() && self.done_ms.is_none() {
+            self.end(Cause::Timeout);
+        } else if self.stall_left().is_some_and(|left| left.is_zero()) {
+            self.end(Cause::Stalled { after: self.spec.stall });
+        } else if self.grace_left().is_some_and(|left| left.is_zero()) {
+            // The result stands; what does not end by itself is ended.
+            let _ = self.keeper.end(self.live.limits.grace);
+            self.done_ms = Some(u64::MAX);
+        }
+    }
+
+    /// How long it may still be silent; none while a tool is at work.
+    fn stall_left(&self) -> Option<Duration> {
+        let known = self.parser.known();
+        let counts = self.done_ms.is_none() && !known.works();
+        counts.then(|| left_of(self.spec.stall, self.heard_ms))
+    }
+
+    fn grace_left(&self) -> Option<Duration> {
+        self.done_ms.filter(|done| *done != u64::MAX).map(|done| left_of(self.spec.result_grace, done))
+    }
+
+    /// Says what is ready: the keeper, the inbox, the two pipes.
+    fn wait(&self) -> [bool; 4] {
+        let mut fds =
+            vec![PollFd::new(self.keeper, PollFlags::IN), PollFd::new(&self.live.inbox, PollFlags::IN)];
+        let mut places = [None, None];
+        for (place, pipe) in places.iter_mut().zip(&self.pipes) {
+            if let Some(pipe) = pipe {
+                *place = Some(fds.len());
+                fds.push(PollFd::new(pipe, PollFlags::IN));
+            }
+        }
+        let time = if self.cause.is_some() || self.exit.is_some() {
+            Duration::MAX
+        } else {
+            let others = [self.stall_left(), self.grace_left()];
+            others.into_iter().flatten().fold(self.live.left().max(Duration::from_millis(1)), Duration::min)
+        };
+        wait(&mut fds, time);
+        let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        [is_ready(0), is_ready(1), places[0].is_some_and(is_ready), places[1].is_some_and(is_ready)]
+    }
+
+    /// Reads once from a pipe; false when nothing more can come.
+    fn read(&mut self, index: usize, buffer: &mut [u8]) -> bool {
+        let Some(pipe) = &self.pipes[index] else { return false };
+        match rustix::io::read(pipe, &mut *buffer) {
+            Ok(0) => self.pipes[index] = None,
+            Ok(count) => {
+                self.heard_ms = boot_ms();
+                for line in self.lines[index].push(&buffer[..count]) {
+                    self.line(index, line);
+                }
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => self.pipes[index] = None,
+        }
+        self.pipes[index].is_some()
+    }
+
+    fn read_the_rest(&mut self, index: usize, buffer: &mut [u8]) {
+        for _ in 0..MAX_LAST_READS {
+            let Some(pipe) = &self.pipes[index] else { return };
+            let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+            let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+            if !matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1)) || !self.read(index, buffer) {
+                return;
+            }
+        }
+    }
+
+    fn line(&mut self, index: usize, line: Line) {
+        let line = match line {
+            Line::Text(line) => line,
+            Line::TooLong => {
+                let message = "it printed a line that is too long to be read".to_owned();
+                return self.event(&Event::Error { message });
+            }
+        };
+        let is_event = index == 0 && self.parser.is_structured();
+        if !is_event {
+            self.complain(&line);
+            return self.print(format!("{line}\n").as_bytes());
+        }
+        let ms = self.live.elapsed_ms();
+        if let Err(error) = self.raw.push(self.folder, ms, &line) {
+            self.end(disk(&error));
+        }
+        let had_session = self.parser.known().session.is_some();
+        let events = self.parser.line(&line);
+        if events.is_empty() && !line.trim_start().starts_with('{') && !line.trim().is_empty() {
+            self.complain(&line);
+            self.print(format!("{line}\n").as_bytes());
+        }
+        for event in &events {
+            self.event(event);
+        }
+        if !had_session && self.parser.known().session.is_some() {
+            (self.found_session)(self.parser.known());
+        }
+        if self.done_ms.is_none() && self.parser.known().end.is_some() {
+            self.done_ms = Some(boot_ms());
+        }
+        if self.max_turns.is_some_and(|most| self.parser.known().tool_calls > most) {
+            self.end(Cause::MaxTurns { most: self.max_turns.unwrap_or_default() });
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        if let Event::ToolResult { output, .. } = event
+            && let Some(command) = missing::command_in(output)
+        {
+            self.missing = Some(command);
+        }
+        if let Err(cause) = self.live.event(event) {
+            self.end(cause);
+        }
+        if let Some(text) = render::text(event) {
+            self.print(text.as_bytes());
+        }
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        if let Err(cause) = self.live.print(bytes) {
+            self.end(cause);
+        }
+    }
+
+    fn complain(&mut self, line: &str) {
+        if let Some(command) = missing::command_in(line) {
+            self.missing = Some(command);
+        }
+        self.complaint.push_str(line);
+        self.complaint.push('\n');
+        let excess = self.complaint.len().saturating_sub(MAX_COMPLAINT_BYTES);
+        if excess > 0 {
+            let at = (excess..self.complaint.len()).find(|at| self.complaint.is_char_boundary(*at));
+            self.complaint.drain(..at.unwrap_or(0));
+        }
+    }
+
+    /// Ends the run; the first cause is the one that counts, a later one can only make it faster.
+    fn end(&mut self, cause: Cause) {
+        let abandoned = cause == Cause::Asked(End::Abandon);
+        let counts = self.exit.is_none() || matches!(cause, Cause::Disk { .. } | Cause::OutputLimit);
+        if self.cause.is_none() && counts {
+            self.cause = Some(cause);
+        } else if !abandoned {
+            return;
+        }
+        let grace = if abandoned { Duration::ZERO } else { self.live.limits.grace };
+        // A keeper that is gone shows at the next wait.
+        let _ = self.keeper.end(grace);
+    }
+}
+
+fn left_of(time: Duration, since_ms: u64) -> Duration {
+    time.saturating_sub(Duration::from_millis(boot_ms().saturating_sub(since_ms)))
+}

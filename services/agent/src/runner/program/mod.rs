@@ -1,0 +1,258 @@
+//! Runners that are programs: coding agents with a headless mode, each known by its configuration.
+//!
+//! A program is started by the keeper as a command is, so its tree, its timeout and its end are the same. It reads its prompt
+//! from a file on standard input, has a private home with its settings and its session, and gets of the agent's environment
+//! what its runner lists and one credential. What it prints is kept as it came and read into events.
+
+mod class;
+mod credential;
+mod follow;
+mod lines;
+mod missing;
+pub(super) mod parse;
+mod plan;
+pub mod probe;
+mod raw;
+pub(super) mod render;
+pub(super) mod session;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use conductor_runtime::config::{RunnerOutput, RunnerSpec};
+use rustix::io::Errno;
+
+use super::attempt::{Attempt, Start};
+use super::command::{KeeperState, Tools, refused};
+use super::live::{Live, disk};
+use super::outcome::{Failure, FailureReason, Usage, Verdict};
+use super::slots::Ended;
+use crate::run::Folder;
+pub use credential::{Programs, UNSANDBOXED};
+use follow::{Follow, Followed, Gone};
+use lines::Lines;
+use parse::Known;
+use raw::Raw;
+pub(super) use raw::{NAME as RAW, TIMES as RAW_TIMES};
+use session::Note;
+use verdict::{Context, Next};
+
+/// How often a program is started again within an attempt: to go on after it died, or with a new session.
+const MAX_AGAIN: u32 = 1;
+
+/// What a task asks of a program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub spec: Arc<RunnerSpec>,
+    pub prompt: String,
+    pub model: Option<String>,
+    pub max_turns: Option<u32>,
+    /// Whether an earlier start of the same task was interrupted.
+    pub is_interrupted: bool,
+    /// Whether the session before had grown too long, so that the work goes on with a new one.
+    pub begins_anew: bool,
+}
+
+/// What a slot has for a program.
+#[derive(Debug)]
+pub(super) struct Means<'a> {
+    pub programs: &'a Programs,
+    pub tools: Tools<'a>,
+    /// The home of the task whose session this one goes on with.
+    pub source: Option<OwnedFd>,
+}
+
+/// Runs a program to its end; nothing of it is left then.
+pub(super) fn run(
+    attempt: &Attempt,
+    order: &Order,
+    folder: &Folder,
+    live: &mut Live,
+    means: Means<'_>,
+) -> (Ended, KeeperState) {
+    let Means { programs, tools, source } = means;
+    let spec = &*order.spec;
+    let credential = match ready(attempt, programs, spec) {
+        Ok(credential) => credential,
+        Err(failure) => return (Ended::without_child(Verdict::Failed(failure)), KeeperState::Fit),
+    };
+    let mut note = match (attempt.start, source) {
+        (Start::Resume, _) if order.begins_anew => None,
+        (Start::Resume, _) => session::read(folder, spec),
+        (Start::Fresh, Some(source)) => session::inherit(&source, folder, spec),
+        (Start::Fresh, None) => None,
+    };
+    let mut order = Order { is_interrupted: attempt.start == Start::Resume, ..order.clone() };
+    let mut spent = Spent::default();
+    let mut raw = Raw::default();
+    let mut again = 0;
+    loop {
+        let resumed = note.take().filter(|_| !spec.arguments.resume.is_empty());
+        let session = resumed.as_ref().map(|note| note.session.as_str());
+        let known_to = (programs, tools.inherited, tools.agent_id);
+        let planned = plan::plan(attempt, &order, folder, session, known_to, credential.as_ref());
+        let plan = match planned {
+            Ok(plan) => plan,
+            Err(error) => {
+                return (Ended::without_child(live.verdict(disk(&error))), KeeperState::Fit);
+            }
+        };
+        let program = plan.argv.first().cloned().unwrap_or_default();
+        let pipes = match follow::spawn(tools.keeper, &plan, folder) {
+            Ok(pipes) => pipes,
+            Err(error) => {
+                let errno = error.raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error);
+                return (Ended::without_child(refused(&program, errno)), KeeperState::Fit);
+            }
+        };
+        drop(plan);
+        let secret = credential.as_ref().map(|credential| &credential.value);
+        let lines = [Lines::new(secret), Lines::new(secret)];
+        let baseline = baseline(spec, resumed.as_ref());
+        let keep = |known: &Known| keep_session(folder, spec, known, baseline);
+        let mut follow =
+            Follow::new(live, tools.keeper, folder, attempt.number, spec, &mut raw, pipes, lines, &keep);
+        follow.max_turns = order.max_turns.filter(|_| spec.arguments.max_turns.is_empty());
+        let Followed { gone, cause, exit, complaint, missing, known } = follow.follow(tools.buffer);
+        keep(&known);
+        spent.add(&known, spec, order.model.as_deref(), baseline);
+        let state = match gone {
+            Gone::Empty { left: 0 } | Gone::Refused(_) => KeeperState::Fit,
+            Gone::Empty { .. } | Gone::KeeperLost => KeeperState::Unfit,
+        };
+        let next = verdict::of(&Context {
+            live,
+            spec,
+            program: &program,
+            gone,
+            cause,
+            exit,
+            known: &known,
+            complaint: &complaint,
+            missing: missing.as_deref(),
+            credential: credential.as_ref(),
+            was_resumed: resumed.is_some(),
+            may_start_again: again < MAX_AGAIN && state == KeeperState::Fit,
+        });
+        match next {
+            Next::End(ended) => {
+                let session_id = known.session.clone().or_else(|| resumed.map(|note| note.session));
+                let lane = credential.as_ref().map(credential::Credential::lane);
+                let usage = spent.usage();
+                let verdict::Verdicted { verdict, summary, exit_code } = ended;
+                return (Ended { verdict, exit_code, summary, usage, session_id, lane }, state);
+            }
+            Next::NewSession { why } => {
+                let told = live.event(&crate::run::events::Event::Retry { text: why });
+                if let Err(cause) = told {
+                    return (Ended::without_child(live.verdict(cause)), state);
+                }
+                order.is_interrupted = false;
+            }
+            Next::GoOn { why } => {
+                let told = live.event(&crate::run::events::Event::Retry { text: why });
+                if let Err(cause) = told {
+                    return (Ended::without_child(live.verdict(cause)), state);
+                }
+                note = session::read(folder, spec);
+                order.is_interrupted = true;
+            }
+        }
+        again += 1;
+    }
+}
+
+/// Whether it can run at all, and with which credential.
+fn ready(
+    attempt: &Attempt,
+    programs: &Programs,
+    spec: &RunnerSpec,
+) -> Result<Option<credential::Credential>, Failure> {
+    let failure = |reason, message: String, hint: String| Failure { reason, message, hint };
+    if let Some(why) = programs.refusal() {
+        let message = format!("{} does not run here: {why}", spec.name);
+        let hint = "write sandbox.mode: off in conductor.yaml if nothing is to confine it".to_owned();
+        return Err(failure(FailureReason::RunnerUnavailable, message, hint));
+    }
+    plan::check(attempt)
+        .map_err(|refused| failure(FailureReason::InvalidRequest, refused.to_string(), String::new()))?;
+    programs.credential(spec).map_err(|error| {
+        let message = format!("{} does not run here: {error}", spec.name);
+        failure(FailureReason::RunnerUnavailable, message, plan::credential_hint(&error, spec))
+    })
+}
+
+/// What a resumed session had used before, where the program counts it again.
+fn baseline(spec: &RunnerSpec, resumed: Option<&Note>) -> [u64; 3] {
+    match (spec.output, resumed) {
+        (RunnerOutput::CodexJsonl, Some(note)) => note.used,
+        (
+            RunnerOutput::CodexJsonl
+            | RunnerOutput::ClaudeStreamJson
+            | RunnerOutput::GeminiStreamJson
+            | RunnerOutput::Plain,
+            _,
+        ) => [0; 3],
+    }
+}
+
+fn keep_session(folder: &Folder, spec: &RunnerSpec, known: &Known, baseline: [u64; 3]) {
+    let Some(session) = &known.session else { return };
+    let used = [known.input_tokens, known.output_tokens, known.cached_input_tokens];
+    let note = Note {
+        kind: spec.output.as_str().to_owned(),
+        session: session.clone(),
+        used: if used == [0; 3] { baseline } else { used },
+        work: folder.work_path().to_string_lossy().into_owned(),
+    };
+    if let Err(error) = session::write(folder, &note) {
+        tracing::warn!(%error, "the session of a run was not noted; it cannot go on later");
+    }
+}
+
+/// What all starts of an attempt used.
+#[derive(Debug, Default)]
+struct Spent {
+    usage: Usage,
+    /// Whether the cost of some start is not known.
+    is_cost_unknown: bool,
+}
+
+impl Spent {
+    fn add(&mut self, known: &Known, spec: &RunnerSpec, model: Option<&str>, baseline: [u64; 3]) {
+        let [input, output, cached] = baseline;
+        let input = known.input_tokens.saturating_sub(input);
+        let output = known.output_tokens.saturating_sub(output);
+        let cached = known.cached_input_tokens.saturating_sub(cached);
+        let usage = &mut self.usage;
+        usage.input_tokens += input;
+        usage.output_tokens += output;
+        usage.cached_input_tokens += cached;
+        usage.turns = usage.turns.saturating_add(known.turns);
+        usage.tool_calls = usage.tool_calls.saturating_add(known.tool_calls);
+        if input + output + cached == 0 && known.cost_usd.is_none() {
+            return;
+        }
+        let model = known.model.as_deref().or(model).or(spec.model.as_deref());
+        let priced = || {
+            let price = model.and_then(|model| spec.prices.get(model)).or_else(|| spec.prices.get("*"))?;
+            let of = |tokens: u64, price: f64| tokens as f64 * price / 1e6;
+            Some(of(input, price.input) + of(cached, price.cached_input) + of(output, price.output))
+        };
+        match known.cost_usd.or_else(priced).filter(|cost| cost.is_finite() && *cost >= 0.0) {
+            Some(cost) => {
+                let micros = (cost * 1e6).round() as u64;
+                usage.cost_micro_usd = Some(usage.cost_micro_usd.unwrap_or(0).saturating_add(micros));
+            }
+            None => self.is_cost_unknown = true,
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let cost_micro_usd = self.usage.cost_micro_usd.filter(|_| !self.is_cost_unknown);
+        Usage { cost_micro_usd, ..self.usage }
+    }
+}

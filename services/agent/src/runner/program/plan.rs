@@ -1,0 +1,176 @@
+//! From a runner and a task to a command, an environment and files.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use conductor_runtime::config::RunnerSpec;
+
+use super::super::attempt::Attempt;
+use super::super::environment::{self, Inherited};
+use super::credential::{Credential, Programs};
+use super::{Order, credential};
+use crate::process::leftover;
+use crate::run::Folder;
+use crate::run::beneath::{self, Existing, RelativePath};
+
+/// The private file with the prompt.
+const PROMPT: &str = "prompt";
+
+/// A program that is ready to be started.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub argv: Vec<String>,
+    pub env: Vec<Vec<u8>>,
+    /// What it reads: the prompt, and then the end.
+    pub input: File,
+}
+
+/// Where the places in a command lead.
+struct Places {
+    home: String,
+    work: String,
+    prompt: String,
+}
+
+impl Places {
+    fn fill(&self, text: &str) -> String {
+        if !text.contains('{') {
+            return text.to_owned();
+        }
+        text.replace("{home}", &self.home)
+            .replace("{work}", &self.work)
+            .replace("{prompt_file}", &self.prompt)
+    }
+}
+
+/// Writes what the program finds, and says how it is started.
+pub(super) fn plan(
+    attempt: &Attempt,
+    order: &Order,
+    folder: &Folder,
+    session: Option<&str>,
+    (programs, inherited, agent_id): (&Programs, &Inherited, &str),
+    credential: Option<&Credential>,
+) -> io::Result<Plan> {
+    let spec = &*order.spec;
+    let prompt_path = folder.private_file(PROMPT);
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let places = Places {
+        home: text(folder.home()),
+        work: text(folder.work_path()),
+        prompt: text(prompt_path.clone()),
+    };
+    let input = prompt(folder, order, session.is_some())?;
+    files(folder, spec, &places)?;
+    let mut own: Vec<(String, OsString)> = Vec::new();
+    for name in &spec.inherit_env {
+        for name in [name.clone(), name.to_lowercase()] {
+            if let Some(value) = programs.variable(&name) {
+                own.push((name, value.into()));
+            }
+        }
+    }
+    own.extend(spec.env.iter().map(|(name, value)| (name.clone(), places.fill(value).into())));
+    if let Some(credential) = credential {
+        let name = spec.credential_as.as_ref().unwrap_or(&credential.name);
+        own.push((name.clone(), credential.value.reveal().into()));
+    }
+    own.push(("HOME".into(), folder.home().into()));
+    own.push(("TMPDIR".into(), folder.temporary().into()));
+    own.push((leftover::TASK_VARIABLE.into(), attempt.task_id.to_string().into()));
+    own.push((leftover::ATTEMPT_VARIABLE.into(), attempt.number.to_string().into()));
+    own.push((leftover::AGENT_VARIABLE.into(), agent_id.into()));
+    let own: Vec<(&str, &OsStr)> =
+        own.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
+    let env = inherited.with(&attempt.env, &own);
+    Ok(Plan { argv: argv(order, session, &places), env, input })
+}
+
+/// Checks what a task wants to set.
+pub(super) fn check(attempt: &Attempt) -> Result<(), environment::Refused> {
+    attempt.env.iter().try_for_each(|(name, value)| environment::check(name, value))
+}
+
+fn argv(order: &Order, session: Option<&str>, places: &Places) -> Vec<String> {
+    let spec = &*order.spec;
+    let arguments = &spec.arguments;
+    let mut argv = Vec::with_capacity(spec.command.len() + 8);
+    let group = |list: &[String], value: Option<&str>, argv: &mut Vec<String>| {
+        if let Some(value) = value {
+            argv.extend(list.iter().map(|argument| argument.replace("{value}", value)));
+        }
+    };
+    let model = order.model.as_deref().or(spec.model.as_deref());
+    let max_turns = order.max_turns.map(|turns| turns.to_string());
+    for argument in &spec.command {
+        match argument.as_str() {
+            "{model}" => group(&arguments.model, model, &mut argv),
+            "{max_turns}" => group(&arguments.max_turns, max_turns.as_deref(), &mut argv),
+            "{budget}" => group(&arguments.budget, None, &mut argv),
+            "{resume}" => group(&arguments.resume, session, &mut argv),
+            "{permission}" => {
+                let list = spec.permissions.get(&spec.permission).map(Vec::as_slice).unwrap_or_default();
+                argv.extend(list.iter().map(|argument| places.fill(argument)));
+            }
+            other => argv.push(places.fill(other)),
+        }
+    }
+    argv
+}
+
+/// Keeps the prompt in a private file and opens it: a file ends, and nobody reads it in a list of processes.
+fn prompt(folder: &Folder, order: &Order, goes_on: bool) -> io::Result<File> {
+    let text = match (goes_on, order.is_interrupted) {
+        (true, true) => format!(
+            "You were interrupted. What you did before is still there. Go on from where you stopped. The task was:\n\n{}",
+            order.prompt
+        ),
+        (true, false) | (false, _) => order.prompt.clone(),
+    };
+    let path = RelativePath::new(PROMPT).map_err(io::Error::other)?;
+    beneath::write_file(folder.private.as_fd(), path, text.as_bytes(), Existing::Replace)
+        .map_err(disk_error)?;
+    beneath::open_file(folder.private.as_fd(), path)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+fn files(folder: &Folder, spec: &RunnerSpec, places: &Places) -> io::Result<()> {
+    let home = beneath::open_folder(folder.private.as_fd(), "home")?;
+    for path in &spec.session_paths {
+        // Some programs do not make the folder that they are told to use.
+        let path = RelativePath::new(path).map_err(io::Error::other)?;
+        beneath::make_folder(home.as_fd(), path).map_err(disk_error)?;
+    }
+    for (path, content) in &spec.files {
+        let path = RelativePath::new(path).map_err(io::Error::other)?;
+        beneath::write_file(home.as_fd(), path, places.fill(content).as_bytes(), Existing::Replace)
+            .map_err(disk_error)?;
+    }
+    Ok(())
+}
+
+fn disk_error(error: beneath::Error) -> io::Error {
+    match error {
+        beneath::Error::Write { source, .. } => source,
+        other => io::Error::other(other),
+    }
+}
+
+/// What a failure for want of a credential says to people.
+pub(super) fn credential_hint(error: &credential::Error, spec: &RunnerSpec) -> String {
+    match error {
+        credential::Error::None { names } => format!(
+            "set {} in the agent's environment, or keep it with: conductor secret set {}",
+            names.join(" or "),
+            names.first().map_or("NAME", String::as_str)
+        ),
+        credential::Error::Secret(_) => {
+            format!(
+                "set it again with: conductor secret set {}",
+                spec.credentials.first().map_or("NAME", String::as_str)
+            )
+        }
+    }
+}

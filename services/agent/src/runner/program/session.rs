@@ -1,0 +1,128 @@
+//! The session of a program: what it goes on with after a crash, a limit, a stop, or in a later task.
+//!
+//! What the program keeps of it is in the private home of the run, and beside it a note that names it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use conductor_runtime::config::RunnerSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::run::beneath::{self, Existing, RelativePath};
+use crate::run::{Folder, inherit};
+
+/// The note's name in the home.
+const NOTE: &str = ".conductor-session.json";
+/// No note is longer.
+const MAX_NOTE_BYTES: u64 = 16 << 10;
+/// The most bytes of a session that are copied to a later task.
+const MAX_SESSION_BYTES: u64 = 256 << 20;
+/// The folder of Claude Code in which each working directory has its sessions.
+const CLAUDE_PROJECTS: &str = ".claude/projects";
+/// The file of Gemini that knows the working directories.
+const GEMINI_PROJECTS: &str = ".gemini/projects.json";
+
+/// What is noted of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::runner) struct Note {
+    /// How the runner's output is read: another kind of program has other sessions.
+    pub kind: String,
+    pub session: String,
+    /// What the session had used when it was left: some programs count it again.
+    #[serde(default)]
+    pub used: [u64; 3],
+    /// The working directory of the session.
+    #[serde(default)]
+    pub work: String,
+}
+
+/// Reads the note of a run that was here before.
+pub(in crate::runner) fn read(folder: &Folder, spec: &RunnerSpec) -> Option<Note> {
+    let home = beneath::open_folder(folder.private.as_fd(), "home").ok()?;
+    read_in(home.as_fd(), spec)
+}
+
+fn read_in(home: BorrowedFd<'_>, spec: &RunnerSpec) -> Option<Note> {
+    let file = beneath::open_file(home, RelativePath::new(NOTE).ok()?).ok()??;
+    if file.metadata().ok()?.len() > MAX_NOTE_BYTES {
+        return None;
+    }
+    let note: Note = serde_json::from_reader(file).ok()?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    let is_id = !note.session.starts_with('-') && note.session.chars().all(fits) && !note.session.is_empty();
+    (is_id && note.kind == spec.output.as_str()).then_some(note)
+}
+
+/// Writes the note.
+pub(in crate::runner) fn write(folder: &Folder, note: &Note) -> Result<(), beneath::Error> {
+    let home = home(folder)?;
+    let json = serde_json::to_vec(note).expect("the record has string keys alone");
+    beneath::write_file(home.as_fd(), RelativePath::new(NOTE)?, &json, Existing::Replace).map(|_| ())
+}
+
+/// Copies the session of another task, so that this one goes on with it; none when there is none to go on with.
+pub(in crate::runner) fn inherit(source: &OwnedFd, folder: &Folder, spec: &RunnerSpec) -> Option<Note> {
+    let note = read_in(source.as_fd(), spec)?;
+    let home = home(folder).ok()?;
+    for path in &spec.session_paths {
+        let Some(from) = open_below(source.as_fd(), path) else { continue };
+        let path = RelativePath::new(path).ok()?;
+        beneath::make_folder(home.as_fd(), path).ok()?;
+        let to = open_below(home.as_fd(), path.as_str())?;
+        if let Err(error) = inherit::copy(from.as_fd(), to.as_fd(), MAX_SESSION_BYTES) {
+            tracing::warn!(%error, path = path.as_str(), "a session could not be copied; a new one begins");
+            return None;
+        }
+    }
+    let work = folder.work_path().to_string_lossy().into_owned();
+    moved(home.as_fd(), &note.work, &work);
+    let note = Note { work, ..note };
+    write(folder, &note).ok()?;
+    Some(note)
+}
+
+/// Tells the program's own notes that the work is elsewhere now.
+fn moved(home: BorrowedFd<'_>, old: &str, new: &str) {
+    if let Some(projects) = open_below(home, CLAUDE_PROJECTS) {
+        // When there is no such folder, the session has none of this work, and the program begins a new one.
+        let _ = rustix::fs::renameat(&projects, claude_name(old), &projects, claude_name(new));
+    }
+    let Ok(path) = RelativePath::new(GEMINI_PROJECTS) else { return };
+    let Ok(Some(file)) = beneath::open_file(home, path) else { return };
+    let Ok(mut known) = serde_json::from_reader::<_, serde_json::Value>(file) else { return };
+    let Some(projects) = known.get_mut("projects").and_then(serde_json::Value::as_object_mut) else { return };
+    let Some(slug) = projects.remove(old) else { return };
+    if let Some(slug) = slug.as_str() {
+        for folder in ["tmp", "history"] {
+            let marker = format!(".gemini/{folder}/{slug}/.project_root");
+            if let Ok(marker) = RelativePath::new(&marker) {
+                // A marker that is missing is made anew by the program.
+                let _ = beneath::write_file(home, marker, new.as_bytes(), Existing::Replace);
+            }
+        }
+    }
+    projects.insert(new.to_owned(), slug);
+    let _ = beneath::write_file(home, path, known.to_string().as_bytes(), Existing::Replace);
+}
+
+/// How Claude Code names the folder of a working directory.
+fn claude_name(path: &str) -> String {
+    path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+fn home(folder: &Folder) -> Result<OwnedFd, beneath::Error> {
+    beneath::open_folder(folder.private.as_fd(), "home")
+        .map_err(|_| beneath::Error::NoFolder { path: "home".to_owned() })
+}
+
+/// Opens a folder some steps below, without following a link.
+fn open_below(folder: BorrowedFd<'_>, path: &str) -> Option<OwnedFd> {
+    let mut at: Option<OwnedFd> = None;
+    for name in path.split('/') {
+        if matches!(name, "" | "." | "..") {
+            return None;
+        }
+        let from = at.as_ref().map_or(folder, AsFd::as_fd);
+        at = Some(beneath::open_folder(from, name).ok()?);
+    }
+    at
+}
