@@ -88,6 +88,12 @@ fn what(assign: &Assign, body: &SubmitTask, programs: &Programs) -> Result<What,
             let argv = body.command.clone().ok_or_else(|| invalid("the command runner needs a command"))?;
             Ok(What::Command { argv })
         }
+        "mock" if stands_in_for_real_work(body) => Err(failed(
+            FailureReason::RunnerUnavailable,
+            "auto found no coding agent with a credential, and the mock neither works in repositories nor is verified; set a \
+             credential, or name the runner"
+                .to_owned(),
+        )),
         "mock" => {
             let prompt = body.prompt.clone().ok_or_else(|| invalid("the mock runner needs a prompt"))?;
             Ok(What::Mock { prompt })
@@ -106,6 +112,13 @@ fn what(assign: &Assign, body: &SubmitTask, programs: &Programs) -> Result<What,
             Err(failed(FailureReason::RunnerUnavailable, format!("this agent has no runner named {other}")))
         }
     }
+}
+
+/// Whether `auto` came to the mock for a task that asks for what only a real runner can do.
+fn stands_in_for_real_work(body: &SubmitTask) -> bool {
+    let is_auto = body.runner.as_deref().is_none_or(|runner| runner == conductor_core::AUTO);
+    let in_a_repository = matches!(body.workspace, Some(Workspace::Git(_)));
+    is_auto && (in_a_repository || body.verify.is_some())
 }
 
 fn input_file(file: conductor_protocol::submit::InputFile) -> Result<InputFile, End> {
@@ -271,6 +284,18 @@ mod tests {
         assert_eq!(named(r#"{"command":["make","-j2"]}"#), "make -j2");
         let long = named(&format!(r#"{{"prompt":"{}"}}"#, "word ".repeat(50)));
         assert!(long.chars().count() <= 72 && long.ends_with('…'), "{long}");
+    }
+
+    #[test]
+    fn auto_does_not_fall_to_the_mock_for_work_in_a_repository_or_to_be_verified() {
+        let git = r#""workspace":{"git":{"url":"https://example.com/a.git"}}"#;
+        for asked in [git, r#""verify":["true"]"#] {
+            for auto in ["", r#""runner":"auto","#] {
+                let ended = read("mock", &format!(r#"{{"prompt":"x",{auto}{asked}}}"#)).unwrap_err();
+                assert_eq!(reason(ended).0, FailureReason::RunnerUnavailable, "{auto}{asked}");
+            }
+            assert!(read("mock", &format!(r#"{{"prompt":"x","runner":"mock",{asked}}}"#)).is_ok());
+        }
     }
 
     #[test]

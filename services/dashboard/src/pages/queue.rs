@@ -4,8 +4,9 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use conductor_client::{Control, Error};
+use conductor_core::Wall;
 use conductor_protocol::Code;
-use conductor_protocol::control::{Filter, ListRequest, QueueView, Sort};
+use conductor_protocol::control::{Filter, LaneState, LaneView, ListRequest, QueueView, Sort};
 use conductor_protocol::task::State;
 use conductor_web::{Refusal, Whole};
 use serde_json::Value;
@@ -31,6 +32,7 @@ struct View {
     by_runner: Vec<Bar>,
     by_group: Vec<Bar>,
     limits: Vec<(String, String)>,
+    lanes: Vec<Lane>,
     next: Vec<Row>,
     queue: QueueView,
 }
@@ -41,6 +43,40 @@ struct Bar {
     query: String,
     count: String,
     svg: Html,
+}
+
+/// A credential.
+#[derive(Debug)]
+struct Lane {
+    name: String,
+    /// The class that gives it its colour.
+    class: &'static str,
+    state: &'static str,
+    until: Option<Html>,
+    running: u32,
+    runners: String,
+    /// Whether a person can have it tried again.
+    is_shut: bool,
+}
+
+impl Lane {
+    fn new(w: &'static Words, now: Wall, lane: LaneView) -> Self {
+        let (class, state, is_shut) = match lane.state {
+            LaneState::Open => ("succeeded", w.lane_open, false),
+            LaneState::Recovering => ("running", w.lane_recovering, false),
+            LaneState::Resting => ("scheduled", w.lane_resting, true),
+            LaneState::Closed => ("failed", w.lane_closed, true),
+        };
+        Self {
+            name: lane.name,
+            class,
+            state,
+            until: lane.until.map(|until| ui::ago(w, now, until)),
+            running: lane.running,
+            runners: lane.runners.join(", "),
+            is_shut,
+        }
+    }
 }
 
 /// `GET /queue`
@@ -65,6 +101,7 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
         by_runner: bars(&queue.queued_by_runner),
         by_group: bars(&queue.queued_by_group),
         limits,
+        lanes: queue.lanes.iter().map(|lane| Lane::new(w, now, lane.clone())).collect(),
         next: next.items.iter().map(|task| Row::new(w, now, task)).collect(),
         queue,
     };
@@ -109,12 +146,13 @@ async fn limits(control: &Control) -> Result<Vec<(String, String)>, Refusal> {
 pub async fn change(visitor: Visitor, body: Whole) -> Response {
     let deed = async {
         let form = visitor.form(&body)?;
-        let paused = match form.text("do") {
-            "pause" => true,
-            "resume" => false,
+        let control = visitor.control().await?;
+        match form.text("do") {
+            "pause" => control.pause(true).await?,
+            "resume" => control.pause(false).await?,
+            "open_lane" => control.open_lane(form.text("lane").to_owned()).await?,
             _ => return Err(Refusal::new(Code::InvalidRequest, "the form is not valid")),
         };
-        visitor.control().await?.pause(paused).await?;
         Ok(visitor.see("/queue"))
     };
     visitor.answer(deed.await)

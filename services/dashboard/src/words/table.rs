@@ -79,6 +79,14 @@ messages! {
     nothing_failed: "Nothing failed. Good.", "失敗はありません。";
     no_agents: "No agent is connected. Tasks wait until one is.", "接続中のエージェントがありません。接続されるまでタスクは待機します。";
     queue_is_paused: "The queue is paused: nothing new is assigned.", "キューは一時停止中です。新しい割り当ては行われません。";
+    lanes: "Credentials", "認証情報";
+    lane_open: "open", "利用可";
+    lane_recovering: "recovering", "回復中";
+    lane_resting: "resting", "休止中";
+    lane_closed: "closed", "停止";
+    lane_until: "at its limit until", "制限の解除:";
+    lane_running: "running", "実行中";
+    lane_try: "Try again", "再試行";
 
     // Tasks.
     search: "Search", "検索";
