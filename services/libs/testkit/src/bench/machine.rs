@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const BLOCK: [u8; 4096] = [0x5a; 4096];
+/// About as long as what is written down of a short task.
+const RECORD: [u8; 300] = [b'x'; 300];
 
 /// How often a second 4 KiB can be appended to a growing file and made durable.
 pub fn disk_rate(dir: &Path, time: Duration) -> io::Result<f64> {
@@ -27,14 +29,53 @@ pub fn disk_rate(dir: &Path, time: Duration) -> io::Result<f64> {
 /// How often a second `/bin/true` can be started and waited for, by so many threads. The standard library starts it with
 /// `posix_spawn` here.
 pub fn spawn_rate(parallel: usize, time: Duration) -> io::Result<f64> {
+    rate(parallel, time, |_, _| spawn_true())
+}
+
+/// The same with the folders and files of a run made before and after it: what the machine leaves for anything else.
+pub fn run_rate(dir: &Path, parallel: usize, time: Duration) -> io::Result<f64> {
+    let dir = dir.join("run-rate");
+    fs::create_dir_all(dir.join("tasks"))?;
+    fs::create_dir_all(dir.join("private"))?;
+    let rate = rate(parallel, time, |thread, count| {
+        let name = format!("{thread}-{count}");
+        let (task, private) = (dir.join("tasks").join(&name), dir.join("private").join(&name));
+        for folder in [&task, &private] {
+            fs::create_dir(folder)?;
+        }
+        for folder in ["work", "attempts", "attempts/1"] {
+            fs::create_dir(task.join(folder))?;
+        }
+        for folder in ["home", "tmp"] {
+            fs::create_dir(private.join(folder))?;
+        }
+        fs::write(task.join("task.json"), RECORD)?;
+        spawn_true()?;
+        fs::write(task.join("attempts/1/result.json"), RECORD)
+    });
+    fs::remove_dir_all(&dir)?;
+    rate
+}
+
+fn spawn_true() -> io::Result<()> {
+    Command::new("/bin/true").stdin(Stdio::inherit()).status().map(drop)
+}
+
+/// How often a second so many threads together get something done.
+fn rate(
+    parallel: usize,
+    time: Duration,
+    once: impl Fn(usize, u32) -> io::Result<()> + Sync,
+) -> io::Result<f64> {
     let begin = Instant::now();
+    let once = &once;
     let counts: Vec<io::Result<u32>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..parallel)
-            .map(|_| {
-                scope.spawn(|| {
+            .map(|thread| {
+                scope.spawn(move || {
                     let mut count = 0;
                     while begin.elapsed() < time {
-                        Command::new("/bin/true").stdin(Stdio::inherit()).status()?;
+                        once(thread, count)?;
                         count += 1;
                     }
                     Ok(count)

@@ -72,6 +72,8 @@ pub fn run(args: &Args) -> io::Result<()> {
     suite.report.add("disk, 4 KiB append + fdatasync, before", before, "writes/s", Bar::None);
     let spawns = machine::spawn_rate(PARALLEL, time)?;
     suite.report.add("bare posix_spawn of /bin/true, 4 at once", spawns, "processes/s", Bar::None);
+    let runs = machine::run_rate(&args.dir, PARALLEL, time)?;
+    suite.report.add("the same with the folders of a run", runs, "processes/s", Bar::None);
     type Part = fn(&mut Suite<'_>) -> io::Result<()>;
     let parts: [(&str, Part); 9] = [
         ("rest", rest::run),
