@@ -208,7 +208,6 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("budgets: {day_usd: null}", "budgets.day_usd"),
         ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),
         ("secrets: {key: {file: /key}}", "secrets.key.file"),
-        ("files: {hosts: [files.example]}", "files.hosts"),
         ("orchestrator: {listen: 0.0.0.0:8083}", "orchestrator.listen"),
         ("task_types: {review: {prompt: x}}", "task_types.review.prompt"),
     ] {
