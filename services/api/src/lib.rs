@@ -8,6 +8,7 @@ mod browse;
 mod exposition;
 mod http;
 mod live;
+pub mod mcp;
 mod measure;
 mod program;
 mod reference;

@@ -114,8 +114,8 @@ pub enum Command {
     Doctor,
     /// Deletes what retention says.
     Gc(Gc),
-    /// Serves MCP. (With a later release.)
-    Mcp(Rest),
+    /// Serves MCP on stdin and stdout, so that a coding agent can hand work to others.
+    Mcp,
     /// Tries that failures are survived. (With a later release.)
     Drill(Rest),
     /// Copies log, history, configuration and runs to one file, while everything goes on.

@@ -8,6 +8,7 @@ mod context;
 mod doctor;
 mod exit;
 mod follow;
+mod mcp;
 mod migrate;
 mod multicall;
 mod run;

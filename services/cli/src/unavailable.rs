@@ -14,7 +14,6 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         Command::Run(run) => options(&run.options),
         Command::Submit(submit) => options(&submit.options),
         Command::Schedule(ScheduleCommand::Add(add)) => options(&add.options),
-        Command::Mcp(_) => Some("mcp"),
         Command::Drill(_) => Some("drill"),
         Command::Audit(audit) => audit.command.map(|AuditCommand::Verify| "audit verify"),
         Command::Token(_)
@@ -54,6 +53,7 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         | Command::Gc(_)
         | Command::Completions(_)
         | Command::Healthcheck { .. }
+        | Command::Mcp
         | Command::SuperviseEvents => None,
     };
     match what {
@@ -92,7 +92,6 @@ mod tests {
             ("conductor submit --secret A x", "--secret"),
             ("conductor run --budget 1.5 x", "--budget"),
             ("conductor run --type refactor x", "--type"),
-            ("conductor mcp", "mcp"),
             ("conductor drill", "drill"),
             ("conductor audit verify", "audit verify"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),

@@ -7,6 +7,7 @@ mod document;
 mod files;
 mod groups;
 mod live;
+mod mcp;
 mod place;
 mod snippets;
 mod tasks;

@@ -236,8 +236,6 @@ async fn everything_else_answers() {
         .await
         .problem(400, "invalid_request");
     assert_eq!(pointers(&problem), ["/task/prompt"]);
-    place.post("/mcp", json!({})).await.problem(503, "unavailable");
-    place.get("/mcp").await.problem(503, "unavailable");
     let page = place.get("/docs").await.with(200).text();
     assert!(
         page.contains("/v1/tasks/{id}/output") && !page.contains("http://"),

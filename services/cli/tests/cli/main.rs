@@ -7,6 +7,7 @@ mod copied;
 mod embedded;
 mod files;
 mod json;
+mod mcp;
 #[cfg(feature = "redis")]
 mod moved;
 mod outcome;
