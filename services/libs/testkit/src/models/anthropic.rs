@@ -9,8 +9,8 @@ pub(super) fn aside(path: &str) -> Option<Value> {
     (!path.ends_with("/v1/messages")).then(|| json!({"input_tokens": 10}))
 }
 
-/// A turn as it is streamed.
-pub(super) fn events(turn: &Turn, model: &str) -> Vec<Value> {
+/// A turn as it is streamed, in answer to a request.
+pub(super) fn events(turn: &Turn, model: &str, request: &str) -> Vec<Value> {
     let usage = json!({
         "input_tokens": INPUT_TOKENS - CACHED_TOKENS, "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": CACHED_TOKENS, "output_tokens": 1,
@@ -27,13 +27,21 @@ pub(super) fn events(turn: &Turn, model: &str) -> Vec<Value> {
     };
     let said =
         |text: &str| (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": text}));
+    let used = |tool: &str, input: &Value| {
+        (
+            json!({"type": "tool_use", "id": fresh("toolu"), "name": tool, "input": {}}),
+            json!({"type": "input_json_delta", "partial_json": input.to_string()}),
+        )
+    };
     let stop_reason = match turn {
         Turn::Run(command) => {
-            let input = json!({"command": command}).to_string();
-            block(
-                json!({"type": "tool_use", "id": fresh("toolu"), "name": "Bash", "input": {}}),
-                json!({"type": "input_json_delta", "partial_json": input}),
-            );
+            let (start, delta) = used("Bash", &json!({"command": command}));
+            block(start, delta);
+            "tool_use"
+        }
+        Turn::Use(tool, input) => {
+            let (start, delta) = used(tool, &input(request));
+            block(start, delta);
             "tool_use"
         }
         Turn::Say(text) | Turn::Cut(text) => {

@@ -26,7 +26,7 @@ pub(super) fn events(turn: &Turn) -> Vec<Value> {
             json!({"functionCall": {"name": "run_shell_command", "args": args}})
         }
         Turn::Say(text) | Turn::Cut(text) => json!({"text": text}),
-        Turn::Refuse(..) | Turn::Hang => json!({"text": ""}),
+        Turn::Use(..) | Turn::Refuse(..) | Turn::Hang => json!({"text": ""}),
     };
     vec![answer(&[part])]
 }

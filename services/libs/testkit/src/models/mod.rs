@@ -47,6 +47,8 @@ pub enum Turn {
     Say(String),
     /// Has the agent run a shell command.
     Run(String),
+    /// Has the agent use a tool of an MCP server, with an input made of the text of the request. Only in Anthropic's dialect.
+    Use(&'static str, fn(&str) -> Value),
     /// Answers with a status, a body and headers.
     Refuse(u16, Value, Vec<(&'static str, String)>),
     /// Never answers.
@@ -178,7 +180,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Some(turn) => {
             let is_cut = matches!(turn, Turn::Cut(_));
             let events = match dialect {
-                Dialect::Anthropic => anthropic::events(&turn, &model),
+                Dialect::Anthropic => anthropic::events(&turn, &model, &text),
                 Dialect::OpenAi => openai::events(&turn),
                 Dialect::Gemini => gemini::events(&turn),
             };

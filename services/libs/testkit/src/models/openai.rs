@@ -33,7 +33,7 @@ pub(super) fn events(turn: &Turn) -> Vec<Value> {
             let whole = message(json!([{"type": "output_text", "text": text}]));
             events.push(json!({"type": "response.output_item.done", "item": whole}));
         }
-        Turn::Refuse(..) | Turn::Hang => {}
+        Turn::Use(..) | Turn::Refuse(..) | Turn::Hang => {}
     }
     if !matches!(turn, Turn::Cut(_)) {
         let usage = json!({

@@ -177,6 +177,12 @@ impl World {
         Spawned::start(&programs::path(program), &args, &self.environment(), &self.said())
     }
 
+    /// Where a program under test is.
+    #[must_use]
+    pub fn program(&self, program: &str) -> PathBuf {
+        programs::path(program)
+    }
+
     /// What the last started of these programs has said so far.
     #[must_use]
     pub fn said_by(&self, program: &str) -> Option<String> {

@@ -54,7 +54,7 @@ impl Cli {
     }
 
     /// The folder that it is in; none where it is not installed.
-    fn folder(self) -> Option<PathBuf> {
+    pub fn folder(self) -> Option<PathBuf> {
         let named = std::env::var_os(FOLDER).map(PathBuf::from);
         let search = std::env::var_os("PATH").unwrap_or_default();
         let folders = named.into_iter().chain(std::env::split_paths(&search));
