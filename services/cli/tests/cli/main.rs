@@ -12,6 +12,7 @@ mod mcp;
 mod moved;
 mod outcome;
 mod place;
+mod proxies;
 mod remote;
 mod secret;
 mod server;
