@@ -38,6 +38,8 @@ pub struct Config {
     pub reserve_bytes: u64,
     /// Where the event log is.
     pub event_log: EventLogPlace,
+    /// Whether an empty state folder stops the start.
+    pub expect_state: bool,
     /// How long work folders stay; none is for ever.
     pub keep_work: Option<Duration>,
     /// How long records and run folders stay; none is for ever.
@@ -125,6 +127,7 @@ impl Config {
             free_floor_bytes: config.retention.free_floor_bytes,
             reserve_bytes: RESERVE_BYTES,
             event_log: EventLogPlace::new(config),
+            expect_state: config.storage.expect_state,
             keep_work: config.retention.work,
             keep_runs: config.retention.runs,
             max_volume_percent: config.retention.max_volume_percent,

@@ -44,6 +44,11 @@ pub enum StartError {
     /// The state is of a newer release.
     #[error(transparent)]
     Format(#[from] conductor_store::format::Error),
+    /// Nothing was started here before, and something should have been.
+    #[error(
+        "{0} holds no state, and storage.expect_state says that it should: this may be the volume of another node.          Where it is the first start, set storage.expect_state to false for it"
+    )]
+    Empty(PathBuf),
     /// The event log cannot be opened.
     #[error(transparent)]
     Open(#[from] log::sqlite::OpenError),
@@ -153,6 +158,11 @@ pub struct Running {
 pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<Running, StartError> {
     config.home.create()?;
     let state_dir = Arc::new(StateDir::lock(config.state_dir())?);
+    let is_new = conductor_store::format::read(state_dir.path())?.is_none()
+        && Restored::read(state_dir.path()).is_none();
+    if config.expect_state && is_new {
+        return Err(StartError::Empty(state_dir.path().to_owned()));
+    }
     conductor_store::format::open(state_dir.path(), env!("CARGO_PKG_VERSION"))?;
     let log = event_log::open(&config, &state_dir)?;
     let history: Arc<dyn History> = Arc::new(history::sqlite::open(&state_dir)?);

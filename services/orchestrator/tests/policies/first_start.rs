@@ -77,3 +77,24 @@ async fn the_first_start_tells_a_link_that_logs_in_once_and_keeps_it_out_of_the_
     let (_program, said) = Program::start(folder.path(), &keys);
     assert!(said.iter().all(|line| !line.contains("/login?code=")), "{said:?}");
 }
+
+#[tokio::test]
+async fn a_volume_that_should_hold_state_and_is_empty_stops_the_start_until_it_is_called_the_first() {
+    const EXPECT: &str = "CONDUCTOR__STORAGE__EXPECT_STATE";
+    let home = tempfile::tempdir().unwrap();
+    let refuse = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conductor-orchestrator"));
+        command.env_clear().env("CONDUCTOR_HOME", home.path()).env(EXPECT, "true").stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    for _ in 0..2 {
+        let refused = refuse();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("holds no state"), "{said}");
+        assert!(said.contains("storage.expect_state to false"), "it says what to do: {said}");
+    }
+    drop(Program::start(home.path(), &[(EXPECT, "false")]));
+    let level = ("CONDUCTOR__TELEMETRY__LOG_LEVEL", "info,conductor_orchestrator::program=debug");
+    let (_again, said) = Program::start(home.path(), &[(EXPECT, "true"), level]);
+    assert!(said.iter().any(|line| line.contains("there is no link")), "it serves: {said:?}");
+}

@@ -211,6 +211,7 @@ pub(super) const KEYS: &[Key] = &[
     key("secrets.*.groups", Kind::Names).later(SECRETS),
     key("secrets.*.runners", Kind::Names).later(SECRETS),
     key("storage.event_log", Kind::Choice(&["sqlite", "redis"])),
+    key("storage.expect_state", Kind::Flag),
     key("storage.history", Kind::Choice(&["sqlite", "postgres"])).later(DISTRIBUTED),
     key("storage.runs", Kind::Choice(&["directory", "s3"])).later(DISTRIBUTED),
     key("redis.url", Kind::Text).secret(),

@@ -10,6 +10,8 @@ use crate::credentials::Secret;
 pub struct Storage {
     /// Where the event log is.
     pub event_log: EventLogStorage,
+    /// Whether an empty state folder stops the start, as that of a volume on the wrong node.
+    pub expect_state: bool,
 }
 
 /// `storage.event_log`
