@@ -9,6 +9,7 @@ mod http;
 mod image;
 mod options;
 mod stack;
+mod swarm;
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub use http::{Answer, Http};
 pub use image::{IMAGE, inspected, own_bytes};
 pub use options::Options;
 pub use stack::{Process, Stack, docker, repository};
+pub use swarm::Swarm;
 
 /// Between two looks at something in a container.
 const PAUSE: Duration = Duration::from_millis(100);

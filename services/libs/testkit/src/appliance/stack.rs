@@ -34,6 +34,14 @@ pub fn docker(args: &[&str]) -> Output {
     Command::new("docker").args(args).output().expect("docker can be started")
 }
 
+/// Waits for its turn on the engine.
+pub(super) fn one_at_a_time() -> File {
+    let lock = File::create(std::env::temp_dir().join("conductor-test-appliance.lock"))
+        .expect("the folder for temporary files can be written");
+    lock.lock().expect("a file can be locked");
+    lock
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
@@ -73,9 +81,7 @@ impl Stack {
             eprintln!("skipped: no Docker Engine answers, or it has no {IMAGE}; see scripts/test appliance");
             return None;
         }
-        let lock = File::create(std::env::temp_dir().join("conductor-test-appliance.lock"))
-            .expect("the folder for temporary files can be written");
-        lock.lock().expect("a file can be locked");
+        let lock = one_at_a_time();
         let folder =
             tempfile::Builder::new().prefix("appliance-").tempdir().expect("a temporary folder can be made");
         let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
@@ -98,11 +104,32 @@ impl Stack {
     /// When docker cannot be started.
     pub fn compose(&self, args: &[&str]) -> Output {
         let mut command = Command::new("docker");
-        command.current_dir(repository()).args(["compose", "--project-name", PROJECT]);
-        command.args(["--env-file", "/dev/null"]);
+        command.args(["compose", "--project-name", PROJECT, "--env-file", "/dev/null"]);
         for file in &self.files {
             command.arg("--file").arg(file);
         }
+        self.prepare(&mut command);
+        command.args(args).output().expect("docker can be started")
+    }
+
+    /// Runs a script of the repository on it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn script(&self, name: &str, args: &[&str]) -> Output {
+        let mut command = Command::new(repository().join("scripts").join(name));
+        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        self.prepare(&mut command);
+        command.env("COMPOSE_PROJECT_NAME", PROJECT).env("COMPOSE_FILE", files.join(":"));
+        command
+            .env("COMPOSE_ENV_FILES", "/dev/null")
+            .env("CONDUCTOR_UPGRADE_DIR", self.folder().join("upgrade"));
+        command.args(args).output().expect("the script can be started")
+    }
+
+    /// Sets what the compose files read, and nothing of whoever runs the tests.
+    fn prepare(&self, command: &mut Command) {
+        command.current_dir(repository());
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
             if name_text.starts_with("CONDUCTOR_") || name_text.ends_with("_API_KEY") {
@@ -116,10 +143,9 @@ impl Stack {
         command.env("CONDUCTOR_IMAGE", IMAGE).env("CONDUCTOR_FILES_IMAGE", FILES_IMAGE);
         command.env("CONDUCTOR_REDIS_IMAGE", REDIS_IMAGE);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.args(args).output().expect("docker can be started")
     }
 
-    /// The same, and it has to succeed.
+    /// The same as [`Stack::compose`], and it has to succeed.
     ///
     /// # Panics
     /// When it does not.

@@ -7,8 +7,11 @@ mod ends;
 mod full;
 mod image;
 mod kills;
+mod load;
 mod places;
 mod redis;
+mod swarm;
+mod upkeep;
 mod whole;
 
 use std::time::Duration;
