@@ -143,6 +143,8 @@ pub fn walk(file: &Path, each: &mut dyn FnMut(Entry<'_>) -> Result<Go, Failure>)
             return Ok(());
         }
     }
+    // The sum of the whole stands behind the last part, and is checked when the end is read.
+    std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|error| broken(file, &error))?;
     Ok(())
 }
 
