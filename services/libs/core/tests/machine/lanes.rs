@@ -184,7 +184,7 @@ fn closed() -> (World, TaskId) {
         world.finish(ADA, lease, failure(FailureReason::Auth));
     }
     world.say(ADA, AgentSay::Credits(2));
-    assert!(lane(&world).unwrap().closed);
+    assert!(lane(&world).is_some_and(|lane| lane.closed));
     (world, ids[2])
 }
 
