@@ -4,16 +4,19 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conductor_protocol::control::{Groups, Role};
 use conductor_testkit::world::eventually;
+use rustix::process::{Pid, Signal};
 
 use crate::place::{Answer, Place, ask};
 
 pub const LIMIT: Duration = Duration::from_secs(20);
 /// Where browsers are sent to log in.
 pub const DASHBOARD: &str = "http://localhost:8080";
+/// How long an nginx has to end when it is asked to.
+const END: Duration = Duration::from_secs(5);
 /// How often another port is tried, when somebody took the one that was free just before.
 const TRIES: usize = 5;
 
@@ -86,6 +89,12 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
+        // An nginx that is killed leaves its workers, so it is asked first.
+        let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let end = Instant::now() + END;
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
