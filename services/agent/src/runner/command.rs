@@ -6,18 +6,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
 use super::attempt::Attempt;
-use super::control::{End, Message};
 use super::environment::{self, Inherited};
-use super::live::{Cause, Live, disk, wait};
+use super::live::{Cause, Live};
 use super::outcome::{Failure, FailureReason, Verdict};
 use super::slots::Ended;
-use crate::process::leftover::{self, Record};
-use crate::process::{Exit, Keeper, Reply, Stdio};
+use super::watched::{Gone, Ready, Watched, has_more};
+use crate::process::leftover;
+use crate::process::{Exit, Keeper, Stdio};
 use crate::run::Folder;
 
 /// How much is read from the child at once.
@@ -58,10 +57,11 @@ pub(super) fn run(
         Err(verdict) => return (Ended::without_child(verdict), KeeperState::Fit),
     };
     tools.buffer.resize(READ_BYTES, 0);
-    let mut run = Run { live, keeper: tools.keeper, pipe: Some(pipe), cause: None, exit: None };
-    let end = run.follow(folder, attempt.number, tools.buffer);
+    let watched = Watched::new(live, tools.keeper, folder, attempt.number);
+    let mut run = Run { watched, pipe: [Some(pipe)] };
+    let end = run.follow(tools.buffer);
     run.read_the_rest(tools.buffer);
-    let Run { live, cause, exit, .. } = run;
+    let Watched { live, cause, exit, .. } = run.watched;
     let (verdict, state) = match (end, cause) {
         (Gone::KeeperLost, Some(cause)) => (live.verdict(cause), KeeperState::Unfit),
         (Gone::KeeperLost, None) => {
@@ -130,111 +130,60 @@ fn start(attempt: &Attempt, argv: &[String], folder: &Folder, tools: &Tools<'_>)
     }
 }
 
-/// Why there is nothing more to follow.
-enum Gone {
-    Empty { left: u32 },
-    Refused(Errno),
-    KeeperLost,
-}
-
 struct Run<'a> {
-    live: &'a mut Live,
-    keeper: &'a Keeper,
-    pipe: Option<OwnedFd>,
-    cause: Option<Cause>,
-    exit: Option<Exit>,
+    watched: Watched<'a>,
+    pipe: [Option<OwnedFd>; 1],
 }
 
 impl Run<'_> {
-    fn follow(&mut self, folder: &Folder, attempt: u32, buffer: &mut [u8]) -> Gone {
+    fn follow(&mut self, buffer: &mut [u8]) -> Gone {
         loop {
-            let [keeper, inbox, pipe] = self.wait();
-            if pipe {
+            let ready = self.wait();
+            if ready.pipes[0] {
                 self.read(buffer);
             }
-            if keeper {
-                match self.keeper.reply() {
-                    Ok(Reply::Started { pid, from_ms, to_ms }) => {
-                        let (version, boot_id) = (Record::VERSION, leftover::boot_id());
-                        let record = Record { version, attempt, boot_id, pid, from_ms, to_ms };
-                        if let Err(error) = folder.keep_process(&record) {
-                            self.end(disk(&error));
-                        }
-                    }
-                    Ok(Reply::Refused { errno }) => return Gone::Refused(Errno::from_raw_os_error(errno)),
-                    Ok(Reply::Exited(exit)) => self.exit = Some(exit),
-                    Ok(Reply::Gone { left }) => return Gone::Empty { left },
-                    Ok(Reply::ExitedAndGone(exit)) => {
-                        self.exit = Some(exit);
-                        return Gone::Empty { left: 0 };
-                    }
-                    Err(_) => return Gone::KeeperLost,
-                }
+            if ready.keeper
+                && let Some(gone) = self.watched.hear_keeper()
+            {
+                return gone;
             }
-            if inbox {
-                while let Some(message) = self.live.inbox.take() {
-                    if let Message::End(end) = message {
-                        self.end(Cause::Asked(end));
-                    }
-                }
+            if ready.inbox {
+                self.watched.hear_inbox();
             }
-            if self.exit.is_none() && self.live.left().is_zero() {
-                self.end(Cause::Timeout);
+            if self.watched.exit.is_none() && self.watched.live.left().is_zero() {
+                self.watched.end(Cause::Timeout);
             }
         }
     }
 
-    /// Says what is ready: the keeper, the inbox, the pipe.
-    fn wait(&self) -> [bool; 3] {
-        let mut fds =
-            vec![PollFd::new(self.keeper, PollFlags::IN), PollFd::new(&self.live.inbox, PollFlags::IN)];
-        fds.extend(self.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-        let ends_by_itself = self.cause.is_none() && self.exit.is_none();
-        wait(&mut fds, if ends_by_itself { self.live.left() } else { Duration::MAX });
-        [0, 1, 2].map(|index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty()))
+    fn wait(&self) -> Ready<1> {
+        let time = if self.watched.goes_on() { self.watched.live.left() } else { Duration::MAX };
+        self.watched.wait(&self.pipe, time)
     }
 
     /// Reads once from the pipe; false when nothing more can come.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
+        let Some(pipe) = &self.pipe[0] else { return false };
         match rustix::io::read(pipe, &mut *buffer) {
-            Ok(0) => self.pipe = None,
+            Ok(0) => self.pipe[0] = None,
             Ok(count) => {
-                if let Err(cause) = self.live.print(&buffer[..count]) {
-                    self.end(cause);
+                if let Err(cause) = self.watched.live.print(&buffer[..count]) {
+                    self.watched.end(cause);
                 }
             }
             Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(_) => self.pipe = None,
+            Err(_) => self.pipe[0] = None,
         }
-        self.pipe.is_some()
+        self.pipe[0].is_some()
     }
 
     /// Reads what is in the pipe when the run is over, and waits for nothing.
     fn read_the_rest(&mut self, buffer: &mut [u8]) {
         for _ in 0..MAX_LAST_READS {
-            let Some(pipe) = &self.pipe else { return };
-            let mut fds = [PollFd::new(pipe, PollFlags::IN)];
-            let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-            if !matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1)) || !self.read(buffer) {
+            if !self.pipe[0].as_ref().is_some_and(has_more) || !self.read(buffer) {
                 return;
             }
         }
-    }
-
-    /// Ends the run; the first cause is the one that counts, a later one can only make it faster.
-    fn end(&mut self, cause: Cause) {
-        let abandoned = cause == Cause::Asked(End::Abandon);
-        // What comes after the child's end no longer changes it, save that its output is not all there.
-        let counts = self.exit.is_none() || matches!(cause, Cause::Disk { .. } | Cause::OutputLimit);
-        if self.cause.is_none() && counts {
-            self.cause = Some(cause);
-        } else if !abandoned {
-            return;
-        }
-        let grace = if abandoned { Duration::ZERO } else { self.live.limits.grace };
-        // A keeper that is gone shows at the next wait.
-        let _ = self.keeper.end(grace);
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) fn run(prompt: &str, folder: &Folder, live: &mut Live) -> Ended {
     let summary = match &verdict {
         Verdict::Succeeded => {
             let files = if wrote == 1 { "1 file".to_owned() } else { format!("{wrote} files") };
-            format!("Simulated: {} steps played, {files} written, no model was called", steps.len())
+            let steps = if steps.len() == 1 { "1 step".to_owned() } else { format!("{} steps", steps.len()) };
+            format!("Simulated: {steps} played, {files} written, no model was called")
         }
         verdict => format!("Simulated: {}", verdict.summary()),
     };

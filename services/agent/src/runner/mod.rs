@@ -19,6 +19,7 @@ mod script;
 mod slot;
 mod slots;
 mod verify;
+mod watched;
 
 pub use attempt::{Attempt, Limits, OnOutputLimit, Start, StartsFrom, What};
 pub(crate) use control::Inbox;

@@ -4,20 +4,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use conductor_runtime::config::RunnerSpec;
-use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
 use super::super::command::READ_BYTES;
-use super::super::control::{End, Message};
-use super::super::live::{Cause, Live, disk, wait};
+use super::super::live::{Cause, disk};
+use super::super::watched::{Gone, Ready, Watched, has_more};
 use super::lines::{Line, Lines};
 use super::parse::{Known, Parser};
 use super::plan::Plan;
 use super::raw::Raw;
 use super::{missing, render};
-use crate::process::leftover::{self, Record};
-use crate::process::{Exit, Keeper, Reply, Stdio, boot_ms};
+use crate::process::{Exit, Keeper, Stdio, boot_ms};
 use crate::run::Folder;
 use crate::run::events::Event;
 
@@ -25,14 +23,6 @@ use crate::run::events::Event;
 const MAX_LAST_READS: usize = 16;
 /// How much of what a program complained of is remembered.
 const MAX_COMPLAINT_BYTES: usize = 8 << 10;
-
-/// How a start came to its end.
-#[derive(Debug)]
-pub(super) enum Gone {
-    Empty { left: u32 },
-    Refused(Errno),
-    KeeperLost,
-}
 
 /// What is known when nothing of a start is left.
 #[derive(Debug)]
@@ -50,10 +40,7 @@ pub(super) struct Followed {
 
 /// A start of a program that is followed.
 pub(super) struct Follow<'a> {
-    live: &'a mut Live,
-    keeper: &'a Keeper,
-    folder: &'a Folder,
-    attempt: u32,
+    watched: Watched<'a>,
     spec: &'a RunnerSpec,
     /// The most turns, where the program does not count them itself.
     pub max_turns: Option<u32>,
@@ -61,8 +48,6 @@ pub(super) struct Follow<'a> {
     raw: &'a mut Raw,
     lines: [Lines; 2],
     pipes: [Option<OwnedFd>; 2],
-    cause: Option<Cause>,
-    exit: Option<Exit>,
     complaint: String,
     missing: Option<String>,
     /// Told once, when the session is known.
@@ -98,12 +83,8 @@ fn is_about_arguments(error: &std::io::Error) -> bool {
 }
 
 impl<'a> Follow<'a> {
-    #[expect(clippy::too_many_arguments, reason = "it is made in one place, of what that place has")]
     pub fn new(
-        live: &'a mut Live,
-        keeper: &'a Keeper,
-        folder: &'a Folder,
-        attempt: u32,
+        watched: Watched<'a>,
         spec: &'a RunnerSpec,
         raw: &'a mut Raw,
         pipes: [OwnedFd; 2],
@@ -111,18 +92,13 @@ impl<'a> Follow<'a> {
         found_session: &'a dyn Fn(&Known),
     ) -> Self {
         Self {
-            live,
-            keeper,
-            folder,
-            attempt,
+            watched,
             spec,
             max_turns: None,
             parser: Parser::new(spec.output),
             raw,
             lines,
             pipes: pipes.map(Some),
-            cause: None,
-            exit: None,
             complaint: String::new(),
             missing: None,
             found_session,
@@ -144,61 +120,41 @@ impl<'a> Follow<'a> {
         for event in self.parser.finish() {
             self.event(&event);
         }
-        let Self { cause, exit, complaint, missing, parser, .. } = self;
+        let Self { watched: Watched { cause, exit, .. }, complaint, missing, parser, .. } = self;
         Followed { gone, cause, exit, complaint, missing, known: parser.known().clone() }
     }
 
     fn until_gone(&mut self, buffer: &mut [u8]) -> Gone {
         loop {
-            let [keeper, inbox, output, error] = self.wait();
-            for (index, is_ready) in [output, error].into_iter().enumerate() {
+            let ready = self.wait();
+            for (index, is_ready) in ready.pipes.into_iter().enumerate() {
                 if is_ready {
                     self.read(index, buffer);
                 }
             }
-            if keeper {
-                match self.keeper.reply() {
-                    Ok(Reply::Started { pid, from_ms, to_ms }) => self.started(pid, from_ms, to_ms),
-                    Ok(Reply::Refused { errno }) => return Gone::Refused(Errno::from_raw_os_error(errno)),
-                    Ok(Reply::Exited(exit)) => self.exit = Some(exit),
-                    Ok(Reply::Gone { left }) => return Gone::Empty { left },
-                    Ok(Reply::ExitedAndGone(exit)) => {
-                        self.exit = Some(exit);
-                        return Gone::Empty { left: 0 };
-                    }
-                    Err(_) => return Gone::KeeperLost,
-                }
+            if ready.keeper
+                && let Some(gone) = self.watched.hear_keeper()
+            {
+                return gone;
             }
-            if inbox {
-                while let Some(message) = self.live.inbox.take() {
-                    if let Message::End(end) = message {
-                        self.end(Cause::Asked(end));
-                    }
-                }
+            if ready.inbox {
+                self.watched.hear_inbox();
             }
             self.look_at_time();
         }
     }
 
-    fn started(&mut self, pid: i32, from_ms: u64, to_ms: u64) {
-        let (version, boot_id, attempt) = (Record::VERSION, leftover::boot_id(), self.attempt);
-        let record = Record { version, attempt, boot_id, pid, from_ms, to_ms };
-        if let Err(error) = self.folder.keep_process(&record) {
-            self.end(disk(&error));
-        }
-    }
-
     fn look_at_time(&mut self) {
-        if self.exit.is_some() || self.cause.is_some() {
+        if !self.watched.goes_on() {
             return;
         }
-        if self.live.left().is_zero() && self.done_ms.is_none() {
-            self.end(Cause::Timeout);
+        if self.watched.live.left().is_zero() && self.done_ms.is_none() {
+            self.watched.end(Cause::Timeout);
         } else if self.stall_left().is_some_and(|left| left.is_zero()) {
-            self.end(Cause::Stalled { after: self.spec.stall });
+            self.watched.end(Cause::Stalled { after: self.spec.stall });
         } else if self.grace_left().is_some_and(|left| left.is_zero()) {
             // The result stands; what does not end by itself is ended.
-            let _ = self.keeper.end(self.live.limits.grace);
+            self.watched.end_what_is_left(self.watched.live.limits.grace);
             self.done_ms = Some(u64::MAX);
         }
     }
@@ -214,26 +170,14 @@ impl<'a> Follow<'a> {
         self.done_ms.filter(|done| *done != u64::MAX).map(|done| left_of(self.spec.result_grace, done))
     }
 
-    /// Says what is ready: the keeper, the inbox, the two pipes.
-    fn wait(&self) -> [bool; 4] {
-        let mut fds =
-            vec![PollFd::new(self.keeper, PollFlags::IN), PollFd::new(&self.live.inbox, PollFlags::IN)];
-        let mut places = [None, None];
-        for (place, pipe) in places.iter_mut().zip(&self.pipes) {
-            if let Some(pipe) = pipe {
-                *place = Some(fds.len());
-                fds.push(PollFd::new(pipe, PollFlags::IN));
-            }
-        }
-        let time = if self.cause.is_some() || self.exit.is_some() {
-            Duration::MAX
+    fn wait(&self) -> Ready<2> {
+        let time = if self.watched.goes_on() {
+            let left = self.watched.live.left().max(Duration::from_millis(1));
+            [self.stall_left(), self.grace_left()].into_iter().flatten().fold(left, Duration::min)
         } else {
-            let others = [self.stall_left(), self.grace_left()];
-            others.into_iter().flatten().fold(self.live.left().max(Duration::from_millis(1)), Duration::min)
+            Duration::MAX
         };
-        wait(&mut fds, time);
-        let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        [is_ready(0), is_ready(1), places[0].is_some_and(is_ready), places[1].is_some_and(is_ready)]
+        self.watched.wait(&self.pipes, time)
     }
 
     /// Reads once from a pipe; false when nothing more can come.
@@ -255,10 +199,7 @@ impl<'a> Follow<'a> {
 
     fn read_the_rest(&mut self, index: usize, buffer: &mut [u8]) {
         for _ in 0..MAX_LAST_READS {
-            let Some(pipe) = &self.pipes[index] else { return };
-            let mut fds = [PollFd::new(pipe, PollFlags::IN)];
-            let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-            if !matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1)) || !self.read(index, buffer) {
+            if !self.pipes[index].as_ref().is_some_and(has_more) || !self.read(index, buffer) {
                 return;
             }
         }
@@ -277,9 +218,9 @@ impl<'a> Follow<'a> {
             self.complain(&line);
             return self.print(format!("{line}\n").as_bytes());
         }
-        let ms = self.live.elapsed_ms();
-        if let Err(error) = self.raw.push(self.folder, ms, &line) {
-            self.end(disk(&error));
+        let ms = self.watched.live.elapsed_ms();
+        if let Err(error) = self.raw.push(self.watched.folder, ms, &line) {
+            self.watched.end(disk(&error));
         }
         let had_session = self.parser.known().session.is_some();
         let events = self.parser.line(&line);
@@ -297,7 +238,7 @@ impl<'a> Follow<'a> {
             self.done_ms = Some(boot_ms());
         }
         if self.max_turns.is_some_and(|most| self.parser.known().tool_calls > most) {
-            self.end(Cause::MaxTurns { most: self.max_turns.unwrap_or_default() });
+            self.watched.end(Cause::MaxTurns { most: self.max_turns.unwrap_or_default() });
         }
     }
 
@@ -307,8 +248,8 @@ impl<'a> Follow<'a> {
         {
             self.missing = Some(command);
         }
-        if let Err(cause) = self.live.event(event) {
-            self.end(cause);
+        if let Err(cause) = self.watched.live.event(event) {
+            self.watched.end(cause);
         }
         if let Some(text) = render::text(event) {
             self.print(text.as_bytes());
@@ -316,8 +257,8 @@ impl<'a> Follow<'a> {
     }
 
     fn print(&mut self, bytes: &[u8]) {
-        if let Err(cause) = self.live.print(bytes) {
-            self.end(cause);
+        if let Err(cause) = self.watched.live.print(bytes) {
+            self.watched.end(cause);
         }
     }
 
@@ -332,20 +273,6 @@ impl<'a> Follow<'a> {
             let at = (excess..self.complaint.len()).find(|at| self.complaint.is_char_boundary(*at));
             self.complaint.drain(..at.unwrap_or(0));
         }
-    }
-
-    /// Ends the run; the first cause is the one that counts, a later one can only make it faster.
-    fn end(&mut self, cause: Cause) {
-        let abandoned = cause == Cause::Asked(End::Abandon);
-        let counts = self.exit.is_none() || matches!(cause, Cause::Disk { .. } | Cause::OutputLimit);
-        if self.cause.is_none() && counts {
-            self.cause = Some(cause);
-        } else if !abandoned {
-            return;
-        }
-        let grace = if abandoned { Duration::ZERO } else { self.live.limits.grace };
-        // A keeper that is gone shows at the next wait.
-        let _ = self.keeper.end(grace);
     }
 }
 

@@ -30,9 +30,10 @@ use super::command::{KeeperState, Tools, refused};
 use super::live::{Live, disk};
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::slots::Ended;
+use super::watched::{Gone, Watched};
 use crate::run::Folder;
 pub use credential::{Programs, UNSANDBOXED};
-use follow::{Follow, Followed, Gone};
+use follow::{Follow, Followed};
 use lines::Lines;
 use parse::Known;
 use raw::Raw;
@@ -113,8 +114,8 @@ pub(super) fn run(
         let lines = [Lines::new(secret), Lines::new(secret)];
         let baseline = baseline(spec, resumed.as_ref());
         let keep = |known: &Known| keep_session(folder, spec, known, baseline);
-        let mut follow =
-            Follow::new(live, tools.keeper, folder, attempt.number, spec, &mut raw, pipes, lines, &keep);
+        let watched = Watched::new(live, tools.keeper, folder, attempt.number);
+        let mut follow = Follow::new(watched, spec, &mut raw, pipes, lines, &keep);
         follow.max_turns = order.max_turns.filter(|_| spec.arguments.max_turns.is_empty());
         let Followed { gone, cause, exit, complaint, missing, known } = follow.follow(tools.buffer);
         keep(&known);

@@ -6,9 +6,9 @@ use conductor_runtime::config::RunnerSpec;
 use super::super::command::refused;
 use super::super::live::{Cause, Live};
 use super::super::outcome::{Failure, FailureReason, Verdict};
+use super::super::watched::Gone;
 use super::class::{self, Class};
 use super::credential::Credential;
-use super::follow::Gone;
 use super::parse::{Known, Said};
 use crate::process::Exit;
 

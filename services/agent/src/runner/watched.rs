@@ -1,0 +1,127 @@
+//! A program below a keeper while it is followed: how it stands, and why it is ended.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+use super::control::{End, Message};
+use super::live::{Cause, Live, disk, wait};
+use crate::process::leftover::{self, Record};
+use crate::process::{Exit, Keeper, Reply};
+use crate::run::Folder;
+
+/// Why there is nothing more to follow.
+#[derive(Debug)]
+pub(super) enum Gone {
+    Empty { left: u32 },
+    Refused(Errno),
+    KeeperLost,
+}
+
+/// A program that was asked for.
+pub(super) struct Watched<'a> {
+    pub live: &'a mut Live,
+    pub folder: &'a Folder,
+    /// Why it is ended, when it does not end by itself.
+    pub cause: Option<Cause>,
+    pub exit: Option<Exit>,
+    keeper: &'a Keeper,
+    attempt: u32,
+}
+
+/// What a wait ended with.
+pub(super) struct Ready<const PIPES: usize> {
+    pub keeper: bool,
+    pub inbox: bool,
+    pub pipes: [bool; PIPES],
+}
+
+impl<'a> Watched<'a> {
+    pub fn new(live: &'a mut Live, keeper: &'a Keeper, folder: &'a Folder, attempt: u32) -> Self {
+        Self { live, folder, cause: None, exit: None, keeper, attempt }
+    }
+
+    /// Whether nothing has ended it yet, nor asked it to end.
+    pub fn goes_on(&self) -> bool {
+        self.cause.is_none() && self.exit.is_none()
+    }
+
+    /// Waits until something is ready, or the time is up.
+    pub fn wait<const PIPES: usize>(&self, pipes: &[Option<OwnedFd>; PIPES], time: Duration) -> Ready<PIPES> {
+        let mut fds =
+            vec![PollFd::new(self.keeper, PollFlags::IN), PollFd::new(&self.live.inbox, PollFlags::IN)];
+        let places = pipes.each_ref().map(|pipe| {
+            let pipe = pipe.as_ref()?;
+            fds.push(PollFd::new(pipe, PollFlags::IN));
+            Some(fds.len() - 1)
+        });
+        wait(&mut fds, time);
+        let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ready {
+            keeper: is_ready(0),
+            inbox: is_ready(1),
+            pipes: places.map(|place| place.is_some_and(is_ready)),
+        }
+    }
+
+    /// Hears the keeper once; says how the run is over, when it is.
+    pub fn hear_keeper(&mut self) -> Option<Gone> {
+        match self.keeper.reply() {
+            Ok(Reply::Started { pid, from_ms, to_ms }) => self.started(pid, from_ms, to_ms),
+            Ok(Reply::Refused { errno }) => return Some(Gone::Refused(Errno::from_raw_os_error(errno))),
+            Ok(Reply::Exited(exit)) => self.exit = Some(exit),
+            Ok(Reply::Gone { left }) => return Some(Gone::Empty { left }),
+            Ok(Reply::ExitedAndGone(exit)) => {
+                self.exit = Some(exit);
+                return Some(Gone::Empty { left: 0 });
+            }
+            Err(_) => return Some(Gone::KeeperLost),
+        }
+        None
+    }
+
+    fn started(&mut self, pid: i32, from_ms: u64, to_ms: u64) {
+        let (version, boot_id, attempt) = (Record::VERSION, leftover::boot_id(), self.attempt);
+        let record = Record { version, attempt, boot_id, pid, from_ms, to_ms };
+        if let Err(error) = self.folder.keep_process(&record) {
+            self.end(disk(&error));
+        }
+    }
+
+    /// Hears who wants the run to end.
+    pub fn hear_inbox(&mut self) {
+        while let Some(message) = self.live.inbox.take() {
+            if let Message::End(end) = message {
+                self.end(Cause::Asked(end));
+            }
+        }
+    }
+
+    /// Ends the run; the first cause is the one that counts, a later one can only make it faster.
+    pub fn end(&mut self, cause: Cause) {
+        let abandoned = cause == Cause::Asked(End::Abandon);
+        // What comes after the child's end no longer changes it, save that its output is not all there.
+        let counts = self.exit.is_none() || matches!(cause, Cause::Disk { .. } | Cause::OutputLimit);
+        if self.cause.is_none() && counts {
+            self.cause = Some(cause);
+        } else if !abandoned {
+            return;
+        }
+        self.end_what_is_left(if abandoned { Duration::ZERO } else { self.live.limits.grace });
+    }
+
+    /// Ends what does not end by itself, which says nothing of how the run came out.
+    pub fn end_what_is_left(&self, grace: Duration) {
+        // A keeper that is gone shows at the next wait.
+        let _ = self.keeper.end(grace);
+    }
+}
+
+/// Whether a read from the pipe would not wait.
+pub(super) fn has_more(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1))
+}
