@@ -8,9 +8,11 @@ use super::mirror::Start;
 use super::objects;
 use super::plan::Plan;
 use super::program::{Error, Git, Step, arg};
+use super::spare;
 use super::tree::{Place, make_clean};
 
-/// Checks the start out. The task's own repository comes last: until then nothing of the tree is read as one.
+/// Checks the start out, into the folder of a spare checkout where there is one; whoever had the work folder open opens it
+/// again. The task's own repository comes last: until then nothing of the tree is read as one.
 pub(super) fn checkout(
     git: &Git<'_>,
     place: &Place<'_>,
@@ -21,6 +23,8 @@ pub(super) fn checkout(
 ) -> Result<(), Error> {
     let own = folder.join("own.git");
     objects::make_repository(&own, Some(mirror))?;
+    let beside = mirror.parent().expect("a mirror lies in a folder of its own");
+    spare::take(git, beside, &folder.join("spare"), &place.work_path, &own.join("index"))?;
     let mut step = Step::new(&own, &["read-tree", "--reset", "-u", &start.commit]);
     step.work_tree = Some(&place.work_path);
     git.run(&step)?;

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::objects;
 use super::program::{Error, Git, Step};
 use super::remote::Remote;
+use super::spare;
 use crate::process::{boot_ms, leftover};
 use crate::runner::wait;
 
@@ -286,7 +287,9 @@ pub(super) fn make_room(mirrors: &Path, most: u64, is_there: impl Fn(&str) -> bo
         .filter(|entry| entry.path().is_dir())
         .filter_map(|entry| {
             let used = fs::metadata(entry.path().join("borrowers")).and_then(|meta| meta.modified()).ok()?;
-            Some((used, entry.path(), bytes_below(&entry.path())))
+            let folder = entry.path();
+            let bytes = bytes_below(&folder.join("repo.git")) + spare::bytes(&folder);
+            Some((used, folder, bytes))
         })
         .collect();
     let mut sum: u64 = known.iter().map(|(_, _, bytes)| bytes).sum();
@@ -299,6 +302,7 @@ pub(super) fn make_room(mirrors: &Path, most: u64, is_there: impl Fn(&str) -> bo
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
+        let Some(_no_spare) = spare::hold(&folder) else { continue };
         let borrowers = fs::read_dir(folder.join("borrowers")).map_err(Error::disk("list borrowers"))?;
         let mut lent = false;
         for borrower in borrowers.flatten() {
@@ -388,7 +392,8 @@ mod tests {
         let folder = folder.join(name);
         fs::create_dir_all(folder.join("borrowers")).unwrap();
         fs::write(folder.join("lock"), "").unwrap();
-        fs::write(folder.join("data"), [0; 1_000]).unwrap();
+        fs::create_dir(folder.join("repo.git")).unwrap();
+        fs::write(folder.join("repo.git/data"), [0; 1_000]).unwrap();
         if let Some(borrower) = borrower {
             fs::write(folder.join("borrowers").join(borrower), "").unwrap();
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! private/git-mirrors/<digest>/repo.git   one bare repository for each address, fetched under a lock; nothing in it is
 //!                                         ever thrown away while a run may borrow from it
+//! private/git-mirrors/<digest>/spare/     a checkout that the next run takes
 //! tasks/<id>/work/                        the checkout; its .git belongs to the task and borrows the mirror's objects
 //! private/<id>/git/own.git                Conductor's own view of the same checkout, with an index of its own
 //! private/<id>/git/plan.json              what the run started from and what is to become of it
@@ -26,6 +27,7 @@ mod push;
 mod remote;
 mod settings;
 mod snapshot;
+mod spare;
 mod tree;
 
 pub use plan::Pending;
@@ -33,6 +35,7 @@ pub use program::Error;
 pub(crate) use program::Git;
 pub(crate) use push::may_help;
 pub use settings::Settings;
+pub(crate) use spare::{Maker, Spares};
 pub(crate) use tree::Tree;
 pub use tree::{Asked, Place};
 

@@ -10,7 +10,7 @@ use super::mirror::{self, Mirror};
 use super::plan::{Pending, Plan};
 use super::program::{Error, Git};
 use super::remote::Remote;
-use super::{checkout, objects};
+use super::{checkout, objects, spare};
 use crate::process::boot_ms;
 
 /// The folder of a run's repositories, in its private folder.
@@ -140,6 +140,12 @@ impl Tree {
         let folder = place.folder();
         let plan = Plan::read(&folder)?;
         Ok(plan.map(|plan| Self { plan, folder, mirrors: place.mirrors() }))
+    }
+
+    /// What the next run on the same repository would like to find.
+    pub fn spare(&self) -> spare::Order {
+        let mirror = self.mirrors.join(&self.plan.mirror);
+        spare::Order { mirror, commit: self.plan.origin.clone() }
     }
 
     /// What a run had come to whose commits are not pushed yet.

@@ -202,7 +202,7 @@ impl Entered {
         if !resume {
             self.put_aside(&attempts, needs.attempt)?;
         }
-        let work = match self.make_and_open(task, "work", PUBLIC) {
+        let mut work = match self.make_and_open(task, "work", PUBLIC) {
             Ok((work, made)) => {
                 resume &= !made;
                 work
@@ -220,7 +220,7 @@ impl Entered {
         let attempt = self.attempt(&attempts, needs.attempt)?;
         if !resume {
             self.forget_ready()?;
-            self.fill(&work, needs)?;
+            self.fill(&mut work, needs)?;
         }
         Ok(self.ready(work, attempt))
     }
@@ -232,17 +232,17 @@ impl Entered {
             make(at, name, mode)
                 .map_err(|errno| Error::Make { path: self.path.join(name), source: errno.into() })
         };
-        let work = self.folder(task, "work", PUBLIC)?;
+        let mut work = self.folder(task, "work", PUBLIC)?;
         made(task, "attempts", PUBLIC)?;
         let attempt = self.folder(task, &format!("attempts/{}", needs.attempt), PUBLIC)?;
         made(private, "home", PRIVATE)?;
         made(private, "tmp", PRIVATE)?;
-        self.fill(&work, needs)?;
+        self.fill(&mut work, needs)?;
         Ok(self.ready(work, attempt))
     }
 
     /// Writes what the task starts with, and last that it was written.
-    fn fill(&self, work: &OwnedFd, needs: &Needs<'_>) -> Result<(), Error> {
+    fn fill(&self, work: &mut OwnedFd, needs: &Needs<'_>) -> Result<(), Error> {
         let mut existing = Existing::Refuse;
         if let Some(source) = &needs.starts_from {
             source.copy_to(work.as_fd())?;
@@ -252,6 +252,8 @@ impl Entered {
         if let Some(checkout) = needs.checkout {
             let place = self.place(work);
             has_repository = checkout(&place)?;
+            // It may be another folder now.
+            *work = self.folder(self.task.as_fd(), "work", PUBLIC)?;
             existing = Existing::Replace;
         }
         for InputFile { path, content, executable } in needs.files {

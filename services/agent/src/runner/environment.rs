@@ -138,6 +138,11 @@ impl Inherited {
         found.map(|(_, value)| OsString::from_vec(value.clone()))
     }
 
+    /// Returns where programs are found, where nothing else is said the usual places.
+    pub fn path_or_usual(&self) -> OsString {
+        self.path().unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+    }
+
     /// Returns the environment of one child as `NAME=value`: what is inherited, then what the task
     /// sets, then what Conductor sets; the later wins.
     pub fn with(&self, task: &[(String, String)], own: &[(&str, &OsStr)]) -> Vec<Vec<u8>> {

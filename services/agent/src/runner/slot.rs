@@ -19,7 +19,7 @@ use super::outcome::{Failure, FailureReason, Outcome, Verdict};
 use super::program::{self, Means, Order, Programs};
 use super::slots::{Ended, Settings};
 use super::{mock, replay, result};
-use crate::git::{self, Pending, Tree};
+use crate::git::{self, Pending, Spares, Tree};
 use crate::process::{Keeper, KeeperStarter, leftover};
 use crate::run::events::{Event, EventFile};
 use crate::run::folder::{self, Needs, Source, Uploads};
@@ -43,6 +43,7 @@ pub(super) struct Slot {
     pub(super) agent_id: String,
     inherited: Inherited,
     pub(super) git: Arc<git::Settings>,
+    spares: Spares,
     programs: Programs,
     starter: KeeperStarter,
     /// Started with the first command, and again after it was lost.
@@ -57,6 +58,7 @@ impl Slot {
         number: usize,
         settings: &Settings,
         starter: KeeperStarter,
+        spares: Spares,
         reports: mpsc::Sender<Report>,
     ) -> Result<Self, folder::Error> {
         Ok(Self {
@@ -65,6 +67,7 @@ impl Slot {
             agent_id: settings.agent_id.clone(),
             inherited: Inherited::from(&settings.environment),
             git: Arc::clone(&settings.git),
+            spares,
             programs: settings.programs.clone(),
             starter,
             keeper: None,
@@ -178,7 +181,11 @@ impl Slot {
             let git = self.git(attempt, inbox);
             match &task {
                 Some(source) => Ok(Tree::inherit(&git, place, source, &attempt.git)?.is_some()),
-                None => Tree::begin(&git, place, &attempt.git).map(|_| true),
+                None => {
+                    let tree = Tree::begin(&git, place, &attempt.git)?;
+                    self.spares.order(tree.spare());
+                    Ok(true)
+                }
             }
         };
         let needs = Needs {
@@ -221,7 +228,7 @@ impl Slot {
 
     /// Where programs are found.
     pub(super) fn environment_path(&self) -> OsString {
-        self.inherited.path().unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+        self.inherited.path_or_usual()
     }
 
     pub(super) fn command(

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::Attempt;
 use super::control::{Control, Progress, Report};
+use super::environment::Inherited;
 use super::outcome::{Usage, Verdict};
 use super::program::Programs;
 use super::slot::{Job, Slot};
@@ -43,6 +44,8 @@ pub enum Error {
     Keepers(#[source] KeeperError),
     #[error("start the thread of slot {slot}")]
     Thread { slot: usize, source: std::io::Error },
+    #[error("start the thread of the spare checkouts")]
+    Spares(#[source] std::io::Error),
     #[error("make the control of a run")]
     Control(#[source] rustix::io::Errno),
     #[error("there is no slot {0}")]
@@ -80,6 +83,7 @@ impl Ended {
 #[derive(Debug)]
 pub struct Slots {
     slots: Vec<Running>,
+    spares: git::Maker,
     /// Dropped after the threads, which give their keepers back.
     _keepers: Keepers,
 }
@@ -99,10 +103,14 @@ impl Slots {
     /// Fails when the workspace cannot be opened or a thread cannot be made.
     pub fn start(settings: &Settings, count: usize, reports: &mpsc::Sender<Report>) -> Result<Self, Error> {
         let keepers = Keepers::new(settings.keeper.clone()).map_err(Error::Keepers)?;
+        let path = Inherited::from(&settings.environment).path_or_usual();
+        let maker =
+            git::Maker::start(Arc::clone(&settings.git), settings.agent_id.clone(), path, keepers.handle());
+        let (maker, spares) = maker.map_err(Error::Spares)?;
         let mut slots = Vec::with_capacity(count);
         for slot in 0..count {
-            let mut server =
-                Slot::new(slot, settings, keepers.handle(), reports.clone()).map_err(Error::Workspace)?;
+            let mut server = Slot::new(slot, settings, keepers.handle(), spares.clone(), reports.clone())
+                .map_err(Error::Workspace)?;
             // One attempt may be given before the thread has come back from reporting the one before.
             let (work, jobs) = sync_channel(1);
             let thread = std::thread::Builder::new()
@@ -111,7 +119,7 @@ impl Slots {
                 .map_err(|source| Error::Thread { slot, source })?;
             slots.push(Running { work, thread });
         }
-        Ok(Self { slots, _keepers: keepers })
+        Ok(Self { slots, spares: maker, _keepers: keepers })
     }
 
     /// Gives an attempt to a slot, which is free from the moment that it reported the one before as finished.
@@ -136,5 +144,6 @@ impl Slots {
             // A panic in a slot was reported by the panic hook; there is nothing left to wait for.
             let _ = thread.join();
         }
+        self.spares.close();
     }
 }

@@ -7,3 +7,4 @@ mod many;
 mod place;
 mod private;
 mod push;
+mod spare;
