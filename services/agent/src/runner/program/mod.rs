@@ -14,6 +14,7 @@ mod plan;
 pub mod probe;
 mod raw;
 pub(super) mod render;
+mod reset;
 pub(super) mod session;
 #[cfg(test)]
 mod tests;
@@ -137,6 +138,7 @@ pub(super) fn run(
             credential: credential.as_ref(),
             was_resumed: resumed.is_some(),
             may_start_again: again < MAX_AGAIN && state == KeeperState::Fit,
+            zone: attempt.env.iter().rev().find(|(name, _)| name == "TZ").map(|(_, value)| value.as_str()),
         });
         match next {
             Next::End(ended) => {

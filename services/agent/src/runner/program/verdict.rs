@@ -1,7 +1,7 @@
 //! From how a program ended and what it said to what becomes of the attempt.
 
 use conductor_protocol::agent::LimitClass;
-use conductor_runtime::config::RunnerSpec;
+use conductor_runtime::config::{RunnerOutput, RunnerSpec};
 
 use super::super::command::refused;
 use super::super::live::{Cause, Live};
@@ -10,6 +10,7 @@ use super::super::watched::Gone;
 use super::class::{self, Class};
 use super::credential::Credential;
 use super::parse::{Known, Said};
+use super::reset;
 use crate::process::Exit;
 
 /// The longest line of a complaint that is told.
@@ -35,6 +36,8 @@ pub(super) struct Context<'a> {
     /// Whether it went on with a session.
     pub was_resumed: bool,
     pub may_start_again: bool,
+    /// The `TZ` that the task set for it.
+    pub zone: Option<&'a str>,
 }
 
 /// What follows.
@@ -108,7 +111,7 @@ fn without_result(context: &Context<'_>) -> Result<Verdict, Next> {
     let last = last_line(context.complaint);
     let exit =
         context.exit.map_or_else(|| "ended in a way that was not seen".to_owned(), |exit| exit.to_string());
-    if matches!(context.spec.output, conductor_runtime::config::RunnerOutput::Plain) {
+    if matches!(context.spec.output, RunnerOutput::Plain) {
         return Ok(match context.exit {
             Some(Exit::Code(0)) => Verdict::Succeeded,
             Some(_) => {
@@ -179,7 +182,12 @@ fn failed(context: &Context<'_>, class: Class, message: &str) -> Result<Verdict,
 
 fn limited(context: &Context<'_>, message: String) -> Verdict {
     let now = conductor_runtime::clock::Clock::System.now().wall_ms / 1_000;
-    match context.known.resets_at.map(|at| at.saturating_sub(now)) {
+    let said = || {
+        let now = jiff::Timestamp::from_second(now).ok()?.to_zoned(reset::zone(context.zone));
+        let is_told_in_words = matches!(context.spec.output, RunnerOutput::CodexJsonl);
+        is_told_in_words.then(|| reset::said_in(&message, &now)).flatten()
+    };
+    match context.known.resets_at.or_else(said).map(|at| at.saturating_sub(now)) {
         Some(left) if left > 0 => {
             let rest_seconds = u64::try_from(left).unwrap_or(0);
             Verdict::Limited { class: LimitClass::Reported, rest_seconds, message }

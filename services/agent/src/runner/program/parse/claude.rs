@@ -176,8 +176,8 @@ impl Parser {
             ("error_max_turns", _) => Class::MaxTurns,
             ("error_max_budget_usd", _) => Class::Budget,
             _ if text(value, "terminal_reason") == Some("prompt_too_long") => Class::ContextOverflow,
-            (_, Some((class, _))) => class,
-            (_, None) => class::of(&message, status),
+            (_, Some((class, _))) if class != Class::Other => class,
+            (_, Some(_) | None) => class::of(&message, status),
         };
         if errors.first().is_some_and(|error| !error.is_empty()) {
             events.push(Event::Error { message: message.clone() });

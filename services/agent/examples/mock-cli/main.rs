@@ -1,0 +1,46 @@
+//! A stand-in for a coding agent: it speaks the lines of one of the three and asks no model. Its prompt is a script.
+//!
+//! ```text
+//! mock-cli claude|codex|gemini [--resume ID | resume ID] < PROMPT
+//! ```
+//!
+//! `steps.rs` has the words of a script; anything else is said. What is left of a script is its session.
+
+mod claude;
+mod codex;
+mod gemini;
+mod play;
+mod session;
+mod steps;
+
+use std::io::Read as _;
+use std::process::ExitCode;
+
+/// Whose lines are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Claude,
+    Codex,
+    Gemini,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let dialect = match words.first().map(String::as_str) {
+        Some("claude") => Dialect::Claude,
+        Some("codex") => Dialect::Codex,
+        Some("gemini") => Dialect::Gemini,
+        _ => {
+            eprintln!("usage: mock-cli claude|codex|gemini [--resume ID]");
+            return ExitCode::from(2);
+        }
+    };
+    let resume = words.iter().position(|word| word == "--resume" || word == "resume");
+    let resume = resume.and_then(|at| words.get(at + 1)).cloned();
+    let mut prompt = String::new();
+    if let Err(error) = std::io::stdin().read_to_string(&mut prompt) {
+        eprintln!("the prompt cannot be read: {error}");
+        return ExitCode::from(2);
+    }
+    play::play(dialect, resume.as_deref(), &prompt)
+}

@@ -1,0 +1,125 @@
+//! One slot, and an attempt of the stand-in.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conductor_agent::git::{self, Asked};
+use conductor_agent::process::KeeperProgram;
+use conductor_agent::runner::{
+    Attempt, Limits, Order, Outcome, Programs, Report, ReportBody, Settings, Slots, Start, What,
+};
+use conductor_runtime::config::{RunnerSpec, SandboxMode, Sources, load};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Whose lines are spoken.
+pub const ALL: [&str; 3] = ["claude", "codex", "gemini"];
+
+pub struct Place {
+    pub folder: tempfile::TempDir,
+    pub spec: RunnerSpec,
+    slots: Slots,
+    reports: mpsc::Receiver<Report>,
+}
+
+impl Place {
+    /// A place whose runner is the stand-in, with everything else as the runner of that name has it.
+    pub fn new(dialect: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, reports) = mpsc::channel(256);
+        let settings = Settings {
+            programs: Programs { sandbox: Some(SandboxMode::Off), ..Programs::default() },
+            workspace: folder.path().join("workspace"),
+            agent_id: Uuid::now_v7().to_string(),
+            keeper: KeeperProgram {
+                path: env!("CARGO_BIN_EXE_conductor-agent").into(),
+                args: vec![OsString::from("__agent-keeper")],
+            },
+            environment: std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TZ").collect(),
+            git: Arc::new(git::Settings::default()),
+        };
+        let slots = Slots::start(&settings, 1, &sender).unwrap();
+        Self { spec: spec(dialect), folder, slots, reports }
+    }
+
+    pub fn attempt(&self, prompt: &str) -> Attempt {
+        let order = Order {
+            spec: Arc::new(self.spec.clone()),
+            prompt: prompt.to_owned(),
+            model: None,
+            max_turns: None,
+            is_interrupted: false,
+            begins_anew: false,
+        };
+        Attempt {
+            task_id: Uuid::now_v7(),
+            number: 1,
+            what: What::Program(Box::new(order)),
+            task_json: "{}".into(),
+            files: Vec::new(),
+            uploads: Vec::new(),
+            env: Vec::new(),
+            start: Start::Fresh,
+            starts_from: None,
+            git: Asked::default(),
+            verify: None,
+            timeout: Duration::from_secs(60),
+            limits: Limits::default(),
+        }
+    }
+
+    pub fn finish(&mut self, attempt: &Attempt) -> Outcome {
+        self.slots.run(0, attempt.clone()).unwrap();
+        loop {
+            if let ReportBody::Finished(outcome) = self.reports.blocking_recv().unwrap().body {
+                return *outcome;
+            }
+        }
+    }
+
+    /// Plays a script to its end.
+    pub fn play(&mut self, script: &str) -> (Attempt, Outcome) {
+        let attempt = self.attempt(script);
+        let outcome = self.finish(&attempt);
+        (attempt, outcome)
+    }
+
+    pub fn path(&self, attempt: &Attempt, path: &str) -> PathBuf {
+        self.folder.path().join("workspace/tasks").join(attempt.task_id.to_string()).join(path)
+    }
+
+    pub fn read(&self, attempt: &Attempt, path: &str) -> String {
+        std::fs::read_to_string(self.path(attempt, path)).unwrap_or_default()
+    }
+
+    pub fn events(&self, attempt: &Attempt) -> Vec<Value> {
+        let text = self.read(attempt, &format!("attempts/{}/events.ndjson", attempt.number));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The texts of all events of a kind.
+    pub fn told(&self, attempt: &Attempt, kind: &str, field: &str) -> Vec<String> {
+        let of_kind = self.events(attempt).into_iter().filter(|event| event["type"] == kind);
+        of_kind.map(|event| event[field].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+fn spec(dialect: &str) -> RunnerSpec {
+    let folder = tempfile::tempdir().unwrap();
+    let env = vec![("CONDUCTOR_HOME".to_owned(), folder.path().to_str().unwrap().to_owned())];
+    let loaded = load(&Sources { file: None, env, flags: Vec::new() }).unwrap();
+    let built_in = loaded.config.programs().remove(dialect).unwrap();
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("examples/mock-cli");
+    assert!(program.exists(), "{} is missing; `cargo test -p conductor-agent` builds it", program.display());
+    RunnerSpec {
+        command: vec![program.to_str().unwrap().to_owned(), dialect.to_owned(), "{resume}".to_owned()],
+        credentials: Vec::new(),
+        stall: Duration::from_secs(30),
+        result_grace: Duration::from_millis(200),
+        ..built_in
+    }
+}
