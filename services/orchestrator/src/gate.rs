@@ -1,9 +1,11 @@
 //! What may be let in now, and what was counted. Written by the watchers of disk and History, read by the engine before it
 //! decides.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
+use conductor_core::Volume;
 use conductor_protocol::{Code, Problem};
+use tokio::sync::Notify;
 
 use crate::engine::Cause;
 use crate::measure::Appends;
@@ -17,7 +19,9 @@ pub struct Gate {
     no_room: AtomicBool,
     log_away: AtomicBool,
     unreachable: AtomicBool,
-    below_floor: AtomicBool,
+    /// The volume below its floor of free space, as [`number`] has it.
+    lacking: AtomicU8,
+    lacking_changed: Notify,
     history_lag: AtomicU64,
     draining: AtomicBool,
     pub(crate) counters: Counters,
@@ -49,17 +53,30 @@ impl Gate {
         }
     }
 
-    /// Says whether the volume of the state or of the workspace has less free space than it must.
-    pub(crate) fn floor(&self, below: bool) {
-        if self.below_floor.swap(below, Ordering::Relaxed) != below {
-            if below {
-                tracing::error!(
-                    "the state or the workspace volume is below its floor of free space; submits are refused"
-                );
-            } else {
-                tracing::info!("the state and the workspace volume have room again");
-            }
+    /// Says which volume has less free space than it must.
+    pub(crate) fn floor(&self, lacking: Option<Volume>) {
+        if self.lacking.swap(number(lacking), Ordering::Relaxed) == number(lacking) {
+            return;
         }
+        match lacking {
+            Some(volume) => tracing::error!(
+                "the {volume} volume is below its floor of free space; submits are refused and nothing starts"
+            ),
+            None => tracing::info!("the state and the workspace volume have room again"),
+        }
+        self.lacking_changed.notify_one();
+    }
+
+    /// The volume that has less free space than it must.
+    pub(crate) fn lacking(&self) -> Option<Volume> {
+        [Volume::State, Volume::Workspace]
+            .into_iter()
+            .find(|volume| number(Some(*volume)) == self.lacking.load(Ordering::Relaxed))
+    }
+
+    /// Waits until [`Gate::lacking`] answers something else; for the engine alone.
+    pub(crate) async fn lacking_changes(&self) {
+        self.lacking_changed.notified().await;
     }
 
     /// Says how many events History is behind.
@@ -79,12 +96,7 @@ impl Gate {
 
     /// Whether submits are refused for want of space.
     pub(crate) fn is_storage_full(&self) -> bool {
-        self.no_room.load(Ordering::Relaxed) || self.below_floor.load(Ordering::Relaxed)
-    }
-
-    /// Whether the state volume has less free space than it must.
-    pub(crate) fn is_below_floor(&self) -> bool {
-        self.below_floor.load(Ordering::Relaxed)
+        self.no_room.load(Ordering::Relaxed) || self.lacking().is_some()
     }
 
     /// Whether nothing new is let in because the end is near.
@@ -94,8 +106,11 @@ impl Gate {
 
     /// Lets a submit in, or says why not.
     pub(crate) fn admit(&self) -> Result<(), Problem> {
-        if self.is_storage_full() {
-            return Err(crate::refusal::storage_full());
+        if self.no_room.load(Ordering::Relaxed) {
+            return Err(crate::refusal::storage_full(Volume::State));
+        }
+        if let Some(volume) = self.lacking() {
+            return Err(crate::refusal::storage_full(volume));
         }
         if self.log_away.load(Ordering::Relaxed) || self.unreachable.load(Ordering::Relaxed) {
             return Err(crate::refusal::log_away());
@@ -108,5 +123,13 @@ impl Gate {
             return Err(Problem::new(Code::QueueFull, detail).retry_after(5));
         }
         Ok(())
+    }
+}
+
+fn number(lacking: Option<Volume>) -> u8 {
+    match lacking {
+        None => 0,
+        Some(Volume::State) => 1,
+        Some(Volume::Workspace) => 2,
     }
 }

@@ -23,6 +23,7 @@ mod retention;
 mod run_files;
 mod schedules;
 mod socket;
+mod space;
 mod start;
 mod submit;
 mod uploads;

@@ -1,6 +1,6 @@
 //! What the machine refuses, as users see it.
 
-use conductor_core::Rejection;
+use conductor_core::{Rejection, Volume};
 use conductor_protocol::{Code, Problem};
 
 /// The problem that tells of a rejection.
@@ -85,13 +85,12 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
     }
 }
 
-/// The state volume is full.
-pub(crate) fn storage_full() -> Problem {
-    Problem::new(
-        Code::StorageFull,
-        "the state volume has no room: nothing new is accepted until space is freed; what runs goes on",
-    )
-    .retry_after(10)
+/// A volume is full.
+pub(crate) fn storage_full(volume: Volume) -> Problem {
+    let detail = format!(
+        "the {volume} volume has no room: nothing new is accepted until space is freed; what runs goes on"
+    );
+    Problem::new(Code::StorageFull, detail).retry_after(10)
 }
 
 /// The event log cannot be reached.

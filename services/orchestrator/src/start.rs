@@ -26,11 +26,9 @@ use crate::notify::{self, Sender};
 use crate::pins::Pins;
 use crate::retention::{self, Retention};
 use crate::schedules::Chores;
+use crate::space::Space;
 use crate::uploads::Uploads;
 use crate::{agents, control, event_log};
-
-/// How often the free space is looked at.
-const LOOK_AT_SPACE: Duration = Duration::from_secs(1);
 
 /// Why an orchestrator could not start.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +174,10 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     }
     let machine = Machine::new(policy, state, now);
     let gate = Arc::new(Gate::default());
+    let (workspace, floor_bytes) = (config.home.workspace.clone(), config.free_floor_bytes);
+    let space = Space { log: log.clone(), workspace, floor_bytes };
+    // Before anything could be assigned.
+    space.look(&gate);
     let (mut engine, handle) = Engine::new(machine, log.clone(), clock.clone(), gate.clone())?;
     let (chores, deliver) = (engine.chores(), engine.deliver());
 
@@ -266,16 +268,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
     shutdown.spawn("chores", chores_work.run(chores, shutdown.clone()));
     shutdown.spawn("compactor", compactor::run(log.clone(), history, shutdown.clone()));
     shutdown.spawn("retention", retention::run(retention, handle, follower.clone(), clock, shutdown.clone()));
-    shutdown.spawn(
-        "space",
-        watch_space(
-            log.clone(),
-            config.home.workspace.clone(),
-            gate,
-            config.free_floor_bytes,
-            shutdown.clone(),
-        ),
-    );
+    shutdown.spawn("space", space.watch(gate, shutdown.clone()));
     shutdown.spawn("uploads", uploads.run(sweeper.0, sweeper.1, shutdown.clone()));
     shutdown.spawn("notices", sender.run(shutdown.clone()));
     shutdown.spawn("watch", notify::watch(context.clone(), shutdown.clone()));
@@ -351,40 +344,6 @@ async fn run_engine(engine: Engine, shutdown: Shutdown, failed: Arc<Mutex<Option
         *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         shutdown.kill();
     }
-}
-
-/// Keeps the gate told of the free space.
-async fn watch_space(
-    log: Arc<dyn EventLog>,
-    workspace: PathBuf,
-    gate: Arc<Gate>,
-    floor: u64,
-    shutdown: Shutdown,
-) {
-    loop {
-        let (looked, workspace) = (log.clone(), workspace.clone());
-        // A volume that cannot be asked is not taken for a full one.
-        let look = move || {
-            let room = conductor_runtime::volume::space(&workspace).map(|space| space.free_bytes).ok();
-            looked.space().map(|space| (space, room))
-        };
-        match tokio::task::spawn_blocking(look).await {
-            Ok(Ok((space, room))) => {
-                let below = space.free_bytes.into_iter().chain(room).any(|free| free < floor);
-                gate.floor(below || !space.reserve_held);
-                gate.reach(space.is_reachable);
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot tell the free space")
-            }
-            Err(_) => tracing::error!("the look at the free space panicked"),
-        }
-        tokio::select! {
-            () = shutdown.draining() => break,
-            () = tokio::time::sleep(LOOK_AT_SPACE) => {}
-        }
-    }
-    gate.drain(true);
 }
 
 /// What the state was restored from, told in the log.

@@ -184,6 +184,29 @@ pub enum Command {
     },
     /// Free slots are to be filled.
     Assign,
+    /// A volume has less free space than it must, or both have enough again. Meanwhile nothing is assigned.
+    Room {
+        /// Which.
+        lacking: Option<Volume>,
+    },
+}
+
+/// What is kept on a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volume {
+    /// The event log and the history.
+    State,
+    /// The folders of runs.
+    Workspace,
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::State => "state",
+            Self::Workspace => "workspace",
+        })
+    }
 }
 
 /// Tasks to accept, all or none.

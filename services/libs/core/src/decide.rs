@@ -61,6 +61,10 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
         Command::OpenSession { session, by } => access::open_session(step, session, by),
         Command::CloseSession { session, by } => Ok(access::close_session(step, session, by)),
         Command::Assign => return Ok((Reply::Done, assign::assign(step))),
+        Command::Room { lacking } => {
+            step.live().lacking = lacking;
+            Ok(Reply::Done)
+        }
     };
     reply.map(|reply| (reply, false))
 }

@@ -28,7 +28,7 @@ mod time;
 pub use access::{Groups, LoginSession, SecretDigest, Token};
 pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
-pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit};
+pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit, Volume};
 pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, TIMEOUTS_A_STEP};
 pub use delivery::{Answer, Delivery, Notice, NotifyRule, REST_AFTER_TRY_MS, Route, Tried};
 pub use event::{Event, EventKind, Requeue, Standing};

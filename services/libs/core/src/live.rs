@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::access::SecretDigest;
+use crate::command::Volume;
 use crate::id::{AgentId, KeyId, ScheduleId, TaskId};
 use crate::name::Name;
 use crate::state::State;
@@ -33,6 +34,8 @@ pub(crate) struct Live {
     /// When credentials have rested; one counts only if its lane still rests.
     pub(crate) lanes: BTreeSet<(Wall, Name)>,
     pub(crate) counters: Counters,
+    /// The volume that has less free space than it must.
+    pub(crate) lacking: Option<Volume>,
 }
 
 /// A token or a session that runs out.

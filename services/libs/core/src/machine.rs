@@ -5,7 +5,7 @@ mod view;
 
 use std::cmp::Reverse;
 
-use crate::command::{Command, Effect, Rejection, Reply};
+use crate::command::{Command, Effect, Rejection, Reply, Volume};
 use crate::context::Context;
 use crate::decide;
 use crate::event::Event;
@@ -104,6 +104,12 @@ impl Machine {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The volume that has less free space than it must, as the machine was told.
+    #[must_use]
+    pub fn lacking(&self) -> Option<Volume> {
+        self.live.lacking
     }
 
     /// Gives all agents a full time-to-live to be heard again, after a while in which nobody was listened to.

@@ -128,6 +128,12 @@ impl Engine {
     }
 
     pub(super) fn fill_slots(&mut self, now: Now) {
+        let lacking = self.gate.lacking();
+        if lacking != self.machine.lacking()
+            && let Err(rejection) = self.machine.handle(now, Command::Room { lacking })
+        {
+            tracing::error!(?rejection, "what was told of the free space was refused");
+        }
         loop {
             match self.machine.handle(now, Command::Assign) {
                 Ok(step) => {

@@ -148,6 +148,7 @@ impl Engine {
             let may_decide = self.inflight.len() < MAX_AHEAD && stalled.is_none();
             let deadline = self.machine_deadline();
             let now_ms = self.clock.now().mono_ms;
+            let gate = self.gate.clone();
             tokio::select! {
                 biased;
                 Some(answer) = self.answers.recv() => self.answered(answer)?,
@@ -165,6 +166,7 @@ impl Engine {
                 () = self.clock.sleep_until(deadline.unwrap_or(now_ms)), if may_decide && deadline.is_some() => {
                     self.timeouts();
                 }
+                () = gate.lacking_changes(), if may_decide => self.fill_slots(self.now()),
                 () = shutdown.killed() => break,
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use conductor_core::{Part, Seq};
+use conductor_core::{Part, Seq, Volume};
 use conductor_protocol::Problem;
 use conductor_store::log::{AppendError, Appended, Batch, BatchId};
 
@@ -29,7 +29,7 @@ impl Cause {
     /// What whoever asks for something new is told.
     pub(crate) fn problem(self) -> Problem {
         match self {
-            Self::NoSpace => refusal::storage_full(),
+            Self::NoSpace => refusal::storage_full(Volume::State),
             Self::Away => refusal::log_away(),
         }
     }

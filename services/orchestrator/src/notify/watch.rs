@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conductor_core::{Command, Notice, TaskId, Unserved, Wall};
+use conductor_core::{Command, Notice, TaskId, Unserved, Volume, Wall};
 use conductor_runtime::lifecycle::Shutdown;
 
 use crate::control;
@@ -25,13 +25,17 @@ pub(crate) async fn watch(context: Arc<control::Context>, shutdown: Shutdown) {
             () = shutdown.draining() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        let low = context.engine.gate().is_below_floor();
-        if low && !was_low {
-            let free =
-                conductor_runtime::volume::space(&context.state_dir).map_or(0, |space| space.free_bytes);
-            notify(&context, Notice::DiskFloor, None, format!("{free} bytes are free.")).await;
+        let lacking = context.engine.gate().lacking();
+        if let Some(volume) = lacking.filter(|_| !was_low) {
+            let folder = match volume {
+                Volume::State => &context.state_dir,
+                Volume::Workspace => &context.workspace,
+            };
+            let free = conductor_runtime::volume::space(folder).map_or(0, |space| space.free_bytes);
+            let detail = format!("{free} bytes are free on the {volume} volume.");
+            notify(&context, Notice::DiskFloor, None, detail).await;
         }
-        was_low = low;
+        was_low = lacking.is_some();
         let looked = context.engine.look(|machine, now| {
             let asked = machine.policy().notify.iter().any(|rule| rule.on.contains(&Notice::Unservable));
             let found = if asked { machine.unserved(MAX_UNSERVED) } else { Vec::new() };

@@ -86,7 +86,7 @@ struct Pass {
 impl Pass {
     /// Looks at who could take what; none when there is nothing to do.
     fn begin(view: View<'_>) -> Option<Self> {
-        if view.state.is_paused() || view.state.counts().queued == 0 {
+        if view.state.is_paused() || view.live.lacking.is_some() || view.state.counts().queued == 0 {
             return None;
         }
         let with_credits = servable::connected(view)

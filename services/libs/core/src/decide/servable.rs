@@ -1,5 +1,6 @@
 //! What stands between a queued task and an agent.
 
+use crate::command::Volume;
 use crate::context::View;
 use crate::decide::lane;
 use crate::id::{Seq, TaskId};
@@ -18,6 +19,7 @@ pub const LOOK_PAST: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     Paused,
+    NoRoom(Volume),
     NoAgent,
     /// No agent offers it, and what is missing where it is known.
     NoRunner(Name, Option<Box<str>>),
@@ -129,6 +131,9 @@ pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
     let group = queues.group(place.group);
     if view.state.is_paused() {
         return Obstacle::Paused;
+    }
+    if let Some(volume) = view.live.lacking {
+        return Obstacle::NoRoom(volume);
     }
     if task.submitted_seq <= view.policy.assign_after {
         return Obstacle::NotServed;

@@ -43,6 +43,7 @@ impl Machine {
                     queued_reason(&obstacle)
                 }
                 Obstacle::Paused
+                | Obstacle::NoRoom(_)
                 | Obstacle::Draining
                 | Obstacle::NotServed
                 | Obstacle::RunnerLimit(..)
@@ -104,6 +105,11 @@ fn scheduled_reason(cause: Option<Requeue>) -> &'static str {
 fn queued_reason(obstacle: &Obstacle) -> String {
     match obstacle {
         Obstacle::Paused => "the queue is paused".into(),
+        Obstacle::NoRoom(volume) => {
+            format!(
+                "the {volume} volume has less free space than it must; nothing starts until space is freed"
+            )
+        }
         Obstacle::NoAgent => "no agent is connected".into(),
         Obstacle::NoRunner(runner, None) => format!("no connected agent offers the runner {runner}"),
         Obstacle::NoRunner(runner, Some(missing)) => {

@@ -65,6 +65,7 @@ enum Action {
     },
     CloseSession(u8),
     Assign,
+    Room(bool),
     Pass {
         ms: u32,
         silent: bool,
@@ -160,6 +161,7 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(number, lives_ms)| Action::OpenSession { number, lives_ms }),
         1 => (0..12u8).prop_map(Action::CloseSession),
         14 => Just(Action::Assign),
+        1 => any::<bool>().prop_map(Action::Room),
         5 => (0..80_000u32, prop::bool::weighted(0.1)).prop_map(|(ms, silent)| Action::Pass { ms, silent }),
         1 => (0..900_000u32, any::<bool>()).prop_map(|(ms, silent)| Action::Pass { ms, silent }),
         1 => (0..1_000_000u32).prop_map(Action::Sleep),
@@ -428,6 +430,7 @@ impl Play {
                 self.give(Command::CloseSession { session, by: actor() });
             }
             Action::Assign => self.give(Command::Assign),
+            Action::Room(lacks) => self.give(Command::Room { lacking: lacks.then_some(Volume::Workspace) }),
             Action::Pass { ms, silent } => self.pass(u64::from(*ms), *silent),
             Action::Sleep(ms) => {
                 let steps = self.world.pass(u64::from(*ms));
@@ -484,6 +487,7 @@ impl Play {
     /// Lets a capable agent do what is left until nothing is.
     fn finish_everything(&mut self) {
         self.give(Command::Pause { paused: false, by: actor() });
+        self.give(Command::Room { lacking: None });
         let agent = AgentId(999);
         let mut profile = profile(agent, "closer", 1, &["mock", "command", "claude"]);
         profile.labels = names(&["gpu"]);

@@ -33,6 +33,29 @@ fn nothing_is_assigned_while_the_queue_is_paused() {
 }
 
 #[test]
+fn nothing_is_assigned_while_a_volume_lacks_room_and_what_waits_says_which() {
+    let mut world = World::new();
+    world.join(ADA, 2);
+    world.submit_one(|_| {});
+    let (running, lease) = world.start();
+    let waiting = world.submit_one(|_| {});
+    let before = world.machine.state().seq();
+    for (volume, called) in [(Volume::State, "state"), (Volume::Workspace, "workspace")] {
+        world.must(Command::Room { lacking: Some(volume) });
+        assert_eq!(world.assign(), []);
+        let why = world.machine.pending_reason(waiting).unwrap();
+        assert!(why.contains(&format!("the {called} volume has less free space")), "{why}");
+    }
+    assert_eq!(world.machine.unserved(10), [], "an agent could run it");
+    assert_eq!(world.machine.state().seq(), before, "how full a disk is does not belong into the log");
+    world.finish(ADA, lease, AttemptEnd::Succeeded);
+    assert_eq!(world.outcome(running), Outcome::Succeeded);
+    assert_eq!(world.assign(), []);
+    world.must(Command::Room { lacking: None });
+    assert_eq!(world.assign().len(), 1);
+}
+
+#[test]
 fn a_drained_agent_finishes_what_it_has_and_gets_nothing_more() {
     let mut world = World::new();
     world.submit_one(|_| {});

@@ -15,7 +15,8 @@ const REQUEST_SECONDS: &str = "70";
 const PAGE: usize = 500;
 
 /// Whether a task will not change any more.
-fn is_terminal(task: &Value) -> bool {
+#[must_use]
+pub fn is_terminal(task: &Value) -> bool {
     matches!(task["state"].as_str(), Some("succeeded" | "failed" | "cancelled"))
 }
 

@@ -14,7 +14,7 @@ mod swarm;
 use std::time::{Duration, Instant};
 
 pub use browser::Browser;
-pub use http::{Answer, Http};
+pub use http::{Answer, Http, is_terminal};
 pub use image::{IMAGE, inspected, own_bytes};
 pub use options::Options;
 pub use stack::{Process, Stack, docker, repository};

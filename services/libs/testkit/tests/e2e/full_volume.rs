@@ -1,5 +1,5 @@
-//! A state volume that is full: submits are refused, what runs is completed, a start while full serves, and room that comes
-//! back is taken.
+//! A volume that is full: submits are refused, what runs is completed, what waits does not start, a start while full serves,
+//! and room that comes back is taken.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use conductor_client::{Control, Error};
+use conductor_core::TaskId;
 use conductor_protocol::Code;
 use conductor_protocol::control::Submit;
 use conductor_protocol::task::State;
@@ -17,6 +18,8 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(60);
 /// The orchestrator sets 32 MiB of it aside.
 const VOLUME_MIB: u32 = 64;
+/// What must be free on the workspace.
+const FLOOR_BYTES: u64 = 8 << 20;
 
 /// A small volume, mounted for a test.
 struct Volume(PathBuf);
@@ -37,6 +40,12 @@ impl Volume {
         for size in [1 << 20, 64 << 10, 4 << 10, 512, 1] {
             while file.write_all(&vec![0x5a; size]).is_ok() {}
         }
+    }
+
+    /// Writes until only this much is left.
+    fn fill_to(&self, name: &str, left: u64) {
+        let free = conductor_runtime::volume::space(&self.0).unwrap().free_bytes;
+        fs::write(self.0.join(name), vec![0x5a; usize::try_from(free - left).unwrap()]).unwrap();
     }
 
     fn empty(&self, name: &str) {
@@ -64,6 +73,17 @@ async fn submit_code(control: &Control, mark: &str) -> Option<Code> {
     }
 }
 
+/// Waits until a queued task says that it waits for room on this volume.
+async fn waits_for_room(control: &Control, id: TaskId, volume: &str) {
+    let said = format!("the {volume} volume has less free space");
+    eventually(LIMIT, &format!("{id} waits for room: {said}"), async || {
+        let task = control.get(id).await.ok()?;
+        assert_eq!((task.state, task.attempt), (State::Queued, 0), "{task:?}");
+        task.pending_reason.filter(|why| why.contains(&said))
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_full_state_volume_refuses_submits_completes_what_runs_starts_again_and_recovers() {
     let world = World::new().with("agent.slots", 2).with("retention.free_floor_bytes", 1 << 20);
@@ -77,12 +97,12 @@ async fn a_full_state_volume_refuses_submits_completes_what_runs_starts_again_an
     let control = world.connect().await;
     let go = world.folder().join("go");
     let script = format!("until test -e {}; do sleep 0.02; done; echo went on", go.display());
-    let mut ids = Vec::new();
+    let (mut ids, mut waiting) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         ids.push(submit_one(&control, &json!({"command": ["sh", "-c", script]}), world.mark()).await);
     }
     for _ in 0..20 {
-        ids.push(submit_one(&control, &json!({"prompt": "print 20KB"}), world.mark()).await);
+        waiting.push(submit_one(&control, &json!({"prompt": "print 20KB"}), world.mark()).await);
     }
     let later = json!({"prompt": "later", "run_at": "2100-01-01T00:00:00Z"});
     let later =
@@ -99,6 +119,7 @@ async fn a_full_state_volume_refuses_submits_completes_what_runs_starts_again_an
     })
     .await;
     assert!(control.status().await.unwrap().storage_full);
+    waits_for_room(&control, waiting[0], "state").await;
     fs::write(&go, "").unwrap();
     let mut link = world.link();
     for id in &ids {
@@ -107,6 +128,9 @@ async fn a_full_state_volume_refuses_submits_completes_what_runs_starts_again_an
     }
     control.cancel(later[0], None).await.unwrap();
     assert_eq!(link.wait(later[0]).await.unwrap().state, State::Cancelled);
+    for id in &waiting {
+        waits_for_room(&control, *id, "state").await;
+    }
 
     orchestrator.kill();
     volume.fill("second filler");
@@ -119,6 +143,7 @@ async fn a_full_state_volume_refuses_submits_completes_what_runs_starts_again_an
     }
     assert_eq!(control.get(later[1]).await.unwrap().state, State::Scheduled);
     control.cancel(later[1], None).await.unwrap();
+    waits_for_room(&control, waiting[0], "state").await;
 
     volume.empty("filler");
     volume.empty("second filler");
@@ -127,6 +152,44 @@ async fn a_full_state_volume_refuses_submits_completes_what_runs_starts_again_an
     })
     .await;
     let after = submit_one(&control, &json!({"prompt": "Say hello"}), world.mark()).await;
-    assert_eq!(link.wait(after).await.unwrap().state, State::Succeeded);
+    for id in waiting.into_iter().chain([after]) {
+        assert_eq!(link.wait(id).await.unwrap().state, State::Succeeded);
+    }
     assert!(orchestrator.ended().is_none());
+}
+
+#[tokio::test]
+async fn below_the_floor_of_the_workspace_volume_nothing_starts_what_runs_ends_and_room_is_taken_again() {
+    let world = World::new().with("agent.slots", 1).with("retention.free_floor_bytes", FLOOR_BYTES);
+    world.home().create().unwrap();
+    let Some(volume) = Volume::mount(&world.home().workspace) else {
+        println!("skipped: below_the_floor needs the right to mount a tmpfs (root)");
+        return;
+    };
+    let _orchestrator = world.orchestrator().await;
+    let _agent = world.agent("one");
+    let control = world.connect().await;
+    let go = world.folder().join("go");
+    let script = format!("until test -e {}; do sleep 0.02; done; echo went on > left.txt", go.display());
+    let running = submit_one(&control, &json!({"command": ["sh", "-c", script]}), world.mark()).await;
+    let waiting = submit_one(&control, &json!({"prompt": "Say hello"}), world.mark()).await;
+    eventually(LIMIT, "the command runs", async || {
+        (control.get(running).await.ok()?.state == State::Running).then_some(())
+    })
+    .await;
+
+    // There is room to end what runs, and less than must be left for something new.
+    volume.fill_to("filler", FLOOR_BYTES / 2);
+    waits_for_room(&control, waiting, "workspace").await;
+    assert_eq!(submit_code(&control, world.mark()).await, Some(Code::StorageFull));
+    fs::write(&go, "").unwrap();
+    let mut link = world.link();
+    let task = link.wait(running).await.unwrap();
+    assert_eq!((task.state, task.attempt), (State::Succeeded, 1), "{task:?}");
+    // The slot is free now.
+    waits_for_room(&control, waiting, "workspace").await;
+
+    volume.empty("filler");
+    assert_eq!(link.wait(waiting).await.unwrap().state, State::Succeeded);
+    assert_eq!(submit_code(&control, world.mark()).await, None);
 }
