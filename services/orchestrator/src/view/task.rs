@@ -20,7 +20,8 @@ pub(crate) struct Live {
     pub(crate) agent: Option<Name>,
 }
 
-/// Puts a task together. What the machine says of a live one goes before what History has taken in so far.
+/// Puts a task together. What the machine says of a live one goes before what History has taken in so far, unless that is the
+/// newer of the two: History was read after the machine, and the task may have gone on in between.
 pub(crate) fn task_view(
     record: Option<&TaskRecord>,
     live: Option<&Live>,
@@ -31,7 +32,9 @@ pub(crate) fn task_view(
         (None, Some(live)) => from_image(&live.image),
         (None, None) => return None,
     };
-    if let Some(live) = live {
+    if let Some(live) = live
+        && record.is_none_or(|record| record.seq <= live.image.seq)
+    {
         overlay(&mut view, live);
     }
     if let Some(body) = body {
@@ -253,3 +256,6 @@ fn waiting_view(detail_json: &str, since: Wall, expires_at: Wall) -> Option<Wait
         expires_at,
     })
 }
+
+#[cfg(test)]
+mod tests;
