@@ -4,6 +4,7 @@
 
 mod files;
 mod loki;
+mod panics;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -92,13 +93,16 @@ impl Guard {
     }
 }
 
-/// Begins to log, for the whole process.
+/// Begins to log, for the whole process; its panics too.
 ///
 /// # Errors
 /// When a filter or the Loki URL is unfit, the log files cannot be written, or something else logs already.
 pub fn start(options: &Options<'_>) -> Result<Guard, Error> {
     let (dispatch, guard) = build(options)?;
     dispatch.try_init()?;
+    if let Some(folder) = options.logs {
+        panics::log_to(folder, options.program);
+    }
     Ok(guard)
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 const FORMAT: &str = "CONDUCTOR_TEST_FORMAT";
 const LOGS: &str = "CONDUCTOR_TEST_LOGS";
+const PANICS: &str = "CONDUCTOR_TEST_PANICS";
 
 #[test]
 fn off_a_terminal_the_console_and_the_files_are_json() {
@@ -39,6 +40,27 @@ fn asked_for_the_console_is_for_people_and_shows_control_sequences() {
 }
 
 #[test]
+fn a_panic_is_in_the_log_file_with_its_place_also_when_the_program_is_gone_at_once() {
+    let logs = tempfile::tempdir().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "program", "--ignored", "--nocapture", "--test-threads=1"])
+        .envs([(FORMAT, "json"), (PANICS, "yes")])
+        .env(LOGS, logs.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let file = lines(&fs::read_to_string(logs.path().join("tester.log")).unwrap());
+    let told: Vec<_> = file.iter().filter(|line| line["level"] == "ERROR").collect();
+    let [line] = told[..] else { panic!("{file:?}") };
+    assert_eq!(line["message"], "panicked: the value was 3");
+    assert_eq!(line["thread"], "a thread of the test");
+    assert!(line["location"].as_str().unwrap().contains("console.rs:"), "{line}");
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+    let console = String::from_utf8(output.stderr).unwrap();
+    assert!(console.contains("the value was 3"), "and where panics are told of otherwise: {console}");
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_named() {
     let telemetry = options_of(LogFormat::Auto);
     let error = telemetry::build(&Options::new("tester", &telemetry, Path::new("/proc/self"))).unwrap_err();
@@ -54,6 +76,13 @@ fn program() {
     let options =
         Options { console_level: Some("warn"), ..Options::new("tester", &telemetry, Path::new(&logs)) };
     let guard = telemetry::start(&options).unwrap();
+    if std::env::var_os(PANICS).is_some() {
+        let thread = std::thread::Builder::new().name("a thread of the test".to_owned());
+        let panics = thread.spawn(|| panic!("the value was {}", std::hint::black_box(3))).unwrap();
+        assert!(panics.join().is_err());
+        // Nothing is written after this.
+        std::process::abort();
+    }
     tracing::info!(task_id = "t-1", "it began");
     let span = tracing::warn_span!("run", attempt = 2).entered();
     tracing::warn!(text = %"\u{1b}[2J", "look here\u{1b}[3J");

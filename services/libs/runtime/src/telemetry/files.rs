@@ -67,8 +67,7 @@ impl Writer {
     }
 
     fn name_of(&self, day: i64) -> String {
-        let date = jiff::Timestamp::from_millisecond(day * DAY_MS).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        format!("{}.{}.log", self.program, date.strftime("%Y-%m-%d"))
+        name_of(&self.program, day * DAY_MS)
     }
 
     /// Removes the oldest files and sets the link. Logging goes on when either fails.
@@ -131,6 +130,12 @@ impl Write for Writer {
     fn flush(&mut self) -> io::Result<()> {
         self.appender.flush()
     }
+}
+
+/// The name of a program's file at an instant.
+pub(super) fn name_of(program: &str, wall_ms: i64) -> String {
+    let date = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{program}.{}.log", date.strftime("%Y-%m-%d"))
 }
 
 fn day_of(clock: &Clock) -> i64 {
