@@ -258,12 +258,13 @@ async fn look_at_health(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let late = |_| Err(Failure::NotReachable("the orchestrator does not answer".to_owned()));
     let status = tokio::time::timeout(HEALTH_PATIENCE, look).await.unwrap_or_else(late)?;
     if context.screen.is_json() {
+        context.screen.json(&serde_json::json!({"ok": true, "storage_full": status.storage_full}))?;
+    }
+    // A full disk is no reason to end a program: whoever restarts what is unhealthy would take the reads away too.
+    if status.storage_full && !context.screen.is_json() {
         context
             .screen
-            .json(&serde_json::json!({"ok": !status.storage_full, "storage_full": status.storage_full}))?;
+            .line("the storage is full: submits are refused and nothing starts; reads are served")?;
     }
-    match status.storage_full {
-        true => Err(Failure::Failed("the storage is full".to_owned())),
-        false => Ok(Exit::Succeeded),
-    }
+    Ok(Exit::Succeeded)
 }

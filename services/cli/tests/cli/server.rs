@@ -185,6 +185,20 @@ fn a_server_that_does_not_answer_is_not_healthy() {
 }
 
 #[test]
+fn a_server_whose_storage_is_full_is_healthy_and_says_what_it_does_not_do() {
+    let mut place = Place::new();
+    // More than any volume has.
+    place.world.set("retention.free_floor_bytes", 1u64 << 60);
+    let _up = place.up(&[]);
+    let ended = place.run(&["healthcheck"]).with(0);
+    assert!(ended.text().contains("the storage is full"), "{ended:?}");
+    let ended = place.run(&["healthcheck", "--output", "json"]).with(0).json();
+    assert_eq!((&ended["ok"], &ended["storage_full"]), (&true.into(), &true.into()));
+    let ended = place.run(&["submit", "--runner", "mock", "x"]);
+    assert!(ended.code != Some(0) && ended.err.contains("has no room"), "{ended:?}");
+}
+
+#[test]
 fn an_orchestrator_that_is_on_its_way_is_waited_for() {
     let place = Place::new();
     let waiting = place.start(&["healthcheck", "--wait", "60s"]);
