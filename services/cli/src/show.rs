@@ -1,28 +1,21 @@
 //! Tasks and the rest, in words.
 
+mod completions;
 mod facts;
 mod task;
 
-use clap::CommandFactory as _;
 use conductor_runtime::config::{self, Sources};
 
-use crate::args::{Args, ConfigCommand};
+use crate::args::ConfigCommand;
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 
+pub use completions::completions;
 pub use facts::{agents, counts, events_line};
 pub use task::{attempt_end, detail, outcome, rows, standing};
 
 #[cfg(test)]
 pub use task::tests;
-
-/// `completions`
-pub fn completions(screen: &mut Screen, shell: clap_complete::Shell) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "conductor", &mut script);
-    screen.output(&script)?;
-    Ok(Exit::Succeeded)
-}
 
 /// `config check` and `config show`
 pub fn config(screen: &mut Screen, command: ConfigCommand) -> Result<Exit, Failure> {

@@ -63,11 +63,7 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
 }
 
 fn options(options: &TaskOptions) -> Option<&'static str> {
-    let asked = [
-        (!options.secret.is_empty(), "--secret"),
-        (options.budget.is_some(), "--budget"),
-        (options.task_type.as_deref().is_some_and(|name| name != "generic"), "--type"),
-    ];
+    let asked = [(!options.secret.is_empty(), "--secret"), (options.budget.is_some(), "--budget")];
     asked.iter().find(|(asked, _)| *asked).map(|(_, what)| *what)
 }
 
@@ -91,7 +87,6 @@ mod tests {
         for (line, name) in [
             ("conductor submit --secret A x", "--secret"),
             ("conductor run --budget 1.5 x", "--budget"),
-            ("conductor run --type refactor x", "--type"),
             ("conductor drill", "drill"),
             ("conductor audit verify", "audit verify"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),
@@ -104,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_there_is_not_refused() {
         for line in
-            ["conductor run x", "conductor run --type generic x", "conductor token show", "conductor up"]
+            ["conductor run x", "conductor run --type refactor x", "conductor token show", "conductor up"]
         {
             assert_eq!(refused(line), None, "{line}");
         }

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use crate::notify;
 use crate::submit::Defaults;
+use crate::task_types::TaskTypes;
 
 /// Bytes set aside on the state volume for when it is full.
 const RESERVE_BYTES: u64 = 32 << 20;
@@ -121,6 +122,7 @@ impl Config {
                 queue_timeout_ms: tasks.queue_timeout.map(millis),
                 backoff_ms: millis(tasks.default_backoff),
                 runners,
+                types: types(config)?,
             },
             heartbeat: config.orchestrator.heartbeat,
             lease: config.orchestrator.lease,
@@ -156,6 +158,13 @@ impl Config {
     pub fn state_dir(&self) -> PathBuf {
         self.home.state.clone()
     }
+}
+
+fn types(config: &config::Config) -> Result<TaskTypes, Error> {
+    for kind in config.task_types.keys() {
+        name("task_types", kind)?;
+    }
+    Ok(TaskTypes::new(config.task_types.clone()))
 }
 
 fn policy(config: &config::Config) -> Result<Policy, Error> {

@@ -26,6 +26,7 @@ mod socket;
 mod space;
 mod start;
 mod submit;
+mod task_types;
 mod uploads;
 mod view;
 
@@ -36,6 +37,7 @@ pub use notify::Options as NotifyOptions;
 pub use program::run as run_program;
 pub use start::{Running, StartError, start};
 pub use submit::Defaults;
+pub use task_types::TaskTypes;
 
 use conductor_store::log::LogId;
 

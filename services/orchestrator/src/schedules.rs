@@ -145,7 +145,7 @@ impl Chores {
             return self.engine.command(pass).await.map(drop);
         }
         stopped.remove(&id);
-        let origin = Origin { retry_of: None, schedule: Some(id) };
+        let origin = Origin { schedule: Some(id), ..Origin::default() };
         let mut prepared = submit::prepare(&[stored.schedule.task], &self.defaults, origin)?;
         let Some(mut task) = prepared.tasks.pop() else { return Ok(()) };
         // Who made the schedule may have another default than everybody.

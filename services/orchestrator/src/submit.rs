@@ -10,6 +10,7 @@ use conductor_store::log::{Payload, PayloadKey};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::task_types::TaskTypes;
 use crate::uploads::Wanted;
 
 /// What a task gets where it says nothing.
@@ -31,6 +32,8 @@ pub struct Defaults {
     pub backoff_ms: u64,
     /// Runners that can be asked for.
     pub runners: Vec<Name>,
+    /// Types that tasks can have.
+    pub types: TaskTypes,
 }
 
 /// Tasks ready for the machine.
@@ -75,6 +78,8 @@ pub(crate) struct Origin {
     pub(crate) retry_of: Option<TaskId>,
     /// The schedule that made them.
     pub(crate) schedule: Option<conductor_core::ScheduleId>,
+    /// Whether they come from the body of an earlier task, which has what its type gave it.
+    pub(crate) has_preset: bool,
 }
 
 struct Preparing<'a> {
@@ -136,6 +141,7 @@ impl Preparing<'_> {
         let mut task = SubmitTask::parse(body.get(), at)?;
         submit::check(&task, at)?;
         submit::refuse_unavailable(&task)?;
+        let has_changed = !self.origin.has_preset && self.defaults.types.apply(&mut task, at)?;
         let id = TaskId(uuid::Uuid::now_v7().as_u128());
         if let Some(reference) = task.reference.take()
             && self.done.refs.insert(reference.clone(), id).is_some()
@@ -161,7 +167,7 @@ impl Preparing<'_> {
         let place = self.done.tasks.len();
         self.done.tasks.push(new);
         let subtasks = std::mem::take(&mut task.subtasks);
-        let bytes = match subtasks.is_empty() {
+        let bytes = match subtasks.is_empty() && !has_changed {
             true => body.get().as_bytes().to_vec(),
             // Subtasks are tasks of their own; their bodies are not kept twice.
             false => serde_json::to_vec(&task).expect("a task that was read can be written"),
@@ -337,6 +343,7 @@ mod tests {
             queue_timeout_ms: None,
             backoff_ms: 5_000,
             runners: vec![name("auto"), name("mock"), name("command")],
+            types: TaskTypes::new(Default::default()),
         }
     }
 
@@ -385,6 +392,25 @@ mod tests {
             prepared(&[deep]).expect_err("too deep").errors[0].pointer,
             "/subtasks/0/subtasks/0/subtasks/0/subtasks"
         );
+    }
+
+    #[test]
+    fn what_a_type_gave_is_in_the_body_and_stays_for_a_retry() {
+        let review = conductor_runtime::config::TaskType {
+            prompt: Some("Review: {prompt}".to_owned()),
+            timeout_seconds: Some(60),
+            ..Default::default()
+        };
+        let known = Defaults { types: TaskTypes::new([("review".to_owned(), review)].into()), ..defaults() };
+        let first = prepare(&bodies(&[r#"{"prompt":"x","type":"review"}"#]), &known, Origin::default());
+        let first = first.expect("prepares");
+        assert_eq!((first.tasks[0].timeout_ms, first.tasks[0].task_type.as_str()), (60_000, "review"));
+        let kept = String::from_utf8(first.payloads[0].bytes.clone()).expect("JSON");
+        assert!(kept.contains("Review: {prompt}"), "{kept}");
+        let retry = Origin { retry_of: Some(first.ids[0]), has_preset: true, ..Origin::default() };
+        let again = prepare(&bodies(&[&kept]), &defaults(), retry).expect("its type may be gone by now");
+        assert_eq!(again.payloads[0].bytes, kept.as_bytes());
+        assert_eq!(again.tasks[0].timeout_ms, 60_000);
     }
 
     #[test]

@@ -138,6 +138,7 @@ fn attempt() -> Attempt {
         start: Start::Fresh,
         starts_from: None,
         git: Default::default(),
+        read_only: false,
         verify: None,
         timeout: Duration::from_secs(60),
         limits: Limits::default(),

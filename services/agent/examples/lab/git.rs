@@ -76,6 +76,7 @@ fn attempt(url: &str) -> Attempt {
         start: Start::Fresh,
         starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Nothing".into(), push_only: false },
+        read_only: false,
         verify: None,
         timeout: Duration::from_secs(60),
         limits: Limits::default(),

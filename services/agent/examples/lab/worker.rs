@@ -149,6 +149,7 @@ fn attempt(job: Job) -> Attempt {
         env: job.env,
         starts_from: None,
         git: Default::default(),
+        read_only: false,
         verify: None,
         start: if job.resume { Start::Resume } else { Start::Fresh },
         timeout: Duration::from_millis(job.timeout_ms.unwrap_or(60_000)),

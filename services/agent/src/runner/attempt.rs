@@ -33,6 +33,8 @@ pub struct Attempt {
     pub starts_from: Option<StartsFrom>,
     /// What it asks of git.
     pub git: git::Asked,
+    /// Whether the work is only to be read.
+    pub read_only: bool,
     /// What must succeed afterwards, in the same folder.
     pub verify: Option<Vec<String>>,
     /// How long it may run; the time to prepare the folder and to collect the results is not in it.

@@ -12,6 +12,9 @@ use crate::run::{FileList, folder, inherit};
 /// What is said of a success in which nothing was done.
 const NO_TOOL_CALLS: &str = "no_tool_calls";
 
+/// What is said of a run that changed what it was only to read.
+pub(super) const CHANGED_READ_ONLY: &str = "changed_read_only";
+
 /// The outcome of an attempt that ended so, before its work is looked at.
 pub(super) fn outcome(ended: Ended, attempt: &Attempt) -> Outcome {
     let Ended { verdict, exit_code, summary, usage, session_id, lane } = ended;

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
 use super::command::{self, KeeperState, Tools};
-use super::conclude::{outcome, unusable, unwritable};
+use super::conclude::{CHANGED_READ_ONLY, outcome, unusable, unwritable};
 use super::control::{Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
@@ -306,6 +306,9 @@ impl Slot {
                 }
             }
         }
+        if attempt.read_only && outcome.diff_bytes > 0 {
+            outcome.flags.push(CHANGED_READ_ONLY);
+        }
         written_down(attempt, outcome, folder, live)
     }
 
@@ -318,7 +321,7 @@ impl Slot {
         live: &mut Live,
     ) {
         let mut done = self.collect_tree(attempt, tree, outcome, folder, live);
-        if done.is_ok() && outcome.verdict == Verdict::Succeeded {
+        if done.is_ok() && outcome.verdict == Verdict::Succeeded && !attempt.read_only {
             done = self.deliver(attempt, tree, outcome, live);
         }
         match (done, &outcome.verdict) {

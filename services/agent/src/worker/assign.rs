@@ -51,6 +51,7 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> 
             (None, Some(Workspace::Git(_) | Workspace::Continue(_) | Workspace::Push(_)) | None) => None,
         },
         git,
+        read_only: body.preset.as_ref().is_some_and(|preset| preset.read_only),
         verify: body.verify,
         timeout: Duration::from_millis(assign.timeout_ms),
         limits: limits.clone(),
@@ -105,7 +106,10 @@ fn what(assign: &Assign, body: &SubmitTask, programs: &Programs) -> Result<What,
             let (model, max_turns) = (body.model.clone(), body.max_turns);
             let begins_anew = assign.after == Some(After::Overflow);
             let is_interrupted = false;
-            let order = Order { spec, prompt, model, max_turns, is_interrupted, begins_anew };
+            let preset = body.preset.as_deref();
+            let prompt = preset.map_or_else(|| prompt.clone(), |preset| preset.told(&prompt));
+            let permission = preset.and_then(|preset| preset.permission);
+            let order = Order { spec, prompt, model, max_turns, permission, is_interrupted, begins_anew };
             Ok(What::Program(Box::new(order)))
         }
         other => {
@@ -154,6 +158,8 @@ struct TaskJson<'a> {
     #[serde(with = "text::display")]
     id: conductor_core::TaskId,
     runner: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    task_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +193,7 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
     let task = TaskJson {
         id: assign.task,
         runner: &assign.runner,
+        task_type: body.task_type.as_deref(),
         name: body.name.as_deref(),
         prompt: body.prompt.as_deref(),
         command: body.command.as_deref(),
@@ -211,6 +218,7 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
 #[cfg(test)]
 mod tests {
     use conductor_core::{Incarnation, Lease, TaskId};
+    use conductor_protocol::submit::Permission;
     use serde_json::value::RawValue;
 
     use super::*;
@@ -274,6 +282,21 @@ mod tests {
                 "{after:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_agent_is_told_what_the_type_says_and_the_record_what_was_asked() {
+        let body = r#"{"prompt":"the parser","type":"code_review","preset":{"prompt":"Review: {prompt}","permission":"plan","read_only":true}}"#;
+        let spec = crate::runner::program::tests::spec(&["claude"]);
+        let programs = Programs { specs: [("claude".into(), Arc::new(spec))].into(), ..Programs::default() };
+        let attempt = attempt(&assign("claude", body), &Limits::default(), &programs).unwrap();
+        let What::Program(order) = &attempt.what else { panic!("a program") };
+        assert_eq!((order.prompt.as_str(), order.permission), ("Review: the parser", Some(Permission::Plan)));
+        assert!(attempt.read_only);
+        let json: serde_json::Value = serde_json::from_str(&attempt.task_json).unwrap();
+        assert_eq!((&json["prompt"], &json["type"]), (&"the parser".into(), &"code_review".into()));
+        let mock = read("mock", body).unwrap();
+        assert_eq!(mock.what, What::Mock { prompt: "the parser".into() }, "its prompt is a script");
     }
 
     #[test]

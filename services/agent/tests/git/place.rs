@@ -161,6 +161,7 @@ pub fn script(workspace: GitWorkspace, script: &str) -> Attempt {
         start: Start::Fresh,
         starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Change things".into(), push_only: false },
+        read_only: false,
         verify: None,
         timeout: Duration::from_secs(60),
         limits: Limits::default(),

@@ -51,6 +51,7 @@ impl Place {
             prompt: prompt.to_owned(),
             model: None,
             max_turns: None,
+            permission: None,
             is_interrupted: false,
             begins_anew: false,
         };
@@ -65,6 +66,7 @@ impl Place {
             start: Start::Fresh,
             starts_from: None,
             git: Asked::default(),
+            read_only: false,
             verify: None,
             timeout: Duration::from_secs(60),
             limits: Limits::default(),

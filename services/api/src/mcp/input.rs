@@ -35,7 +35,7 @@ pub(super) struct Submit {
     /// The model, where the runner has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<String>,
-    /// The kind of task, such as generic, code_review, refactor, test_generation or analysis.
+    /// The kind of task: generic, code_review, refactor, test_generation, analysis, or another that is configured.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     task_type: Option<String>,
     /// A short name, for people and lists.

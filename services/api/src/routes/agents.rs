@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use conductor_protocol::Code;
-use conductor_protocol::control::{AgentView, Call, RunnerOffer};
+use conductor_protocol::control::{AgentView, Call, RunnerOffer, TaskTypeView};
 use conductor_web::{Caller, Refusal};
 
 use crate::http::{Named, Params, items, json, none};
@@ -104,4 +104,18 @@ pub(crate) async fn runners(
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(items(&caller.control(&app.site).await?.call(Call::Runners).await?))
+}
+
+/// Lists the types that tasks can have, and what each gives a task where its submit says nothing.
+#[utoipa::path(
+    get, path = "/v1/task-types", tag = "tasks", operation_id = "list_task_types",
+    responses((status = 200, description = "The types, by name.", body = super::Items<TaskTypeView>)),
+)]
+pub(crate) async fn task_types(
+    caller: Caller,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    Params::read(query.as_deref(), &[])?;
+    Ok(items(&caller.control(&app.site).await?.call(Call::TaskTypes).await?))
 }

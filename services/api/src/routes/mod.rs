@@ -92,6 +92,7 @@ fn of_the_rest() -> OpenApiRouter<App> {
         .routes(routes!(agents::resume))
         .routes(routes!(agents::revoke))
         .routes(routes!(agents::runners))
+        .routes(routes!(agents::task_types))
         .routes(routes!(queue::get))
         .routes(routes!(queue::pause))
         .routes(routes!(queue::resume))

@@ -20,7 +20,7 @@ mod form;
 mod upload;
 mod words_of_command;
 
-use form::{Form, TYPES};
+use form::{Form, GENERIC};
 pub use words_of_command::join as command_line;
 
 #[derive(Debug, Template)]
@@ -31,7 +31,7 @@ struct View {
     problem: Option<String>,
     form: Form,
     runners: Vec<String>,
-    types: Vec<(String, bool)>,
+    types: Vec<Type>,
     groups: Vec<String>,
 }
 
@@ -58,17 +58,38 @@ async fn view(
 ) -> Result<Response, Refusal> {
     let w = visitor.words();
     let f = visitor.frame(control, Section::Tasks, w.new_task).await?;
-    let mut types: Vec<(String, bool)> =
-        TYPES.iter().map(|it| ((*it).to_owned(), *it == form.task_type)).collect();
-    if !form.task_type.is_empty() && !types.iter().any(|(_, is_on)| *is_on) {
-        types.push((form.task_type.clone(), true));
-    }
+    let types = types(control, &form.task_type).await?;
     let groups = match &visitor.caller.identity.groups {
         Groups::All => Vec::new(),
         Groups::Only(groups) => groups.clone(),
     };
     let view = View { f, w, problem, form, runners: runners(control).await?, types, groups };
     page(status, &view)
+}
+
+/// A type in the form.
+#[derive(Debug)]
+struct Type {
+    name: String,
+    description: String,
+    is_on: bool,
+}
+
+/// The types that tasks can have, the generic one first; the chosen one even where it is not there any more.
+async fn types(control: &Control, chosen: &str) -> Result<Vec<Type>, Refusal> {
+    let known = control.task_types().await?.into_iter();
+    let mut types: Vec<Type> = known
+        .map(|it| Type {
+            is_on: it.name == chosen,
+            description: it.description.unwrap_or_default(),
+            name: it.name,
+        })
+        .collect();
+    types.sort_by_key(|it| it.name != GENERIC);
+    if !chosen.is_empty() && !types.iter().any(|it| it.is_on) {
+        types.push(Type { name: chosen.to_owned(), description: String::new(), is_on: true });
+    }
+    Ok(types)
 }
 
 /// The names of the runners that tasks can name now.

@@ -5,8 +5,8 @@ use conductor_protocol::control::{
     AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Browse,
     BrowseView, Call, Cancel, DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc,
     GcView, Id, LaneName, ListRequest, Message, MetricsView, Output, Page, Pause, Pin, QueueView,
-    RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, TrendsCall, TrendsView,
-    Wait,
+    RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, TaskTypeView,
+    TrendsCall, TrendsView, Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::TaskView;
@@ -277,6 +277,14 @@ impl Control {
     /// As [`Control::ask`].
     pub async fn runners(&self) -> Result<Vec<RunnerOffer>, Error> {
         self.ask(Call::Runners).await
+    }
+
+    /// Reads the types that tasks can have.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn task_types(&self) -> Result<Vec<TaskTypeView>, Error> {
+        self.ask(Call::TaskTypes).await
     }
 
     /// Reads the effective configuration, without secrets.

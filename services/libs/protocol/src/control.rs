@@ -20,6 +20,7 @@ mod keep;
 mod list;
 mod metrics;
 mod schedule;
+mod task_type;
 mod transfer;
 
 pub use access::{
@@ -31,6 +32,7 @@ pub use keep::{Gc, GcItem, GcKind, GcView, Pin};
 pub use list::{Filter, ListRequest, Page, Sort};
 pub use metrics::{DeliveryCounts, Histogram, MetricsView, RunnerMetrics, Volume};
 pub use schedule::{AddSchedule, CatchUp, LastRun, Overlap, ScheduleView};
+pub use task_type::TaskTypeView;
 pub use transfer::{
     AppendUpload, CreateUpload, DeliveryView, RunnerOffer, TrendStep, TrendsCall, TrendsView, UploadKind,
     UploadRef, UploadView,
@@ -190,6 +192,8 @@ pub enum Call {
     Metrics,
     /// What tasks can be run by. Answer: `Vec<`[`RunnerOffer`]`>`.
     Runners,
+    /// The types that tasks can have. Answer: `Vec<`[`TaskTypeView`]`>`.
+    TaskTypes,
     /// The effective configuration, without secrets. Answer: JSON as `conductor config show` prints it.
     Config,
     /// Ends a streaming request of this client.

@@ -12,11 +12,13 @@ use crate::problem::Problem;
 
 mod check;
 mod git;
+mod preset;
 #[cfg(feature = "schema")]
 mod schema;
 
-pub use check::{check, check_path, refuse_unavailable};
+pub use check::{check, check_path, is_model, refuse_unavailable};
 pub use git::{GitWorkspace, PullRequest, Push};
+pub use preset::{Permission, Preset};
 
 /// A task to submit. The body of `POST /v1/tasks`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -79,6 +81,10 @@ pub struct SubmitTask {
     pub subtasks: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
+    /// What its type adds; written by the orchestrator, refused of everybody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(ignore))]
+    pub preset: Option<Box<Preset>>,
 }
 
 /// A file that the task finds in its work folder. Exactly one of the three sources is given.

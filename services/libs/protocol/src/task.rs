@@ -228,7 +228,7 @@ pub struct Resultant {
     /// Files that were left out of the list, by why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files_left_out: BTreeMap<String, u64>,
-    /// What a reader should know though it succeeded: `no_tool_calls`.
+    /// What a reader should know though it succeeded: `no_tool_calls`, `changed_read_only`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// How the run was confined; `unsandboxed` until the sandbox is there.

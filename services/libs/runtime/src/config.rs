@@ -14,20 +14,21 @@ mod runner;
 mod schema;
 mod show;
 mod storage;
+mod task_type;
 mod types;
 mod web;
 
+pub use conductor_protocol::submit::Permission;
 pub use error::{Error, Origin, Problem};
 pub use git::{Forge, Git, GitCredential};
 pub use layer::Sources;
 pub use load::{Loaded, load, secret_env_names};
 pub use network::Network;
 pub use notify::{NotifyOn, NotifyRule, NotifyTo, Reachable, Webhooks};
-pub use runner::{
-    Arguments, Permission, Price, RunnerConfig, RunnerOutput, RunnerSpec, Sandbox, SandboxMode, presets,
-};
+pub use runner::{Arguments, Price, RunnerConfig, RunnerOutput, RunnerSpec, Sandbox, SandboxMode, presets};
 pub use show::Shown;
 pub use storage::{EventLogStorage, Redis, Storage};
+pub use task_type::TaskType;
 pub use types::{
     Agent, Auth, AuthMode, Budgets, Config, GroupLimits, LabelLimits, LogFormat, OnOutputLimit, Orchestrator,
     Retention, Smtp, Tasks, Telemetry,

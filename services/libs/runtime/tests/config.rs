@@ -209,7 +209,6 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),
         ("secrets: {key: {file: /key}}", "secrets.key.file"),
         ("orchestrator: {listen: 0.0.0.0:8083}", "orchestrator.listen"),
-        ("task_types: {review: {prompt: x}}", "task_types.review.prompt"),
     ] {
         let machine = Machine::new().file(text);
         let said = machine.problem_in_file();

@@ -159,6 +159,7 @@ pub(super) fn needs(call: &Call) -> Needs {
         | Call::Deliveries(_)
         | Call::Trends(_)
         | Call::Runners
+        | Call::TaskTypes
         | Call::Metrics
         | Call::Stop(_) => Needs::Role(Role::Viewer),
         Call::Submit(_)
@@ -219,6 +220,7 @@ pub(super) fn about(call: &Call) -> About {
         | Call::Events(_) => About::Filtered,
         Call::Status
         | Call::Runners
+        | Call::TaskTypes
         | Call::CreateUpload(_)
         | Call::AppendUpload(_)
         | Call::Upload(_)

@@ -97,6 +97,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
         Call::Trends(TrendsCall { seconds: 3_600, step_seconds: 3_600 }),
         Call::Metrics,
         Call::Runners,
+        Call::TaskTypes,
         Call::Config,
         Call::Stop(StopStream { request: u64::MAX }),
     ]
@@ -119,6 +120,7 @@ fn wanted(call: &Call) -> Option<Role> {
         Call::Browse(_) => Some(Role::Viewer),
         Call::Pin(_) => Some(Role::Operator),
         Call::Deliveries(_) | Call::Trends(_) | Call::Metrics | Call::Runners => Some(Role::Viewer),
+        Call::TaskTypes => Some(Role::Viewer),
         Call::SubmitEach(_) => Some(Role::Operator),
         Call::Submit(_) | Call::Cancel(_) | Call::CancelMatching(_) | Call::Retry(_) => Some(Role::Operator),
         Call::RetryMatching(_) | Call::Message(_) | Call::Answer(_) | Call::Delete(_) => Some(Role::Operator),
@@ -131,7 +133,7 @@ fn wanted(call: &Call) -> Option<Role> {
 }
 
 /// How many calls there are.
-const CALLS: usize = 50;
+const CALLS: usize = 51;
 
 pub(super) async fn refused(control: &Control, call: Call) -> Option<Problem> {
     match control.call(call).await {

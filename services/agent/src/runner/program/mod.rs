@@ -17,13 +17,13 @@ pub(super) mod render;
 mod reset;
 pub(super) mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verdict;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use conductor_runtime::config::{RunnerOutput, RunnerSpec};
+use conductor_runtime::config::{Permission, RunnerOutput, RunnerSpec};
 use rustix::io::Errno;
 
 use super::attempt::{Attempt, Start};
@@ -52,6 +52,8 @@ pub struct Order {
     pub prompt: String,
     pub model: Option<String>,
     pub max_turns: Option<u32>,
+    /// The most that it may do without asking; the runner may allow less.
+    pub permission: Option<Permission>,
     /// Whether an earlier start of the same task was interrupted.
     pub is_interrupted: bool,
     /// Whether the session before had grown too long, so that the work goes on with a new one.

@@ -112,7 +112,9 @@ fn argv(order: &Order, session: Option<&str>, places: &Places) -> Vec<String> {
             "{budget}" => group(&arguments.budget, None, &mut argv),
             "{resume}" => group(&arguments.resume, session, &mut argv),
             "{permission}" => {
-                let list = spec.permissions.get(&spec.permission).map(Vec::as_slice).unwrap_or_default();
+                // What narrows more holds.
+                let permission = order.permission.map_or(spec.permission, |own| own.max(spec.permission));
+                let list = spec.permissions.get(&permission).map(Vec::as_slice).unwrap_or_default();
                 argv.extend(list.iter().map(|argument| places.fill(argument)));
             }
             other => argv.push(places.fill(other)),

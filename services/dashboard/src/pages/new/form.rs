@@ -18,8 +18,8 @@ use super::words_of_command::{join, split};
 use crate::params::Params;
 use crate::words::Words;
 
-/// The types that every Conductor knows.
-pub const TYPES: [&str; 5] = ["generic", "code_review", "refactor", "test_generation", "analysis"];
+/// The type of a task that names none.
+pub const GENERIC: &str = "generic";
 /// The priority of a task that names none.
 const DEFAULT_PRIORITY: &str = "5";
 
@@ -116,7 +116,7 @@ pub fn task(params: &Params, now: Wall) -> Result<SubmitTask, Refusal> {
     let text = |name: &str| params.get(name).map(str::to_owned);
     let mut task = SubmitTask {
         runner: text("runner").filter(|runner| runner != "auto"),
-        task_type: text("type").filter(|kind| kind != TYPES[0]),
+        task_type: text("type").filter(|kind| kind != GENERIC),
         name: text("name"),
         group: text("group"),
         priority: params.parsed("priority")?,

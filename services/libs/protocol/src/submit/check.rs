@@ -106,16 +106,8 @@ fn check_work(task: &SubmitTask, faults: &mut Faults) {
 /// What only a coding agent can heed is refused where another runner is named.
 fn check_wishes(task: &SubmitTask, faults: &mut Faults) {
     faults.within("max_turns", task.max_turns.map(u64::from), 1, u64::from(limits::MAX_TURNS));
-    if let Some(model) = &task.model {
-        // It becomes an argument.
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/@+[]".contains(c);
-        if model.is_empty()
-            || model.len() > limits::MAX_MODEL_BYTES
-            || model.starts_with('-')
-            || !model.chars().all(fits)
-        {
-            faults.add("model", "not the name of a model");
-        }
+    if task.model.as_deref().is_some_and(|model| !is_model(model)) {
+        faults.add("model", "not the name of a model");
     }
     let inside = match (task.runner.as_deref(), &task.command) {
         (Some(runner @ ("command" | "mock" | "replay")), _) => Some(runner),
@@ -127,6 +119,14 @@ fn check_wishes(task: &SubmitTask, faults: &mut Faults) {
             faults.add(field, format!("the runner {runner} asks no model"));
         }
     }
+}
+
+/// Whether a text can be the name of a model, which becomes an argument.
+#[must_use]
+pub fn is_model(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/@+[]".contains(c);
+    let length = 1..=limits::MAX_MODEL_BYTES;
+    length.contains(&text.len()) && !text.starts_with('-') && text.chars().all(fits)
 }
 
 fn check_names(task: &SubmitTask, faults: &mut Faults) {
@@ -308,7 +308,6 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         (!task.secrets.is_empty(), "secrets"),
         (task.budget_usd.is_some(), "budget_usd"),
         (task.may_submit, "may_submit"),
-        (task.task_type.as_deref().is_some_and(|name| name != "generic"), "a task type other than generic"),
     ];
     match asked.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Problem::unavailable(what)),

@@ -10,6 +10,9 @@ use url::Url;
 
 use super::network::Network;
 
+/// The longest text of several lines.
+const MAX_LINES_BYTES: usize = 64 << 10;
+
 /// The form of a key's value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
@@ -21,7 +24,9 @@ pub(super) enum Kind {
     Flag,
     /// A text that is not empty.
     Text,
-    /// A list of such texts.
+    /// A text of one line or more.
+    Lines,
+    /// A list of texts of one line.
     Texts,
     /// A name as runners, groups and labels have.
     Name,
@@ -55,8 +60,6 @@ pub(super) enum Kind {
     Notify,
     /// What hosts of git repositories ask for.
     GitCredentials,
-    /// Not looked at, since nothing uses it yet.
-    Anything,
 }
 
 impl Kind {
@@ -64,7 +67,6 @@ impl Kind {
     pub(super) fn check(self, value: &ValueKind) -> Result<ValueKind, String> {
         let mismatch = || format!("expected {}, found {}", self.expected(), describe(value));
         match (self, value) {
-            (Kind::Anything, _) => Ok(value.clone()),
             (Kind::Whole { min, max }, _) => {
                 let number = match *value {
                     ValueKind::I64(number) => u64::try_from(number).ok(),
@@ -124,6 +126,7 @@ impl Kind {
                 Some(ValueKind::Array(items.map(|item| Value::new(None, item)).collect()))
             }
             Kind::Text
+            | Kind::Lines
             | Kind::Name
             | Kind::Choice(_)
             | Kind::Path
@@ -133,8 +136,7 @@ impl Kind {
             | Kind::Reachable
             | Kind::LogFilter
             | Kind::TimeZone
-            | Kind::Mailbox
-            | Kind::Anything => None,
+            | Kind::Mailbox => None,
         };
         self.check(&value.unwrap_or_else(|| ValueKind::String(text.to_owned())))
     }
@@ -149,6 +151,7 @@ impl Kind {
             Kind::Amount => "an amount of 0 or more".to_owned(),
             Kind::Flag => "true or false".to_owned(),
             Kind::Text => "a text".to_owned(),
+            Kind::Lines => format!("a text of at most {MAX_LINES_BYTES} bytes"),
             Kind::Texts => "a list of texts".to_owned(),
             Kind::Name => "a name".to_owned(),
             Kind::Names => "a list of names".to_owned(),
@@ -169,7 +172,6 @@ impl Kind {
             Kind::Reachables => "a list of host names, addresses and networks".to_owned(),
             Kind::Notify => "a list of rules; as text, JSON".to_owned(),
             Kind::GitCredentials => "a list of credentials; as text, JSON".to_owned(),
-            Kind::Anything => "a value".to_owned(),
         }
     }
 
@@ -188,6 +190,9 @@ impl Kind {
         let fits = |fits: bool| (!fits).then(String::new);
         match self {
             Kind::Text => fits(!text.is_empty() && !text.contains(['\0', '\n'])),
+            Kind::Lines => {
+                fits(!text.trim().is_empty() && text.len() <= MAX_LINES_BYTES && !text.contains('\0'))
+            }
             Kind::Name => name_problem(text).map(|why| format!(": {why}")),
             Kind::Choice(words) => fits(words.contains(&text)),
             Kind::Path => fits(Path::new(text).is_absolute() && !text.contains('\0')),
@@ -207,8 +212,7 @@ impl Kind {
             | Kind::Networks
             | Kind::Reachables
             | Kind::Notify
-            | Kind::GitCredentials
-            | Kind::Anything => fits(false),
+            | Kind::GitCredentials => fits(false),
         }
     }
 }

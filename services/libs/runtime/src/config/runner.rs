@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use conductor_protocol::submit::Permission;
 use config::{FileFormat, ValueKind};
 use serde::Deserialize;
 
@@ -13,9 +14,9 @@ use super::layer::Leaf;
 /// The presets, which also tell people how a runner is written.
 const PRESETS: &str = include_str!("runners.yaml");
 /// The presets that are runners without being configured, in the order in which `auto` looks for them.
-const BUILT_IN: [&str; 3] = ["claude", "codex", "gemini"];
+pub(super) const BUILT_IN: [&str; 3] = ["claude", "codex", "gemini"];
 /// Runners that are no programs of their own: nothing but their limits can be set.
-const INSIDE: [&str; 4] = ["auto", "command", "mock", "replay"];
+pub(super) const INSIDE: [&str; 4] = ["auto", "command", "mock", "replay"];
 /// How long a program may say nothing, with no tool at work, before it counts as stalled.
 const STALL: Duration = Duration::from_secs(600);
 /// How long a program may take to end after its result.
@@ -80,18 +81,6 @@ pub struct Arguments {
     pub budget: Vec<String>,
     /// The session to go on with.
     pub resume: Vec<String>,
-}
-
-/// What a program may do without asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Permission {
-    /// Everything.
-    Skip,
-    /// Changing files.
-    Edit,
-    /// Reading alone.
-    Plan,
 }
 
 /// How a program's output is read.

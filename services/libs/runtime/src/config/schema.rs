@@ -94,6 +94,11 @@ const MAX_BODY: u64 = conductor_protocol::limits::MAX_MESSAGE_BYTES as u64;
 /// What every format of configuration can carry.
 const MAX_WHOLE: u64 = i64::MAX as u64;
 
+/// As in a submit.
+const MAX_ATTEMPTS: u64 = conductor_protocol::limits::MAX_ATTEMPTS as u64;
+/// As in a submit.
+const MAX_TURNS: u64 = conductor_protocol::limits::MAX_TURNS as u64;
+
 const BUDGETS: &str = "the accounting of cost";
 const DISTRIBUTED: &str = "distributed storage";
 const REMOTE: &str = "the connection between hosts";
@@ -179,7 +184,17 @@ pub(super) const KEYS: &[Key] = &[
     seconds("runners.*.stall_seconds", 1).optional(),
     seconds("runners.*.result_grace_seconds", 0).optional(),
     whole("labels.*.max_running", 1).optional(),
-    key("task_types.*.*", Kind::Anything).optional().later("the configuration of task types"),
+    key("task_types.*.description", Kind::Text).optional(),
+    key("task_types.*.prompt", Kind::Lines).optional(),
+    key("task_types.*.runner", Kind::Name).optional(),
+    key("task_types.*.permission", Kind::Choice(&["skip", "edit", "plan"])).optional(),
+    key("task_types.*.read_only", Kind::Flag),
+    key("task_types.*.timeout_seconds", Kind::Whole { min: 1, max: MAX_SECONDS }).optional(),
+    key("task_types.*.priority", Kind::Whole { min: 0, max: 10 }).optional(),
+    key("task_types.*.max_attempts", Kind::Whole { min: 1, max: MAX_ATTEMPTS }).optional(),
+    key("task_types.*.max_turns", Kind::Whole { min: 1, max: MAX_TURNS }).optional(),
+    key("task_types.*.model", Kind::Text).optional(),
+    key("task_types.*.verify", Kind::Texts).optional(),
     key("budgets.task_usd", Kind::Amount).optional().later(BUDGETS),
     key("budgets.day_usd", Kind::Amount).optional().later(BUDGETS),
     whole("budgets.day_tokens", 0).optional().later(BUDGETS),

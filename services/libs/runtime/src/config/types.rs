@@ -32,6 +32,9 @@ pub struct Config {
     /// Limits by runner, and the runners that are programs.
     #[serde(default)]
     pub runners: BTreeMap<String, RunnerConfig>,
+    /// The types of tasks.
+    #[serde(default)]
+    pub task_types: BTreeMap<String, super::task_type::TaskType>,
     /// Limits by label, written `key:value`.
     #[serde(default)]
     pub labels: BTreeMap<String, LabelLimits>,

@@ -9,3 +9,4 @@ mod mcp;
 mod place;
 mod sessions;
 mod turns;
+mod types;

@@ -83,6 +83,7 @@ pub(super) async fn answer(
         Call::AppendUpload(call) => Ok(raw(&context.uploads.append(actor.name.as_str(), call).await?)),
         Call::Upload(call) => Ok(raw(&context.uploads.view(actor.name.as_str(), call.id).await?)),
         Call::Runners => Ok(raw(&read::runners(context).await?)),
+        Call::TaskTypes => Ok(raw(&context.defaults.types.views())),
         Call::Config => Ok(context.effective.clone()),
         // The session ends streams itself.
         Call::Stop(_) => Ok(raw(&Done {})),

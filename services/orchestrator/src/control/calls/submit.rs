@@ -305,7 +305,8 @@ pub(super) async fn retry(context: &Context, caller: &Caller, task: TaskId) -> R
         body.files.clear();
     }
     let call = control::Submit { tasks: vec![rewritten(&body)], key: None };
-    accept(context, caller, call, Origin { retry_of: Some(task), schedule: None }).await
+    accept(context, caller, call, Origin { retry_of: Some(task), has_preset: true, ..Origin::default() })
+        .await
 }
 
 /// Goes on from a terminal task with a new prompt.
@@ -332,8 +333,12 @@ pub(super) async fn message(context: &Context, caller: &Caller, call: Message) -
     body.files.clear();
     body.runner = Some(record.task.runner.to_string());
     body.workspace = Some(Workspace::Continue(call.id.to_string()));
+    // The session knows what its type had to say.
+    if let Some(preset) = &mut body.preset {
+        preset.prompt = None;
+    }
     let call = control::Submit { tasks: vec![rewritten(&body)], key: None };
-    accept(context, caller, call, Origin::default()).await
+    accept(context, caller, call, Origin { has_preset: true, ..Origin::default() }).await
 }
 
 /// Takes out what bound a task to others of its submit and to its time.
