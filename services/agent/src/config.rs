@@ -124,6 +124,7 @@ pub fn programs(loaded: &Loaded, environment: &[(OsString, OsString)]) -> Result
         specs: specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect(),
         environment: environment.into(),
         secrets: Some(loaded.secrets()?),
+        uses: Arc::new(loaded.config.secrets.clone()),
         sandbox: loaded.config.sandbox.mode,
     })
 }

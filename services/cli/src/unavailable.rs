@@ -63,7 +63,7 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
 }
 
 fn options(options: &TaskOptions) -> Option<&'static str> {
-    let asked = [(!options.secret.is_empty(), "--secret"), (options.budget.is_some(), "--budget")];
+    let asked = [(options.budget.is_some(), "--budget")];
     asked.iter().find(|(asked, _)| *asked).map(|(_, what)| *what)
 }
 
@@ -85,7 +85,6 @@ mod tests {
     #[test]
     fn what_a_later_release_brings_is_refused_by_its_name() {
         for (line, name) in [
-            ("conductor submit --secret A x", "--secret"),
             ("conductor run --budget 1.5 x", "--budget"),
             ("conductor drill", "drill"),
             ("conductor audit verify", "audit verify"),

@@ -1,6 +1,7 @@
 //! What an orchestrator is told at its start.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::{GroupLimits, Name, NameError, Policy, Priority};
@@ -123,6 +124,7 @@ impl Config {
                 backoff_ms: millis(tasks.default_backoff),
                 runners,
                 types: types(config)?,
+                secrets: Arc::new(config.secrets.clone()),
             },
             heartbeat: config.orchestrator.heartbeat,
             lease: config.orchestrator.lease,

@@ -147,14 +147,17 @@ impl Chores {
         stopped.remove(&id);
         let origin = Origin { schedule: Some(id), ..Origin::default() };
         let mut prepared = submit::prepare(&[stored.schedule.task], &self.defaults, origin)?;
-        let Some(mut task) = prepared.tasks.pop() else { return Ok(()) };
         // Who made the schedule may have another default than everybody.
-        task.group = schedule.group.clone();
+        prepared.tasks.iter_mut().for_each(|task| task.group = schedule.group.clone());
+        let secrets = prepared.take_secrets(&self.defaults.secrets)?;
+        let secrets = secrets.into_iter().next().map(|(_, names)| names).unwrap_or_default();
+        let Some(task) = prepared.tasks.pop() else { return Ok(()) };
         let missed = now.0 - due_at.0 > MISSED_MS;
         let by = Arc::new(actor(stored.by)?);
         let webhook = !prepared.webhooks.is_empty();
         let task = Box::new(task);
-        let command = Command::FireSchedule { schedule: id, due_at, next_at, missed, task, webhook, by };
+        let command =
+            Command::FireSchedule { schedule: id, due_at, next_at, missed, task, webhook, secrets, by };
         self.engine.change(command, prepared.payloads, Vec::new()).await.map(drop)
     }
 }

@@ -1,11 +1,12 @@
 //! From tasks as people submit them to tasks as the machine takes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use conductor_core::{Actor, BodyDigest, KeyId, Name, NewTask, Priority, TaskId, Work};
 use conductor_protocol::submit::{self, Dependency, OnDependencyFailure, SubmitTask, Workspace};
 use conductor_protocol::{Code, FieldError, Problem, limits};
+use conductor_runtime::config::SecretUse;
 use conductor_store::log::{Payload, PayloadKey};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -34,6 +35,8 @@ pub struct Defaults {
     pub runners: Vec<Name>,
     /// Types that tasks can have.
     pub types: TaskTypes,
+    /// Secrets that tasks may use.
+    pub secrets: Arc<BTreeMap<String, SecretUse>>,
 }
 
 /// Tasks ready for the machine.
@@ -49,6 +52,8 @@ pub(crate) struct Prepared {
     pub(crate) webhooks: Vec<TaskId>,
     /// The secrets that sign them, each with the place that names it.
     pub(crate) signed_with: Vec<(String, String)>,
+    /// The secrets that their runs get, with the place that names them.
+    pub(crate) secrets: Vec<Asked>,
     /// The uploads that they ask for.
     pub(crate) uploads: Vec<Wanted>,
     /// Dependencies that are not among them.
@@ -57,7 +62,51 @@ pub(crate) struct Prepared {
     pub(crate) refs: HashMap<String, TaskId>,
 }
 
+/// A task with the secrets that its runs get.
+pub(crate) type NamedSecrets = (TaskId, Box<[Name]>);
+
+/// The secrets that a task names for its runs.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    task: TaskId,
+    /// The place of the list.
+    at: String,
+    names: Box<[Name]>,
+}
+
 impl Prepared {
+    /// Takes the secrets that tasks name, after holding that each of them may use its own.
+    ///
+    /// # Errors
+    /// Names the first that is not known, or that its task may not use.
+    pub(crate) fn take_secrets(
+        &mut self,
+        known: &BTreeMap<String, SecretUse>,
+    ) -> Result<Vec<NamedSecrets>, Problem> {
+        for asked in &self.secrets {
+            let task = self.tasks.iter().find(|task| task.id == asked.task).expect("it is among them");
+            for (index, name) in asked.names.iter().enumerate() {
+                let at = format!("{}/{index}", asked.at);
+                let Some(secret) = known.get(name.as_str()) else {
+                    let detail = format!(
+                        "tasks have no secret {name}; secrets.{name} in conductor.yaml lets them use one"
+                    );
+                    return Err(Problem::at(at, detail));
+                };
+                let (group, runner) = (task.group.as_str(), task.runner.as_str());
+                let refused = if !secret.takes_group(group) {
+                    format!("tasks of the group {group} may not use the secret {name}")
+                } else if runner != conductor_core::AUTO && !secret.takes_runner(runner) {
+                    format!("the secret {name} is not for the runner {runner}")
+                } else {
+                    continue;
+                };
+                return Err(Problem { code: Code::Forbidden, ..Problem::at(at, refused) });
+            }
+        }
+        Ok(std::mem::take(&mut self.secrets).into_iter().map(|asked| (asked.task, asked.names)).collect())
+    }
+
     /// Tells of a problem by refs where it names tasks by ids that nobody was told yet.
     pub(crate) fn in_refs(&self, mut problem: Problem) -> Problem {
         for (reference, id) in &self.refs {
@@ -113,6 +162,7 @@ pub(crate) fn prepare(
         ids: Vec::with_capacity(bodies.len()),
         webhooks: Vec::new(),
         signed_with: Vec::new(),
+        secrets: Vec::new(),
         uploads: Vec::new(),
         outside: Vec::new(),
         refs: HashMap::new(),
@@ -163,6 +213,10 @@ impl Preparing<'_> {
             self.done.webhooks.push(id);
             let named = webhook.secret.iter().map(|name| (format!("{at}/webhook/secret"), name.clone()));
             self.done.signed_with.extend(named);
+        }
+        if !task.secrets.is_empty() {
+            let asked = Asked { task: id, at: format!("{at}/secrets"), names: names(&task.secrets).into() };
+            self.done.secrets.push(asked);
         }
         let place = self.done.tasks.len();
         self.done.tasks.push(new);
@@ -344,6 +398,7 @@ mod tests {
             backoff_ms: 5_000,
             runners: vec![name("auto"), name("mock"), name("command")],
             types: TaskTypes::new(Default::default()),
+            secrets: Arc::default(),
         }
     }
 
@@ -374,6 +429,36 @@ mod tests {
     fn an_unknown_runner_is_refused() {
         let problem = prepared(&[r#"{"prompt":"x","runner":"nope"}"#]).expect_err("unknown");
         assert_eq!((problem.code, problem.errors[0].pointer.as_str()), (Code::InvalidRequest, "/runner"));
+    }
+
+    #[test]
+    fn a_secret_is_used_by_whom_its_owner_names() {
+        let only = |groups: &[&str], runners: &[&str]| SecretUse {
+            file: None,
+            groups: groups.iter().map(ToString::to_string).collect(),
+            runners: runners.iter().map(ToString::to_string).collect(),
+        };
+        let known = BTreeMap::from([
+            ("NPM".to_owned(), only(&["default"], &["command"])),
+            ("WEB".to_owned(), only(&["web"], &["*"])),
+        ]);
+        let take = |text: &str| prepared(&[text]).expect("prepares").take_secrets(&known);
+        let taken = take(r#"{"command":["x"],"secrets":["NPM"]}"#).expect("allowed");
+        assert_eq!(taken[0].1[0].as_str(), "NPM");
+        assert!(take(r#"{"prompt":"x","secrets":["NPM"]}"#).is_ok(), "what auto comes to is not known yet");
+        for (text, code, pointer) in [
+            (r#"{"command":["x"],"secrets":["NPM","WEB"]}"#, Code::Forbidden, "/secrets/1"),
+            (r#"{"prompt":"x","runner":"mock","secrets":["NPM"]}"#, Code::Forbidden, "/secrets/0"),
+            (r#"{"prompt":"x","secrets":["OTHER"]}"#, Code::InvalidRequest, "/secrets/0"),
+            (
+                r#"{"subtasks":[{"command":["x"],"secrets":["WEB"]}]}"#,
+                Code::Forbidden,
+                "/subtasks/0/secrets/0",
+            ),
+        ] {
+            let problem = take(text).expect_err("refused");
+            assert_eq!((problem.code, problem.errors[0].pointer.as_str()), (code, pointer), "{text}");
+        }
     }
 
     #[test]

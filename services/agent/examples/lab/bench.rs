@@ -135,6 +135,7 @@ fn attempt() -> Attempt {
         files: Vec::new(),
         uploads: Vec::new(),
         env: Vec::new(),
+        secrets: Vec::new(),
         start: Start::Fresh,
         starts_from: None,
         git: Default::default(),

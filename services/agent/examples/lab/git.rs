@@ -73,6 +73,7 @@ fn attempt(url: &str) -> Attempt {
         files: Vec::new(),
         uploads: Vec::new(),
         env: Vec::new(),
+        secrets: Vec::new(),
         start: Start::Fresh,
         starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Nothing".into(), push_only: false },

@@ -147,6 +147,7 @@ fn attempt(job: Job) -> Attempt {
             .collect(),
         uploads: Vec::new(),
         env: job.env,
+        secrets: Vec::new(),
         starts_from: None,
         git: Default::default(),
         read_only: false,

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
+use conductor_redact::Redactor;
 use serde::Serialize;
 
 use super::beneath;
@@ -79,13 +81,14 @@ pub struct EventFile {
     attempt: OwnedFd,
     file: Option<File>,
     written: u64,
+    redactor: Arc<Redactor>,
 }
 
 impl EventFile {
-    /// Writes to the folder of an attempt.
+    /// Writes to the folder of an attempt, without secrets.
     #[must_use]
-    pub fn new(attempt: OwnedFd) -> Self {
-        Self { attempt, file: None, written: 0 }
+    pub fn new(attempt: OwnedFd, redactor: Arc<Redactor>) -> Self {
+        Self { attempt, file: None, written: 0, redactor }
     }
 
     /// Appends an event as one line.
@@ -106,7 +109,8 @@ impl EventFile {
         let json = serde_json::to_string(event).map_err(io::Error::other)?;
         let fields = json.strip_prefix('{').expect("a tagged enum is written as an object");
         let line = format!("{{\"ms\":{ms},{fields}\n");
-        file.write_all(line.as_bytes())?;
+        let line = self.redactor.bytes(line.as_bytes());
+        file.write_all(&line)?;
         self.written += line.len() as u64;
         Ok(())
     }
@@ -126,7 +130,7 @@ mod tests {
     fn every_event_is_a_line_with_its_time_and_type() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
-        let mut events = EventFile::new(File::open(folder.path()).unwrap().into());
+        let mut events = EventFile::new(File::open(folder.path()).unwrap().into(), Arc::default());
         events.push(7, &Event::Message { text: "two\nlines".into() }).unwrap();
         events.push(9, &Event::Finished { outcome: "succeeded", summary: String::new() }).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
@@ -141,7 +145,7 @@ mod tests {
     #[test]
     fn an_end_without_events_makes_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let mut events = EventFile::new(File::open(folder.path()).unwrap().into());
+        let mut events = EventFile::new(File::open(folder.path()).unwrap().into(), Arc::default());
         events.push(7, &Event::Finished { outcome: "succeeded", summary: String::new() }).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

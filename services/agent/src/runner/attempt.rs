@@ -27,6 +27,8 @@ pub struct Attempt {
     pub uploads: Vec<InputUpload>,
     /// The variables that the task sets.
     pub env: Vec<(String, String)>,
+    /// The secrets that it names, which become variables of these names.
+    pub secrets: Vec<String>,
     /// What this attempt finds in `work/`.
     pub start: Start,
     /// What a fresh start begins with a copy of; the task's own files are written over it.

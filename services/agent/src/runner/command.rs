@@ -13,6 +13,7 @@ use super::attempt::Attempt;
 use super::environment::{self, Inherited};
 use super::live::{Cause, Live};
 use super::outcome::{Failure, FailureReason, Verdict};
+use super::secrets::Given;
 use super::slots::Ended;
 use super::watched::{Gone, Ready, Watched, has_more};
 use crate::process::leftover;
@@ -32,6 +33,7 @@ pub(super) struct Tools<'a> {
     pub inherited: &'a Inherited,
     pub agent_id: &'a str,
     pub null: &'a File,
+    pub given: &'a Given,
     pub buffer: &'a mut Vec<u8>,
 }
 
@@ -61,6 +63,9 @@ pub(super) fn run(
     let mut run = Run { watched, pipe: [Some(pipe)] };
     let end = run.follow(tools.buffer);
     run.read_the_rest(tools.buffer);
+    if let Err(cause) = run.watched.live.end_print() {
+        run.watched.end(cause);
+    }
     let Watched { live, cause, exit, .. } = run.watched;
     let (verdict, state) = match (end, cause) {
         (Gone::KeeperLost, Some(cause)) => (live.verdict(cause), KeeperState::Unfit),
@@ -109,7 +114,10 @@ fn start(attempt: &Attempt, argv: &[String], folder: &Folder, tools: &Tools<'_>)
         (leftover::ATTEMPT_VARIABLE, number.into()),
         (leftover::AGENT_VARIABLE, tools.agent_id.into()),
     ];
-    let own: Vec<(&str, &OsStr)> = own.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+    let secrets = tools.given.variables.iter().filter(|(name, _)| own.iter().all(|(set, _)| set != name));
+    let secrets = secrets.map(|(name, value)| (name.as_str(), OsStr::new(value.reveal())));
+    let own: Vec<(&str, &OsStr)> =
+        secrets.chain(own.iter().map(|(name, value)| (*name, value.as_os_str()))).collect();
     let env = tools.inherited.with(&attempt.env, &own);
     let (read, write) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| internal(errno.into()))?;

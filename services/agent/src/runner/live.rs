@@ -1,8 +1,10 @@
 //! What every runner does with the attempt that it runs: print, report, wait, and hear that it shall end.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use conductor_redact::{Redactor, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -60,6 +62,9 @@ impl Reporter {
 #[derive(Debug)]
 pub(super) struct Live {
     pub output: Output,
+    /// Keeps secrets out of what is printed.
+    passing: Stream,
+    redactor: Arc<Redactor>,
     pub events: EventFile,
     pub inbox: Inbox,
     pub limits: Limits,
@@ -78,12 +83,15 @@ impl Live {
         (inbox, progress): (Inbox, watch::Sender<Progress>),
         (limits, timeout): (Limits, Duration),
         reporter: Reporter,
+        redactor: Arc<Redactor>,
     ) -> Self {
         let begin_ms = boot_ms();
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let deadline_ms = begin_ms.saturating_add(timeout_ms);
         Self {
             output,
+            passing: Stream::new(Arc::clone(&redactor)),
+            redactor,
             events,
             inbox,
             limits,
@@ -94,6 +102,11 @@ impl Live {
             timeout,
             questions: 0,
         }
+    }
+
+    /// What keeps secrets out of what the attempt says.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Returns how long the attempt has run.
@@ -114,7 +127,21 @@ impl Live {
 
     /// Adds to `output.log`.
     pub fn print(&mut self, bytes: &[u8]) -> Result<(), Cause> {
-        self.output.push(bytes).map_err(|error| disk(&error))?;
+        self.output.push(&self.passing.push(bytes)).map_err(|error| disk(&error))?;
+        self.printed()
+    }
+
+    /// Lets go what was held back because it might have become a secret; nothing more comes of what printed it.
+    pub fn end_print(&mut self) -> Result<(), Cause> {
+        let held = self.passing.finish();
+        if held.is_empty() {
+            return Ok(());
+        }
+        self.output.push(&held).map_err(|error| disk(&error))?;
+        self.printed()
+    }
+
+    fn printed(&self) -> Result<(), Cause> {
         self.grew();
         match self.limits.on_output_limit {
             OnOutputLimit::End if self.output.dropped_bytes() > 0 => Err(Cause::OutputLimit),
@@ -161,6 +188,8 @@ impl Live {
     pub fn ask(&mut self, text: &str) -> Result<Answer, Cause> {
         self.questions += 1;
         let request = self.questions;
+        let redactor = Arc::clone(&self.redactor);
+        let text = &*redactor.text(text);
         self.event(&Event::Question { request, text: text.to_owned() })?;
         let since = boot_ms();
         self.reporter.report(ReportBody::Asked { request, text: text.to_owned() });
@@ -263,9 +292,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let attempt = || File::open(folder.path()).unwrap().into();
         let limits = Limits { max_output_bytes: 10, ..Limits::default() };
-        let (output, events) = (Output::new(attempt(), 10), EventFile::new(attempt()));
+        let (output, events) = (Output::new(attempt(), 10), EventFile::new(attempt(), Arc::default()));
         (
-            Live::new(output, events, (inbox, progress), (limits, Duration::from_secs(60)), reporter),
+            Live::new(
+                output,
+                events,
+                (inbox, progress),
+                (limits, Duration::from_secs(60)),
+                reporter,
+                Arc::default(),
+            ),
             control,
             receiver,
             folder,

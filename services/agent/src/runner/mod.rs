@@ -16,6 +16,7 @@ mod replay;
 mod repository;
 mod result;
 mod script;
+mod secrets;
 mod slot;
 mod slots;
 mod verify;

@@ -72,11 +72,10 @@ impl Slot {
         let disk = |what: &str, source: io::Error| {
             verdict(&git::Error::Disk { what: what.to_owned(), source }, FailureReason::Internal)
         };
-        if !collected.patch.is_empty() {
-            folder
-                .write_whole("diff.patch", &collected.patch)
-                .map_err(|error| disk("write diff.patch", error))?;
-            outcome.diff_bytes = collected.patch.len() as u64;
+        let patch = live.redactor().bytes(&collected.patch);
+        if !patch.is_empty() {
+            folder.write_whole("diff.patch", &patch).map_err(|error| disk("write diff.patch", error))?;
+            outcome.diff_bytes = patch.len() as u64;
         }
         if let Some(bundle) = &collected.bundle {
             let copied =

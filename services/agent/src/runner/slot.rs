@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use conductor_redact::Redactor;
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
@@ -17,6 +18,7 @@ use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
 use super::program::{self, Means, Order, Programs};
+use super::secrets::{self, Given};
 use super::slots::{Ended, Settings};
 use super::{mock, replay, result};
 use crate::git::{self, Pending, Spares, Tree};
@@ -49,6 +51,8 @@ pub(super) struct Slot {
     /// Started with the first command, and again after it was lost.
     pub(super) keeper: Option<Keeper>,
     pub(super) null: Option<File>,
+    /// What the attempt has of secrets.
+    given: Given,
     buffer: Vec<u8>,
     reports: mpsc::Sender<Report>,
 }
@@ -72,6 +76,7 @@ impl Slot {
             starter,
             keeper: None,
             null: None,
+            given: Given::default(),
             buffer: Vec::new(),
             reports,
         })
@@ -98,17 +103,23 @@ impl Slot {
 
     fn attempt(&mut self, job: Job, reporter: &Reporter) -> Outcome {
         let Job { attempt, inbox, progress } = job;
+        self.given = match self.programs.give(&attempt) {
+            Ok(given) => given,
+            Err(failure) => return outcome(Ended::without_child(Verdict::Failed(failure)), &attempt),
+        };
         let folder = match self.prepare(&attempt, &inbox) {
             Ok(folder) => folder,
             Err(verdict) => return outcome(Ended::without_child(verdict), &attempt),
         };
-        let mut live = match files(&folder, &attempt) {
+        let redactor = Arc::clone(&self.given.redactor);
+        let mut live = match files(&folder, &attempt, &redactor) {
             Ok((output, events)) => Live::new(
                 output,
                 events,
                 (inbox, progress),
                 (attempt.limits.clone(), attempt.timeout),
                 reporter.clone(),
+                redactor,
             ),
             Err(error) => {
                 return outcome(Ended::without_child(Verdict::Failed(unwritable(&error))), &attempt);
@@ -263,6 +274,7 @@ impl Slot {
             inherited: &self.inherited,
             agent_id: &self.agent_id,
             null: self.null.as_ref().expect("it was opened above"),
+            given: &self.given,
             buffer: &mut self.buffer,
         };
         let (ended, state) = run(&self.programs, tools);
@@ -279,9 +291,9 @@ impl Slot {
     }
 }
 
-fn files(folder: &Folder, attempt: &Attempt) -> io::Result<(Output, EventFile)> {
+fn files(folder: &Folder, attempt: &Attempt, redactor: &Arc<Redactor>) -> io::Result<(Output, EventFile)> {
     let output = Output::new(folder.attempt.try_clone()?, attempt.limits.max_output_bytes);
-    Ok((output, EventFile::new(folder.attempt.try_clone()?)))
+    Ok((output, EventFile::new(folder.attempt.try_clone()?, Arc::clone(redactor))))
 }
 
 impl Slot {
@@ -295,13 +307,14 @@ impl Slot {
         mut live: Live,
     ) -> Outcome {
         outcome.run_ms = live.elapsed_ms();
+        secrets::redact(&mut outcome, &self.given.redactor);
         // The work of such an attempt goes on in the next one, and an agent that has to leave has no time.
         let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. } | Verdict::Limited { .. });
         match tree {
             _ if goes_on => {}
             Some(mut tree) => self.finish_tree(attempt, &mut tree, &mut outcome, folder, &mut live),
             None => {
-                if let Err(error) = collect_into(&mut outcome, attempt, folder) {
+                if let Err(error) = collect_into(&mut outcome, attempt, folder, &self.given.redactor) {
                     tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, %error, "failed to collect a run's files");
                 }
             }
@@ -309,7 +322,11 @@ impl Slot {
         if attempt.read_only && outcome.diff_bytes > 0 {
             outcome.flags.push(CHANGED_READ_ONLY);
         }
-        written_down(attempt, outcome, folder, live)
+        secrets::redact(&mut outcome, &self.given.redactor);
+        let outcome = written_down(attempt, outcome, folder, live);
+        // Nothing of them is kept longer than they are needed.
+        self.given = Given::default();
+        outcome
     }
 
     fn finish_tree(
@@ -355,6 +372,8 @@ fn nothing_to_push() -> Verdict {
 
 /// Writes the outcome down.
 fn written_down(attempt: &Attempt, mut outcome: Outcome, folder: &Folder, mut live: Live) -> Outcome {
+    // What cannot be written shows with the end.
+    let _ = live.end_print();
     let finished = Event::Finished { outcome: outcome.verdict.as_str(), summary: outcome.summary.clone() };
     let written = live.event(&finished);
     outcome.output_bytes = live.output.bytes();
@@ -368,12 +387,18 @@ fn written_down(attempt: &Attempt, mut outcome: Outcome, folder: &Folder, mut li
     outcome
 }
 
-fn collect_into(outcome: &mut Outcome, attempt: &Attempt, folder: &Folder) -> io::Result<()> {
+fn collect_into(
+    outcome: &mut Outcome,
+    attempt: &Attempt,
+    folder: &Folder,
+    redactor: &Redactor,
+) -> io::Result<()> {
     let work = folder.work.as_fd();
     let mut listing = Listing::read(work)?;
     let Limits { max_files, max_workspace_bytes, .. } = attempt.limits;
     outcome.files = collect::collect(work, &mut listing, max_files, max_workspace_bytes);
     let patch = diff::diff(work, folder.private.as_fd(), &listing)?;
+    let patch = redactor.bytes(&patch);
     if !patch.is_empty() {
         folder.write_whole("diff.patch", &patch)?;
         outcome.diff_bytes = patch.len() as u64;

@@ -41,6 +41,7 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> 
         files,
         uploads,
         env: body.env.into_iter().collect(),
+        secrets: body.secrets,
         start: match assign.after {
             None | Some(After::Failure) => Start::Fresh,
             Some(After::Crash | After::Stop | After::Limit | After::Overflow) => Start::Resume,
@@ -187,6 +188,8 @@ struct TaskJson<'a> {
     input_files: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     env: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    secrets: &'a [String],
 }
 
 fn task_json(assign: &Assign, body: &SubmitTask) -> String {
@@ -211,6 +214,7 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
         verify: body.verify.as_deref(),
         input_files: body.files.iter().map(|file| file.path.as_str()).collect(),
         env: body.env.keys().map(String::as_str).collect(),
+        secrets: &body.secrets,
     };
     serde_json::to_string_pretty(&task).expect("the record has string keys alone")
 }

@@ -158,6 +158,7 @@ pub fn script(workspace: GitWorkspace, script: &str) -> Attempt {
         files: Vec::new(),
         uploads: Vec::new(),
         env: Vec::new(),
+        secrets: Vec::new(),
         start: Start::Fresh,
         starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Change things".into(), push_only: false },

@@ -63,6 +63,7 @@ impl Place {
             files: Vec::new(),
             uploads: Vec::new(),
             env: Vec::new(),
+            secrets: Vec::new(),
             start: Start::Fresh,
             starts_from: None,
             git: Asked::default(),

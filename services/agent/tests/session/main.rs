@@ -9,4 +9,5 @@ mod ending;
 mod program;
 mod results;
 mod runs;
+mod secrets;
 mod support;

@@ -14,12 +14,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 
-struct Program {
+pub struct Program {
     monitor: Child,
 }
 
 impl Program {
-    fn start(home: &Path, args: &[&str]) -> Self {
+    pub fn start(home: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_conductor-agent"));
         command.args(["--name=one", "--slots=2", "--console-level=error"]).args(args);
         command
@@ -51,7 +51,7 @@ impl Program {
         soon(waiting).await.unwrap()
     }
 
-    async fn ends_at(self, signal: Signal) -> (Option<i32>, String) {
+    pub async fn ends_at(self, signal: Signal) -> (Option<i32>, String) {
         kill_process(self.pid(), signal).unwrap();
         self.end().await
     }

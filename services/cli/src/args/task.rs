@@ -83,7 +83,7 @@ pub struct TaskOptions {
     /// A variable of its environment.
     #[arg(long, value_name = "K=V", value_parser = parse::pair, help_heading = "Task")]
     pub env: Vec<(String, String)>,
-    /// A secret. (With a later release.)
+    /// A secret that the run gets as a variable of its name; may be repeated.
     #[arg(long, value_name = "NAME", help_heading = "Later releases")]
     pub secret: Vec<String>,
     /// What it may cost. (With a later release.)

@@ -86,7 +86,8 @@ fn live_task(part: Part) -> Option<PayloadKey> {
         | Part::Delivery(_)
         | Part::Lane(_)
         | Part::AgentLanes(_)
-        | Part::Trouble(_) => None,
+        | Part::Trouble(_)
+        | Part::Secrets(_) => None,
     }
 }
 

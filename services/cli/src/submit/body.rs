@@ -45,6 +45,7 @@ pub fn task(
         on_dependency_failure: options.on_dependency_failure,
         run_at: options.at.clone(),
         env: map(&options.env, "--env")?,
+        secrets: options.secret.clone(),
         verify: options.verify.as_ref().map(|line| ["sh", "-c", line].map(str::to_owned).to_vec()),
         webhook: options.webhook.clone().map(|url| Webhook { url, secret: None }),
         ..SubmitTask::default()

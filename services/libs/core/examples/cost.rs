@@ -132,7 +132,14 @@ fn actor() -> Arc<Actor> {
 }
 
 fn submit(tasks: Vec<NewTask>) -> Command {
-    Command::Submit(Submit { tasks, key: None, settled: Vec::new(), webhooks: Vec::new(), by: actor() })
+    Command::Submit(Submit {
+        tasks,
+        key: None,
+        settled: Vec::new(),
+        webhooks: Vec::new(),
+        secrets: Vec::new(),
+        by: actor(),
+    })
 }
 
 fn task(ids: &mut Ids) -> NewTask {

@@ -113,6 +113,8 @@ pub enum Command {
         task: Box<NewTask>,
         /// Whether that names a webhook.
         webhook: bool,
+        /// The secrets that it names for its runs.
+        secrets: Box<[Name]>,
         /// Who made the schedule.
         by: Arc<Actor>,
     },
@@ -220,6 +222,8 @@ pub struct Submit {
     pub settled: Vec<(TaskId, bool)>,
     /// Those of the tasks that name a webhook.
     pub webhooks: Vec<TaskId>,
+    /// The secrets that some of them name for their runs.
+    pub secrets: Vec<(TaskId, Box<[Name]>)>,
     /// Who asks.
     pub by: Arc<Actor>,
 }

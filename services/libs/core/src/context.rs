@@ -169,6 +169,8 @@ impl<'m> Context<'m> {
             | EventKind::LaneOpened { .. }
             | EventKind::BudgetChanged { .. }
             | EventKind::WebhookAsked { .. }
+            | EventKind::SecretsAsked { .. }
+            | EventKind::SecretsUsed { .. }
             | EventKind::DeliveryDue { .. }
             | EventKind::DeliveryTried { .. } => {}
         }

@@ -44,10 +44,11 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
         Command::RevokeAgent { name, by } => owner::revoke(step, &name, by),
         Command::AddSchedule { schedule, by } => schedule::add(step, schedule, by),
         Command::RemoveSchedule { schedule, by } => schedule::remove(step, schedule, by),
-        Command::FireSchedule { schedule, due_at, next_at, missed, task, webhook, by } => schedule::fire(
-            step,
-            schedule::Occurrence { schedule, due_at, next_at, missed, task, webhook, by },
-        ),
+        Command::FireSchedule { schedule, due_at, next_at, missed, task, webhook, secrets, by } => {
+            let occurrence =
+                schedule::Occurrence { schedule, due_at, next_at, missed, task, webhook, secrets, by };
+            schedule::fire(step, occurrence)
+        }
         Command::PassSchedule { schedule, due_at, next_at, why } => {
             schedule::pass(step, schedule, due_at, next_at, why.as_deref())
         }

@@ -326,4 +326,20 @@ pub enum EventKind {
         /// Who.
         by: Arc<Actor>,
     },
+    /// A task names secrets that its runs get.
+    SecretsAsked {
+        /// The task.
+        task: TaskId,
+        /// Their names.
+        secrets: Box<[Name]>,
+    },
+    /// A run was given the secrets that its task names.
+    SecretsUsed {
+        /// The task.
+        task: TaskId,
+        /// The run's lease.
+        lease: Lease,
+        /// Their names.
+        secrets: Box<[Name]>,
+    },
 }

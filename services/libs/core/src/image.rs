@@ -39,6 +39,17 @@ pub enum Part {
     AgentLanes(AgentLanes),
     /// What a live task went through with its credential.
     Trouble(Trouble),
+    /// What a live task names of secrets.
+    Secrets(SecretsImage),
+}
+
+/// The secrets that a live task names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretsImage {
+    /// The task.
+    pub task: TaskId,
+    /// Their names.
+    pub secrets: Box<[Name]>,
 }
 
 /// What there is one of.

@@ -55,6 +55,7 @@ fn a_queued_task_costs_at_most_500_bytes() {
             key: None,
             settled: Vec::new(),
             webhooks: Vec::new(),
+            secrets: Vec::new(),
             by: by.clone(),
         };
         machine.handle(Now::default(), Command::Submit(submit)).unwrap();

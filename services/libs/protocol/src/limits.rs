@@ -22,6 +22,10 @@ pub const MAX_DEPENDENCIES: usize = 1_000;
 pub const MAX_FILES: usize = 10_000;
 /// The most environment variables of a task.
 pub const MAX_ENV: usize = 256;
+/// The most secrets that a task names.
+pub const MAX_SECRETS: usize = 32;
+/// The longest name of a secret.
+pub const MAX_SECRET_NAME_BYTES: usize = 128;
 /// The most words of a command.
 pub const MAX_COMMAND_WORDS: usize = 4_096;
 /// The longest name for people in characters.

@@ -59,6 +59,7 @@ fn submit(number: u128) -> Command {
         key: None,
         settled: Vec::new(),
         webhooks: Vec::new(),
+        secrets: Vec::new(),
         by: actor(),
     })
 }

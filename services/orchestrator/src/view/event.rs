@@ -32,6 +32,8 @@ pub(crate) fn subject(kind: &EventKind) -> Subject {
         | EventKind::TaskAnswered { task, .. }
         | EventKind::CancelRequested { task, .. }
         | EventKind::AttemptEnded { task, .. }
+        | EventKind::SecretsAsked { task, .. }
+        | EventKind::SecretsUsed { task, .. }
         | EventKind::TaskRequeued { task, .. }
         | EventKind::TaskFinished { task, .. } => Subject::Task(*task),
         EventKind::TasksDeleted { .. } => Subject::Tasks,
@@ -147,6 +149,8 @@ pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         | EventKind::SessionOpened { .. }
         | EventKind::SessionClosed { .. }
         | EventKind::WebhookAsked { .. }
+        | EventKind::SecretsAsked { .. }
+        | EventKind::SecretsUsed { .. }
         | EventKind::DeliveryDue { .. }
         | EventKind::DeliveryTried { .. } => return None,
     })

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
-use conductor_runtime::config::{RunnerSpec, SandboxMode};
+use conductor_runtime::config::{RunnerSpec, SandboxMode, SecretUse};
 use conductor_runtime::secrets::{self, Secret, Secrets};
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +23,8 @@ pub struct Programs {
     pub environment: Arc<[(OsString, OsString)]>,
     /// Where credentials are looked for as well.
     pub secrets: Option<Secrets>,
+    /// The secrets that tasks may use.
+    pub uses: Arc<BTreeMap<String, SecretUse>>,
     /// What the owner wrote as `sandbox.mode`.
     pub sandbox: Option<SandboxMode>,
 }

@@ -1,13 +1,11 @@
-//! From the bytes of a pipe to lines, without the credential in them.
+//! From the bytes of a pipe to lines, without secrets in them.
 
-use conductor_runtime::secrets::Secret;
+use std::sync::Arc;
+
+use conductor_redact::Redactor;
 
 /// The longest line that is read; what is longer is no event.
 const MAX_LINE_BYTES: usize = 8 << 20;
-/// What stands in the place of a credential.
-const REDACTED: &str = "[redacted]";
-/// A shorter value is no credential but a word that occurs anywhere.
-const MIN_SECRET_BYTES: usize = 8;
 
 /// One line, or a mark that one was too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +17,15 @@ pub(super) enum Line {
 /// Cuts bytes into lines.
 #[derive(Debug)]
 pub(super) struct Lines {
-    secret: Option<String>,
+    redactor: Arc<Redactor>,
     held: Vec<u8>,
     /// Whether the rest of a line that was too long is being skipped.
     skips: bool,
 }
 
 impl Lines {
-    pub fn new(secret: Option<&Secret>) -> Self {
-        let secret = secret.map(Secret::reveal).filter(|value| value.len() >= MIN_SECRET_BYTES);
-        Self { secret: secret.map(ToOwned::to_owned), held: Vec::new(), skips: false }
+    pub fn new(redactor: Arc<Redactor>) -> Self {
+        Self { redactor, held: Vec::new(), skips: false }
     }
 
     /// Takes bytes and gives the lines that ended in them.
@@ -65,10 +62,7 @@ impl Lines {
     fn line(&self, line: &[u8]) -> Line {
         let text = String::from_utf8_lossy(line);
         let text = text.strip_suffix('\r').unwrap_or(&text);
-        Line::Text(match &self.secret {
-            Some(secret) if text.contains(secret.as_str()) => text.replace(secret.as_str(), REDACTED),
-            Some(_) | None => text.to_owned(),
-        })
+        Line::Text(self.redactor.text(text).into_owned())
     }
 }
 
@@ -82,7 +76,7 @@ mod tests {
 
     #[test]
     fn lines_come_whole_however_they_are_cut() {
-        let mut lines = Lines::new(None);
+        let mut lines = Lines::new(Arc::default());
         assert_eq!(lines.push(b"on"), []);
         assert_eq!(lines.push(b"e\ntwo\r\n\nth"), [text("one"), text("two"), text("")]);
         assert_eq!(lines.finish(), Some(text("th")));
@@ -91,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_long_is_marked_and_skipped() {
-        let mut lines = Lines::new(None);
+        let mut lines = Lines::new(Arc::default());
         assert_eq!(lines.push(&vec![b'x'; MAX_LINE_BYTES + 1]), [Line::TooLong]);
         assert_eq!(lines.push(b"still the same"), []);
         assert_eq!(lines.push(b"\nnext\n"), [text("next")]);
@@ -99,10 +93,9 @@ mod tests {
 
     #[test]
     fn a_credential_is_in_no_line_even_when_it_comes_in_pieces() {
-        let mut lines = Lines::new(Some(&Secret::new("sk-secret-value")));
+        let redactor = Redactor::new([b"sk-secret-value".as_slice()]).unwrap();
+        let mut lines = Lines::new(Arc::new(redactor));
         assert_eq!(lines.push(b"key=sk-sec"), []);
         assert_eq!(lines.push(b"ret-value!\n"), [text("key=[redacted]!")]);
-        let mut short = Lines::new(Some(&Secret::new("abc")));
-        assert_eq!(short.push(b"abc\n"), [text("abc")]);
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn run(
     loop {
         let resumed = note.take().filter(|_| !spec.arguments.resume.is_empty());
         let session = resumed.as_ref().map(|note| note.session.as_str());
-        let known_to = (programs, tools.inherited, tools.agent_id);
+        let known_to = (programs, &tools);
         let planned = plan::plan(attempt, &order, folder, session, known_to, credential.as_ref());
         let plan = match planned {
             Ok(plan) => plan,
@@ -113,14 +113,14 @@ pub(super) fn run(
             }
         };
         drop(plan);
-        let secret = credential.as_ref().map(|credential| &credential.value);
-        let lines = [Lines::new(secret), Lines::new(secret)];
+        let lines = [(); 2].map(|()| Lines::new(Arc::clone(&tools.given.redactor)));
         let baseline = baseline(spec, resumed.as_ref());
         let keep = |known: &Known| keep_session(folder, spec, known, baseline);
         let watched = Watched::new(live, tools.keeper, folder, attempt.number);
         let mut follow = Follow::new(watched, spec, &mut raw, pipes, lines, &keep);
         follow.max_turns = order.max_turns.filter(|_| spec.arguments.max_turns.is_empty());
-        let Followed { gone, cause, exit, complaint, missing, known } = follow.follow(tools.buffer);
+        let followed = follow.follow(tools.buffer);
+        let Followed { gone, cause, exit, complaint, missing, known } = followed;
         keep(&known);
         spent.add(&known, spec, order.model.as_deref(), baseline);
         let state = match gone {

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use conductor_runtime::config::RunnerSpec;
 
 use super::super::attempt::Attempt;
-use super::super::environment::{self, Inherited};
+use super::super::command::Tools;
+use super::super::environment;
 use super::credential::{Credential, Programs};
 use super::{Order, credential};
 use crate::process::leftover;
@@ -52,7 +53,7 @@ pub(super) fn plan(
     order: &Order,
     folder: &Folder,
     session: Option<&str>,
-    (programs, inherited, agent_id): (&Programs, &Inherited, &str),
+    (programs, tools): (&Programs, &Tools<'_>),
     credential: Option<&Credential>,
 ) -> io::Result<Plan> {
     let spec = &*order.spec;
@@ -82,10 +83,16 @@ pub(super) fn plan(
     own.push(("TMPDIR".into(), folder.temporary().into()));
     own.push((leftover::TASK_VARIABLE.into(), attempt.task_id.to_string().into()));
     own.push((leftover::ATTEMPT_VARIABLE.into(), attempt.number.to_string().into()));
-    own.push((leftover::AGENT_VARIABLE.into(), agent_id.into()));
+    own.push((leftover::AGENT_VARIABLE.into(), tools.agent_id.into()));
+    for (name, value) in &tools.given.variables {
+        // What the program itself needs goes before.
+        if own.iter().all(|(set, _)| set != name) {
+            own.push((name.clone(), value.reveal().into()));
+        }
+    }
     let own: Vec<(&str, &OsStr)> =
         own.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
-    let env = inherited.with(&attempt.env, &own);
+    let env = tools.inherited.with(&attempt.env, &own);
     Ok(Plan { argv: argv(order, session, &places), env, input })
 }
 

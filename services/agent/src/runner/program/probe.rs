@@ -200,6 +200,7 @@ mod tests {
             environment,
             secrets: None,
             sandbox: mode,
+            uses: Default::default(),
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
         | EventKind::SessionOpened { .. }
         | EventKind::SessionClosed { .. }
         | EventKind::WebhookAsked { .. }
+        | EventKind::SecretsAsked { .. }
+        | EventKind::SecretsUsed { .. }
         | EventKind::DeliveryDue { .. }
         | EventKind::DeliveryTried { .. } => return Vec::new(),
     };

@@ -9,6 +9,7 @@ use crate::decide::{cancel, notify, submit};
 use crate::delivery::Notice;
 use crate::event::EventKind;
 use crate::id::{ScheduleId, TaskId};
+use crate::name::Name;
 use crate::schedule::{CatchUp, Overlap, Schedule};
 use crate::task::{CancelReason, NewTask};
 use crate::time::Wall;
@@ -24,6 +25,8 @@ pub(crate) struct Occurrence {
     pub(crate) missed: bool,
     pub(crate) task: Box<NewTask>,
     pub(crate) webhook: bool,
+    /// The secrets that it names for its runs.
+    pub(crate) secrets: Box<[Name]>,
     pub(crate) by: Arc<Actor>,
 }
 
@@ -54,7 +57,7 @@ pub(crate) fn remove(
 
 /// Handles an occurrence once; a second call for it is passed over.
 pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Reply, Rejection> {
-    let Occurrence { schedule: id, due_at, next_at, missed, task, webhook, by } = occurrence;
+    let Occurrence { schedule: id, due_at, next_at, missed, task, webhook, secrets, by } = occurrence;
     let schedule = step.state().schedule(id).ok_or(Rejection::UnknownSchedule(id))?;
     if schedule.next_at != due_at {
         return Ok(Reply::Fired { task: None });
@@ -76,7 +79,8 @@ pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Rep
     }
     let made = task.id;
     let webhooks = webhook.then_some(made).into_iter().collect();
-    let submit = Submit { tasks: vec![*task], key: None, settled: Vec::new(), webhooks, by };
+    let secrets = if secrets.is_empty() { Vec::new() } else { vec![(made, secrets)] };
+    let submit = Submit { tasks: vec![*task], key: None, settled: Vec::new(), webhooks, secrets, by };
     if let Err(refused) = submit::submit(step, submit) {
         let again = step.now().wall.after(TRY_AGAIN_MS);
         step.live().disarm_schedule(id);

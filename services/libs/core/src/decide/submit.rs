@@ -10,6 +10,7 @@ use crate::context::{Context, View};
 use crate::event::{EventKind, Standing};
 use crate::hash::IdMap;
 use crate::id::TaskId;
+use crate::name::Name;
 use crate::state::task::Stage;
 use crate::task::{CancelReason, NewTask, OnDependencyFailure, Outcome, Work};
 
@@ -18,7 +19,8 @@ pub(super) type Fresh = IdMap<TaskId, usize>;
 
 /// Accepts tasks, all or none.
 pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Rejection> {
-    let Submit { mut tasks, key, settled, webhooks, by } = submit;
+    let Submit { mut tasks, key, settled, webhooks, secrets, by } = submit;
+    let mut secrets: BTreeMap<TaskId, Box<[Name]>> = secrets.into_iter().collect();
     let ids: Box<[TaskId]> = tasks.iter().map(|task| task.id).collect();
     if let Some((key, body)) = key {
         if let Some(bound) = step.state().key(key) {
@@ -55,6 +57,9 @@ pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Re
         step.emit(EventKind::TaskSubmitted { task, standing, key, by: by.clone() });
         if webhooks.contains(&id) {
             step.emit(EventKind::WebhookAsked { task: id });
+        }
+        if let Some(secrets) = secrets.remove(&id) {
+            step.emit(EventKind::SecretsAsked { task: id, secrets });
         }
         if standing == Standing::Blocked {
             step.touch(id);

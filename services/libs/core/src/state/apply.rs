@@ -96,6 +96,11 @@ impl State {
             EventKind::SessionOpened { session, by: _ } => self.access.session_opened(session),
             EventKind::SessionClosed { session, by: _ } => self.access.session_closed(*session),
             EventKind::WebhookAsked { task } => self.webhook_asked(*task),
+            EventKind::SecretsAsked { task, secrets } => {
+                let known = self.tasks.get_mut(task).ok_or(ApplyError::Task(*task))?;
+                known.rare_mut().secrets = secrets.clone();
+                Ok(())
+            }
             EventKind::DeliveryDue { task, route, notice, detail } => {
                 self.delivery_due(at, *task, route, *notice, detail);
                 Ok(())
@@ -117,7 +122,9 @@ impl State {
                 Ok(())
             }
             // Records and payloads are kept outside; budgets have no rules yet.
-            EventKind::TasksDeleted { .. } | EventKind::BudgetChanged { .. } => Ok(()),
+            EventKind::TasksDeleted { .. }
+            | EventKind::BudgetChanged { .. }
+            | EventKind::SecretsUsed { .. } => Ok(()),
         }
     }
 

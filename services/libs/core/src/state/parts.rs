@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::id::{AgentId, KeyId, Lease, ScheduleId, Seq, TaskId};
-use crate::image::{Header, Part, StageImage, TaskImage};
+use crate::image::{Header, Part, SecretsImage, StageImage, TaskImage};
 use crate::lane::{AgentLanes, Trouble};
 use crate::state::State;
 use crate::state::keys::Key;
@@ -100,7 +100,10 @@ impl State {
             .filter(|(_, agent)| !agent.lanes.is_empty())
             .map(|(id, agent)| Part::AgentLanes(AgentLanes { agent: id, lanes: agent.lanes.clone() }));
         let troubles = self.tasks.iter().filter_map(|(id, task)| trouble(*id, task)).map(Part::Trouble);
-        let told = webhooks.chain(deliveries);
+        let secrets = self.tasks.iter().filter(|(_, task)| !task.secrets().is_empty());
+        let secrets = secrets
+            .map(|(id, task)| Part::Secrets(SecretsImage { task: *id, secrets: task.secrets().into() }));
+        let told = webhooks.chain(deliveries).chain(secrets);
         let credentials = lanes.chain(offers).chain(troubles);
         first.chain(agents).chain(schedules).chain(keys).chain(tasks).chain(told).chain(credentials)
     }
@@ -121,7 +124,7 @@ impl State {
             ..Self::default()
         };
         let mut queued = BTreeMap::new();
-        let (mut offers, mut troubles) = (Vec::new(), Vec::new());
+        let (mut offers, mut troubles, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
         for part in parts {
             match part {
                 Part::Header(_) => return Err(RestoreError::SecondHeader),
@@ -177,6 +180,7 @@ impl State {
                 }
                 Part::AgentLanes(lanes) => offers.push(lanes),
                 Part::Trouble(trouble) => troubles.push(trouble),
+                Part::Secrets(image) => secrets.push(image),
                 Part::Task(image) => state.restore_task(*image, &mut queued)?,
             }
         }
@@ -185,6 +189,10 @@ impl State {
         }
         for trouble in troubles {
             state.restore_trouble(trouble)?;
+        }
+        for SecretsImage { task, secrets } in secrets {
+            let known = state.tasks.get_mut(&task).ok_or(RestoreError::Task(task))?;
+            known.rare_mut().secrets = secrets;
         }
         for (place, tasks) in queued {
             state.queues.fill(place, tasks);

@@ -47,6 +47,8 @@ pub(crate) struct Rare {
     pub(crate) lane: Option<Name>,
     pub(crate) limits: u16,
     pub(crate) new_session: bool,
+    /// The secrets that its runs get.
+    pub(crate) secrets: Box<[Name]>,
 }
 
 impl Rare {
@@ -182,6 +184,10 @@ impl Task {
     /// Whether its session was begun anew before.
     pub(crate) fn had_new_session(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.new_session)
+    }
+
+    pub(crate) fn secrets(&self) -> &[Name] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.secrets)
     }
 
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {

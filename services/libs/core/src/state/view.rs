@@ -290,6 +290,7 @@ impl PartialEq for State {
                 Part::Lane(_) => (9, 0),
                 Part::AgentLanes(lanes) => (10, lanes.agent.0),
                 Part::Trouble(trouble) => (11, trouble.task.0),
+                Part::Secrets(image) => (12, image.task.0),
             });
             parts
         };

@@ -225,3 +225,37 @@ fn nothing_is_held_for_groups_and_runners_that_nobody_uses() {
     assert_eq!(world.machine.state().groups().count(), 0);
     assert_eq!(world.machine.state().demand().len(), 0);
 }
+
+#[test]
+fn each_run_that_gets_secrets_is_an_event_of_its_own() {
+    let mut world = World::new();
+    let mut task = world.task();
+    task.max_attempts = 2;
+    let (id, secrets) = (task.id, names(&["NPM_TOKEN", "deploy"]));
+    world.must(Command::Submit(Submit {
+        tasks: vec![task],
+        key: None,
+        settled: Vec::new(),
+        webhooks: Vec::new(),
+        secrets: vec![(id, secrets.clone())],
+        by: actor(),
+    }));
+    world.submit_one(|_| {});
+    world.join(ADA, 2);
+    let used = |step: &Step| -> Vec<(TaskId, Lease, Box<[Name]>)> {
+        let used = step.events.iter().filter_map(|event| match &event.kind {
+            EventKind::SecretsUsed { task, lease, secrets } => Some((*task, *lease, secrets.clone())),
+            _ => None,
+        });
+        used.collect()
+    };
+    let first = world.must(Command::Assign);
+    let Effect::Assign { lease, .. } = first.effects[0] else { panic!("{first:?}") };
+    assert_eq!(used(&first), [(id, lease, secrets.clone())]);
+    world.finish(ADA, lease, failure(FailureReason::ExitCode));
+    world.pass(6_000);
+    world.say(ADA, AgentSay::Credits(1));
+    let second = world.must(Command::Assign);
+    let Effect::Assign { lease, .. } = second.effects[0] else { panic!("{second:?}") };
+    assert_eq!(used(&second), [(id, lease, secrets)], "the second attempt gets them too");
+}

@@ -124,7 +124,14 @@ fn one_look_at_the_clock_does_a_bounded_amount() {
     let mut task = World::new().task();
     task.queue_timeout_ms = Some(1_000);
     let tasks = (1..=2_500).map(|id| NewTask { id: TaskId(id), ..task.clone() }).collect();
-    let submit = Submit { tasks, key: None, settled: Vec::new(), webhooks: Vec::new(), by: actor() };
+    let submit = Submit {
+        tasks,
+        key: None,
+        settled: Vec::new(),
+        webhooks: Vec::new(),
+        secrets: Vec::new(),
+        by: actor(),
+    };
     machine.handle(now, Command::Submit(submit)).unwrap();
     let later = Now { mono: Mono(1_000), wall: Wall(1_000) };
     let mut counts = Vec::new();
@@ -180,6 +187,7 @@ fn deadlines_that_count_no_more_do_not_pile_up() {
             key: None,
             settled: Vec::new(),
             webhooks: Vec::new(),
+            secrets: Vec::new(),
             by: actor(),
         }));
         give(say(AgentSay::Credits(1)));

@@ -303,6 +303,7 @@ impl Play {
                     key,
                     settled,
                     webhooks: Vec::new(),
+                    secrets: Vec::new(),
                     by: actor(),
                 }));
                 self.submitted.extend(ids.into_iter().filter(|id| self.world.accepted.contains(id)));
@@ -409,6 +410,7 @@ impl Play {
                     missed,
                     task,
                     webhook: false,
+                    secrets: Box::default(),
                     by: actor(),
                 });
                 self.submitted.extend(self.world.accepted.contains(&id).then_some(id));

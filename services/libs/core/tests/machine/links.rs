@@ -28,6 +28,7 @@ impl World {
             key: None,
             settled,
             webhooks: Vec::new(),
+            secrets: Vec::new(),
             by: actor(),
         }));
     }
@@ -343,8 +344,14 @@ fn a_chain_of_a_hundred_thousand_ends_in_one_step() {
         let mut task = template.clone();
         task.id = *id;
         task.depends_on = ids[index.saturating_sub(1)..index].into();
-        let submit =
-            Submit { tasks: vec![task], key: None, settled: Vec::new(), webhooks: Vec::new(), by: actor() };
+        let submit = Submit {
+            tasks: vec![task],
+            key: None,
+            settled: Vec::new(),
+            webhooks: Vec::new(),
+            secrets: Vec::new(),
+            by: actor(),
+        };
         machine.handle(now, Command::Submit(submit)).unwrap();
     }
     let cancel = Command::Cancel { task: ids[0], reason: CancelReason::Requested(None), by: actor() };

@@ -23,7 +23,16 @@ fn due(world: &World) -> Wall {
 fn fire(world: &mut World, missed: bool) -> Command {
     let (due_at, task) = (due(world), Box::new(world.task()));
     let next_at = due_at.after(HOUR);
-    Command::FireSchedule { schedule: ID, due_at, next_at, missed, task, webhook: false, by: actor() }
+    Command::FireSchedule {
+        schedule: ID,
+        due_at,
+        next_at,
+        missed,
+        task,
+        webhook: false,
+        secrets: Box::default(),
+        by: actor(),
+    }
 }
 
 fn fired(step: &Step) -> Option<TaskId> {
@@ -133,6 +142,7 @@ fn a_next_instant_that_lies_back_makes_no_storm() {
         missed: false,
         task,
         webhook: false,
+        secrets: Box::default(),
         by: actor(),
     });
     assert!(due(&world) > due_at);

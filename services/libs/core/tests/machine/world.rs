@@ -130,6 +130,7 @@ impl World {
             key: None,
             settled: Vec::new(),
             webhooks: Vec::new(),
+            secrets: Vec::new(),
             by: actor(),
         }))
     }

@@ -59,6 +59,7 @@ pub fn check(task: &SubmitTask, at: &str) -> Result<(), Problem> {
         check_file(index, file, &mut faults);
     }
     check_env(task, &mut faults);
+    check_secrets(task, &mut faults);
     check_workspace(task, &mut faults);
     if let Some(webhook) = &task.webhook {
         check_webhook(&webhook.url, &mut faults);
@@ -293,6 +294,34 @@ fn check_env(task: &SubmitTask, faults: &mut Faults) {
     }
 }
 
+/// Secrets become variables of their names. What their owner allows may be a key of a service, but nothing that redirects.
+fn check_secrets(task: &SubmitTask, faults: &mut Faults) {
+    faults.at_most("secrets", task.secrets.len(), limits::MAX_SECRETS, "secrets");
+    if task.command.is_none() && task.prompt.is_none() && !task.secrets.is_empty() {
+        faults.add("secrets", "a task that stands for its subtasks runs nothing; give secrets to them");
+    }
+    for (index, name) in task.secrets.iter().enumerate() {
+        let field = format!("secrets/{index}");
+        let upper = name.to_ascii_uppercase();
+        let is_key = upper.ends_with("_API_KEY");
+        let is_name = name.len() <= limits::MAX_SECRET_NAME_BYTES
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        if !is_name {
+            faults.add(&field, "not the name of a secret: a letter, then letters, digits, _ and -");
+        } else if REFUSED_ENV.contains(&upper.as_str())
+            || REFUSED_ENV_PREFIXES.iter().any(|prefix| upper.starts_with(prefix)) && !is_key
+            || REFUSED_ENV_SUFFIXES.iter().any(|suffix| upper.ends_with(suffix)) && !is_key
+        {
+            faults.add(&field, "no secret can have this name: as a variable it redirects or loads code");
+        } else if task.secrets[..index].contains(name) {
+            faults.add(&field, "named twice");
+        } else if task.env.contains_key(name) {
+            faults.add(&field, "env sets a variable of this name as well");
+        }
+    }
+}
+
 /// Refuses by name what a later release brings, so that nothing is taken and then ignored.
 ///
 /// # Errors
@@ -305,7 +334,6 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
     let asked = [
         (git.is_some_and(|git| git.submodules), "workspace.git.submodules"),
         (git.is_some_and(|git| git.lfs), "workspace.git.lfs"),
-        (!task.secrets.is_empty(), "secrets"),
         (task.budget_usd.is_some(), "budget_usd"),
         (task.may_submit, "may_submit"),
     ];
@@ -352,6 +380,12 @@ mod tests {
             ["/files/0/path", "/files/1/path", "/files/1"]
         );
         assert_eq!(pointers(r#"{"prompt":"x","env":{"LD_PRELOAD":"x"}}"#), ["/env/LD_PRELOAD"]);
+        assert_eq!(
+            pointers(
+                r#"{"prompt":"x","env":{"A":"1"},"secrets":["NPM_TOKEN","x y","NPM_TOKEN","A","LD_PRELOAD","http_proxy","SENTRY_API_KEY"]}"#
+            ),
+            ["/secrets/1", "/secrets/2", "/secrets/3", "/secrets/4", "/secrets/5"]
+        );
         assert_eq!(pointers(r#"{"prompt":"x","run_at":"soon"}"#), ["/run_at"]);
         assert_eq!(pointers(r#"{"command":["x"],"runner":"mock"}"#), ["/runner"]);
         for url in ["", "hooks.example", "ftp://example.com/", "http://", "https://me:secret@example.com/"] {

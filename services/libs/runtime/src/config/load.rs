@@ -135,6 +135,7 @@ fn contradictions(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
     problems.extend(nowhere(values));
     problems.extend(super::runner::contradictions(values));
     problems.extend(super::task_type::contradictions(values));
+    problems.extend(super::secret::contradictions(values));
     problems.extend(no_mail_server(values));
     problems
 }

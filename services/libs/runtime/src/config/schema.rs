@@ -103,7 +103,6 @@ const BUDGETS: &str = "the accounting of cost";
 const DISTRIBUTED: &str = "distributed storage";
 const REMOTE: &str = "the connection between hosts";
 const SAFETY: &str = "the sandbox";
-const SECRETS: &str = "the keeping of secrets";
 
 /// How a runner's output can be read.
 const OUTPUTS: &[&str] = &["claude-stream-json", "codex-jsonl", "gemini-stream-json", "plain"];
@@ -222,9 +221,9 @@ pub(super) const KEYS: &[Key] = &[
     whole("git.max_mirrors_bytes", 1),
     key("git.author_name", Kind::Text),
     key("git.author_email", Kind::Text),
-    key("secrets.*.file", Kind::Path).later(SECRETS),
-    key("secrets.*.groups", Kind::Names).later(SECRETS),
-    key("secrets.*.runners", Kind::Names).later(SECRETS),
+    key("secrets.*.file", Kind::Path),
+    key("secrets.*.groups", Kind::Texts),
+    key("secrets.*.runners", Kind::Texts),
     key("storage.event_log", Kind::Choice(&["sqlite", "redis"])),
     key("storage.expect_state", Kind::Flag),
     key("storage.history", Kind::Choice(&["sqlite", "postgres"])).later(DISTRIBUTED),

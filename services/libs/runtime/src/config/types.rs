@@ -55,6 +55,9 @@ pub struct Config {
     pub tls: Tls,
     /// Files that runs left.
     pub files: Files,
+    /// The secrets that tasks may use.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, super::secret::SecretUse>,
     /// Work on git repositories.
     pub git: super::git::Git,
     /// Where things are kept.

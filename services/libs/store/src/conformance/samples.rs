@@ -264,6 +264,8 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
             "lane_changed",
             EventKind::LaneChanged { lane: name("claude/main"), rests_until: Some(Wall(2)), open: true },
         ),
+        ("secrets_asked", EventKind::SecretsAsked { task: TaskId(9), secrets: secrets() }),
+        ("secrets_used", EventKind::SecretsUsed { task: TaskId(9), lease, secrets: secrets() }),
         ("lane_opened", EventKind::LaneOpened { lane: name("claude/main"), by: actor() }),
         ("lanes_offered", EventKind::LanesOffered { lanes: Box::new(agent_lanes()) }),
         (
@@ -293,6 +295,10 @@ fn agent_lanes() -> AgentLanes {
 fn lane() -> Lane {
     let rests_until = Some(Wall(1_700_000_000_000));
     Lane { name: name("claude/main"), closed: false, rests_until, auth_failures: 1, trust: 3 }
+}
+
+fn secrets() -> Box<[Name]> {
+    [name("NPM_TOKEN"), name("deploy-key")].into()
 }
 
 fn trouble() -> Trouble {
@@ -441,6 +447,7 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         ("lane", Part::Lane(lane())),
         ("agent_lanes", Part::AgentLanes(agent_lanes())),
         ("trouble", Part::Trouble(trouble())),
+        ("secrets", Part::Secrets(conductor_core::SecretsImage { task: TaskId(9), secrets: secrets() })),
     ]);
     parts.extend(told::parts());
     parts

@@ -57,7 +57,8 @@ impl Cutter {
                 | Part::Delivery(_)
                 | Part::Lane(_)
                 | Part::AgentLanes(_)
-                | Part::Trouble(_),
+                | Part::Trouble(_)
+                | Part::Secrets(_),
                 has_header,
             ) => {
                 if !has_header {

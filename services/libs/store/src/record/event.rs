@@ -53,4 +53,6 @@ EventKind => EventKindV1 {
     DeliveryDue { task: Option<TaskId>, route: Route, notice: Notice, detail: Box<str> },
     LanesOffered { lanes: Box<AgentLanes> },
     LaneOpened { lane: Name, by: Arc<Actor> },
+    SecretsAsked { task: TaskId, secrets: Box<[Name]> },
+    SecretsUsed { task: TaskId, lease: Lease, secrets: Box<[Name]> },
 });

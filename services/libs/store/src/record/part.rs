@@ -3,7 +3,8 @@
 use conductor_core::{
     AgentId, AgentImage, AgentLanes, BodyDigest, CancelReason, Delivery, Header, Incarnation, KeyId,
     KeyImage, Lane, Lease, LoginSession, Name, OnDependencyFailure, Part, Priority, Profile, Question,
-    RequestId, Requeue, RunImage, Schedule, Seq, StageImage, TaskId, TaskImage, Token, Trouble, Wall, Work,
+    RequestId, Requeue, RunImage, Schedule, SecretsImage, Seq, StageImage, TaskId, TaskImage, Token, Trouble,
+    Wall, Work,
 };
 
 use super::context::{Context, Invalid};
@@ -24,7 +25,10 @@ Part => PartV1 {
     Lane(lane: Lane),
     AgentLanes(lanes: AgentLanes),
     Trouble(trouble: Trouble),
+    Secrets(secrets: SecretsImage),
 });
+
+mirror_struct!(SecretsImage => SecretsImageV1 { task: TaskId, secrets: Box<[Name]> });
 
 mirror_struct!(Header => HeaderV1 {
     seq: Seq,

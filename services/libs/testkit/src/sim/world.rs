@@ -383,6 +383,7 @@ impl World {
             key: Some((KeyId(number), BodyDigest(number))),
             settled: settled.into_iter().collect(),
             webhooks: Vec::new(),
+            secrets: Vec::new(),
             by: actor(),
         };
         self.decide(vec![(Command::Submit(submit), Caller::Client(client))]);

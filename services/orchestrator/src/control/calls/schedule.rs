@@ -24,7 +24,7 @@ pub(super) async fn add(
 ) -> Result<ScheduleView, Problem> {
     let cron = Cron::parse(&call.cron, call.time_zone.as_deref())?;
     let task = [call.task.clone()];
-    let prepared = submit::prepare(&task, &super::submit::defaults(context, caller), Origin::default())
+    let mut prepared = submit::prepare(&task, &super::submit::defaults(context, caller), Origin::default())
         .map_err(|problem| within(problem, "/task"))?;
     if !prepared.outside.is_empty() || prepared.tasks[0].run_at.is_some() || prepared.tasks.len() > 1 {
         return Err(Problem::at("/task", "a scheduled task has no dependencies, no subtasks and no run_at"));
@@ -36,6 +36,8 @@ pub(super) async fn add(
         return Err(Problem::at(pointer, "a scheduled task brings its files in its body"));
     }
     context.keys.check(prepared.signed_with.clone()).await.map_err(|problem| within(problem, "/task"))?;
+    // What it may use is looked at again whenever it fires.
+    prepared.take_secrets(&context.defaults.secrets).map_err(|problem| within(problem, "/task"))?;
     let now = engine::now(&context.clock).wall;
     let next_at = cron.after(now)?;
     let id = ScheduleId(uuid::Uuid::now_v7().as_u128());

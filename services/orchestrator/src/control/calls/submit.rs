@@ -87,12 +87,13 @@ impl Plain {
         for task in &prepared.tasks {
             caller.check_group(&task.group)?;
         }
+        let secrets = prepared.take_secrets(&defaults.secrets)?;
         let places = places(&prepared);
         let tasks = std::mem::take(&mut prepared.tasks);
         let payloads = std::mem::take(&mut prepared.payloads);
         let webhooks = std::mem::take(&mut prepared.webhooks);
         let by = caller.actor.clone();
-        let command = Command::Submit(Submit { tasks, key, settled: Vec::new(), webhooks, by });
+        let command = Command::Submit(Submit { tasks, key, settled: Vec::new(), webhooks, secrets, by });
         Ok(Some((Self { prepared, places }, command, payloads)))
     }
 }
@@ -127,6 +128,7 @@ async fn accept_prepared(
     key: Option<(KeyId, BodyDigest)>,
     mut prepared: Prepared,
 ) -> Result<Submitted, Problem> {
+    let secrets = prepared.take_secrets(&context.defaults.secrets)?;
     let places = places(&prepared);
     for turn in 1..=TRIES {
         let last = prepared.outside.is_empty() || turn == TRIES;
@@ -136,7 +138,8 @@ async fn accept_prepared(
             false => (prepared.tasks.clone(), prepared.payloads.clone()),
         };
         let webhooks = prepared.webhooks.clone();
-        let command = Command::Submit(Submit { tasks, key, settled, webhooks, by: caller.actor.clone() });
+        let (secrets, by) = (secrets.clone(), caller.actor.clone());
+        let command = Command::Submit(Submit { tasks, key, settled, webhooks, secrets, by });
         match context.engine.change(command, payloads, Vec::new()).await {
             Ok(applied) => return answer(&places, applied.reply),
             Err(problem) if last || !names_dependency(&problem) => return Err(prepared.in_refs(problem)),

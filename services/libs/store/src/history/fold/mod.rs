@@ -239,7 +239,17 @@ impl Fold {
             EventKind::LaneOpened { lane, by } => {
                 self.note(seq, at, by, "lane_open", None, Vec::new(), Some(lane.as_str().into()));
             }
+            EventKind::SecretsUsed { task, lease: _, secrets } => {
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    // Whoever asked for the task uses them through it.
+                    let (by, group) = (Arc::clone(&record.created_by), record.task.group.clone());
+                    let names: Vec<_> = secrets.iter().map(Name::as_str).collect();
+                    let detail = Some(names.join(" ").into());
+                    self.note(seq, at, &by, "secret_use", Some(group), vec![*task], detail);
+                }
+            }
             EventKind::TokenExpired { .. }
+            | EventKind::SecretsAsked { .. }
             | EventKind::Began { .. }
             | EventKind::KeyBound { .. }
             | EventKind::KeyExpired { .. }
