@@ -3,6 +3,7 @@
 use conductor_core::Wall;
 use conductor_protocol::task::TaskView;
 pub use conductor_protocol::text::rfc3339;
+pub use conductor_web::bytes;
 
 /// The longest title of a task in characters.
 const TITLE_CHARS: usize = 120;
@@ -36,22 +37,6 @@ fn two(small: f64, per: f64, large_unit: &str, small_unit: &str) -> String {
 #[must_use]
 pub fn between(from: Wall, to: Wall) -> String {
     seconds((to.0 - from.0).max(0) as f64 / 1_000.0)
-}
-
-/// A size in bytes.
-#[must_use]
-pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if bytes < 1_000 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1_000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1_000.0;
-        unit += 1;
-    }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
 /// A count with its thousands parted.
@@ -158,11 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_counts_are_short() {
-        assert_eq!(
-            [0, 999, 1_000, 9_960, 999_600, 12_000_000].map(bytes),
-            ["0 B", "999 B", "1.0 kB", "10 kB", "1.0 MB", "12 MB"]
-        );
+    fn counts_are_short() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 2.5, 500.0, 1_500.0, 2e6].map(short_number), ["0", "2.5", "500", "1.5k", "2M"]);
         assert_eq!([0.0, 0.0012, 3.0].map(dollars), ["$0.00", "$0.0012", "$3.00"]);

@@ -17,7 +17,6 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
 const DAY: &str = "%Y-%m-%d";
 const TIME: &str = "%H:%M";
 const BOTH: &str = "%Y-%m-%d %H:%M:%S";
-const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
 
 /// What all pages have.
 #[derive(Debug)]
@@ -191,7 +190,7 @@ fn row(entry: EntryView) -> Row {
         EntryKind::Other => (false, "no file"),
     };
     let link = linked.then(|| format!("./{}{}", escaped(&name), if is_folder { "/" } else { "" }));
-    let size = if is_folder || kind == EntryKind::Link { String::new() } else { size(bytes) };
+    let size = if is_folder || kind == EntryKind::Link { String::new() } else { conductor_web::bytes(bytes) };
     Row { name, link, is_folder, note, size, at: said(modified_at, BOTH) }
 }
 
@@ -215,19 +214,6 @@ fn said(at: Wall, form: &str) -> String {
         Ok(at) => at.strftime(form).to_string(),
         Err(_) => "–".to_owned(),
     }
-}
-
-fn size(bytes: u64) -> String {
-    if bytes < 1_000 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1_000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1_000.0;
-        unit += 1;
-    }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
 #[cfg(test)]

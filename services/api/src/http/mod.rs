@@ -6,6 +6,7 @@ mod path;
 mod query;
 mod range;
 mod sse;
+mod websocket;
 
 pub(crate) use answer::{created, items, json, none, passed};
 pub(crate) use body::{Json, Sent};
@@ -13,3 +14,4 @@ pub(crate) use path::{Named, Pair, Task, Within};
 pub(crate) use query::Params;
 pub(crate) use range::{Part, part};
 pub(crate) use sse::{Piece, events, wants};
+pub(crate) use websocket::upgrade;

@@ -17,7 +17,7 @@ use conductor_web::{Caller, Refusal};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 
-use crate::http::Params;
+use crate::http::{self, Params};
 use crate::measure::CountedClient;
 use crate::server::App;
 
@@ -41,12 +41,10 @@ pub(crate) async fn connect(
     caller: Caller,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
-    let upgrade = upgrade.map_err(|why| {
-        Refusal::new(Code::InvalidRequest, format!("this path speaks WebSocket only: {}", why.body_text()))
-    })?;
+    let upgrade = http::upgrade(asked)?;
     if caller.csrf().is_some() {
         return Err(Refusal::new(Code::Forbidden, "this takes a token; a browser's session is not enough"));
     }

@@ -6,12 +6,11 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use conductor_protocol::Code;
 use conductor_web::{Caller, Refusal};
 use futures_util::SinkExt as _;
 
 use super::subscriptions::{News, Subscriptions};
-use crate::http::Params;
+use crate::http::{self, Params};
 use crate::measure::CountedClient;
 use crate::server::App;
 
@@ -44,12 +43,10 @@ pub(crate) async fn connect(
     caller: Caller,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
-    let upgrade = upgrade.map_err(|why| {
-        Refusal::new(Code::InvalidRequest, format!("this path speaks WebSocket only: {}", why.body_text()))
-    })?;
+    let upgrade = http::upgrade(asked)?;
     let following = app.hub.join().await?;
     let (log, seq) = app.hub.log()?;
     let hello = serde_json::json!({"hello": {"log": &*log, "seq": seq}}).to_string();

@@ -22,6 +22,7 @@ mod patient;
 mod refusal;
 mod serve;
 mod site;
+mod size;
 mod tls;
 
 pub use body::{Streamed, Whole};
@@ -34,3 +35,4 @@ pub use listener::{Error as ListenError, Listener};
 pub use refusal::{Refusal, Shown, method_not_allowed, not_found};
 pub use serve::serve;
 pub use site::{Options, Site, digest};
+pub use size::bytes;
