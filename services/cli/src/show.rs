@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 
 pub use completions::completions;
-pub use facts::{agents, counts, events_line};
+pub use facts::{agents, counts, events_line, runners};
 pub use task::{attempt_end, detail, outcome, rows, standing};
 
 #[cfg(test)]

@@ -33,7 +33,11 @@ pub async fn agents(
                 context.screen.json(&agents)?;
             } else {
                 let columns = context.screen.is_terminal().then(|| context.screen.size().0);
-                let lines = show::agents(&agents).lines(columns);
+                let mut lines = show::agents(&agents).lines(columns);
+                if agents.iter().any(|agent| !agent.runners.is_empty()) {
+                    lines.push(String::new());
+                    lines.extend(show::runners(&agents).lines(columns));
+                }
                 lines.into_iter().try_for_each(|line| context.screen.line(line))?;
             }
             return Ok(Exit::Succeeded);

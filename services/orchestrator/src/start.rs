@@ -199,6 +199,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
             .map_err(StartError::Thread)?;
 
     let hub = Hub::new();
+    let offers = agents::Offers::default();
     let retention = Retention {
         workspace: config.home.workspace.clone(),
         work_ms: config.keep_work.map_or(u64::MAX, millis),
@@ -212,6 +213,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         log: log.clone(),
         key: agent_key,
         hub: hub.clone(),
+        offers: offers.clone(),
         uploads: uploads.clone(),
         workspace: config.home.workspace.clone(),
         heartbeat_seconds: config.heartbeat.as_secs().max(1),
@@ -232,6 +234,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         key: control_key,
         access: access.clone(),
         hub,
+        offers,
         uploads: uploads.clone(),
         clock: clock.clone(),
         defaults: config.defaults.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use conductor_core::{InstanceId, Lease};
 use conductor_protocol::Problem;
-use conductor_protocol::agent::{Hello, RunnerView, ToAgent, VERSION, Welcome};
+use conductor_protocol::agent::{Hello, RunnerView, SandboxView, ToAgent, VERSION, Welcome};
 use conductor_protocol::problem::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -128,6 +128,10 @@ impl Worker {
     /// What it can run as things are now: a credential may have come or gone.
     fn runners(&self) -> Vec<RunnerView> {
         let mut runners = self.settings.built_in.clone();
+        for command in runners.iter_mut().filter(|runner| runner.name == "command") {
+            let mode = self.settings.programs.command_sandbox_mode();
+            command.sandbox = Some(SandboxView { mode, ..SandboxView::default() });
+        }
         runners.extend(self.versions.views(&self.settings.programs));
         runners
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
     After, Answer, Answered, Asked, End, EndRun, Finished, FromAgent, Hello, LimitClass, LogPosition,
-    Opening, OutputLength, RunnerView, Started, ToAgent, Welcome,
+    Opening, OutputLength, RunnerView, SandboxMode, SandboxView, Started, ToAgent, Welcome,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
@@ -122,7 +122,11 @@ fn everything() -> Vec<Value> {
             missing: Some("m".into()),
             credential: Some(true),
             lane: Some("l".into()),
-            sandbox: Some("s".into()),
+            sandbox: Some(SandboxView {
+                mode: SandboxMode::Required,
+                holds: vec!["h".into()],
+                lacks: vec!["l".into()],
+            }),
         }],
         held: vec![lease(1)],
         credits: 1,

@@ -1,6 +1,7 @@
 //! Agents, events and numbers, in words.
 
-use conductor_protocol::control::AgentView;
+use conductor_protocol::agent::SandboxView;
+use conductor_protocol::control::{AgentRunner, AgentView, LaneState};
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::{State, reason_text};
 use conductor_protocol::text::rfc3339;
@@ -11,7 +12,7 @@ use crate::screen::{Table, clean};
 pub fn agents(agents: &[AgentView]) -> Table {
     let mut table = Table::new(&["NAME", "STATE", "SLOTS", "FREE", "RUNNERS", "LABELS", "HOST", "VERSION"]);
     for agent in agents {
-        let runner = |runner: &conductor_protocol::agent::RunnerView| {
+        let runner = |runner: &AgentRunner| {
             let name = clean(&runner.name);
             if runner.ready { name } else { format!("({name})") }
         };
@@ -27,6 +28,52 @@ pub fn agents(agents: &[AgentView]) -> Table {
         ]);
     }
     table
+}
+
+/// A table of what agents can run: versions, credentials and what their sandboxes hold.
+pub fn runners(agents: &[AgentView]) -> Table {
+    let mut table = Table::new(&["AGENT", "RUNNER", "VERSION", "STATE", "CREDENTIAL", "SANDBOX"]);
+    for agent in agents {
+        for runner in &agent.runners {
+            let missing = || runner.missing.as_deref().map_or_else(|| "not ready".to_owned(), clean);
+            table.row([
+                clean(&agent.name),
+                clean(&runner.name),
+                runner.version.as_deref().map_or_else(|| "-".to_owned(), clean),
+                if runner.ready { "ready".to_owned() } else { missing() },
+                credential(runner),
+                runner.sandbox.as_ref().map_or_else(|| "-".to_owned(), sandbox),
+            ]);
+        }
+    }
+    table
+}
+
+fn credential(runner: &AgentRunner) -> String {
+    match (runner.credential, runner.lane_state) {
+        (Some(false), _) => "missing".to_owned(),
+        (_, Some(LaneState::Open)) | (Some(true), None) => "there".to_owned(),
+        (_, Some(LaneState::Recovering)) => "recovering".to_owned(),
+        (_, Some(LaneState::Resting)) => match runner.lane_until {
+            Some(until) => format!("rests until {}", rfc3339(until)),
+            None => "rests".to_owned(),
+        },
+        (_, Some(LaneState::Closed)) => "closed".to_owned(),
+        (None, None) => "-".to_owned(),
+    }
+}
+
+fn sandbox(sandbox: &SandboxView) -> String {
+    let words = |words: &[String]| words.iter().map(|word| clean(word)).collect::<Vec<_>>().join(", ");
+    let mut text = sandbox.mode.as_str().to_owned();
+    if sandbox.holds.is_empty() {
+        return format!("{text}: nothing holds");
+    }
+    text.push_str(&format!(": {}", words(&sandbox.holds)));
+    if !sandbox.lacks.is_empty() {
+        text.push_str(&format!("; lacks {}", words(&sandbox.lacks)));
+    }
+    text
 }
 
 /// How many tasks are in which state, on one line.

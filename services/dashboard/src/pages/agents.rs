@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use conductor_core::Wall;
 use conductor_protocol::Code;
-use conductor_protocol::agent::RunnerView;
-use conductor_protocol::control::AgentView;
+use conductor_protocol::agent::{SandboxMode, SandboxView};
+use conductor_protocol::control::{AgentRunner, AgentView};
 use conductor_web::{Refusal, Whole};
 
 use super::overview::boxes;
+use super::queue::lane_state;
 use crate::app::page;
 use crate::format;
 use crate::frame::{Frame, Section};
@@ -40,9 +41,37 @@ struct Agent {
     version: String,
     joined: Html,
     labels: Vec<String>,
-    runners: Vec<RunnerView>,
+    runners: Vec<Runner>,
     /// Ids, whole and short.
     tasks: Vec<(String, String)>,
+}
+
+/// Something that an agent can run.
+#[derive(Debug)]
+struct Runner {
+    name: String,
+    version: Option<String>,
+    /// What is missing when it cannot run now.
+    missing: Option<String>,
+    credential: Option<Credential>,
+    sandbox: Option<Sandbox>,
+}
+
+/// How the credential of a runner stands.
+#[derive(Debug)]
+struct Credential {
+    class: &'static str,
+    state: &'static str,
+    until: Option<Html>,
+    lane: Option<String>,
+}
+
+/// How runs are confined.
+#[derive(Debug)]
+struct Sandbox {
+    mode: &'static str,
+    holds: String,
+    lacks: String,
 }
 
 /// `GET /agents`
@@ -61,7 +90,7 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
     page(StatusCode::OK, &View { f, w, agents })
 }
 
-fn agent(w: &Words, now: Wall, it: AgentView) -> Agent {
+fn agent(w: &'static Words, now: Wall, it: AgentView) -> Agent {
     let used = it.slots.saturating_sub(it.free);
     Agent {
         path: format::escape_url(&it.name),
@@ -76,8 +105,45 @@ fn agent(w: &Words, now: Wall, it: AgentView) -> Agent {
         host: it.host,
         version: it.version,
         labels: it.labels,
-        runners: it.runners,
+        runners: it.runners.into_iter().map(|it| runner(w, now, it)).collect(),
     }
+}
+
+fn runner(w: &'static Words, now: Wall, it: AgentRunner) -> Runner {
+    let credential = match (it.lane_state, it.credential) {
+        (Some(lane), _) => {
+            let (class, state) = lane_state(w, lane);
+            Some(Credential {
+                class,
+                state,
+                until: it.lane_until.map(|at| ui::ago(w, now, at)),
+                lane: it.lane,
+            })
+        }
+        (None, Some(true)) => {
+            Some(Credential { class: "succeeded", state: w.lane_open, until: None, lane: None })
+        }
+        (None, Some(false)) => {
+            Some(Credential { class: "failed", state: w.credential_missing, until: None, lane: None })
+        }
+        (None, None) => None,
+    };
+    Runner {
+        name: it.name,
+        version: it.version,
+        missing: (!it.ready).then(|| it.missing.unwrap_or_else(|| w.not_ready.to_owned())),
+        credential,
+        sandbox: it.sandbox.map(|it| sandbox(w, &it)),
+    }
+}
+
+fn sandbox(w: &Words, it: &SandboxView) -> Sandbox {
+    let mode = match it.mode {
+        SandboxMode::Off => w.sandbox_off,
+        SandboxMode::BestEffort => w.sandbox_best_effort,
+        SandboxMode::Required => w.sandbox_required,
+    };
+    Sandbox { mode, holds: it.holds.join(", "), lacks: it.lacks.join(", ") }
 }
 
 /// `POST /agents/{name}`

@@ -61,12 +61,8 @@ struct Lane {
 
 impl Lane {
     fn new(w: &'static Words, now: Wall, lane: LaneView) -> Self {
-        let (class, state, is_shut) = match lane.state {
-            LaneState::Open => ("succeeded", w.lane_open, false),
-            LaneState::Recovering => ("running", w.lane_recovering, false),
-            LaneState::Resting => ("scheduled", w.lane_resting, true),
-            LaneState::Closed => ("failed", w.lane_closed, true),
-        };
+        let (class, state) = lane_state(w, lane.state);
+        let is_shut = matches!(lane.state, LaneState::Resting | LaneState::Closed);
         Self {
             name: lane.name,
             class,
@@ -76,6 +72,16 @@ impl Lane {
             runners: lane.runners.join(", "),
             is_shut,
         }
+    }
+}
+
+/// How a credential stands: the class of its badge, and the word.
+pub(super) fn lane_state(w: &'static Words, state: LaneState) -> (&'static str, &'static str) {
+    match state {
+        LaneState::Open => ("succeeded", w.lane_open),
+        LaneState::Recovering => ("running", w.lane_recovering),
+        LaneState::Resting => ("scheduled", w.lane_resting),
+        LaneState::Closed => ("failed", w.lane_closed),
     }
 }
 

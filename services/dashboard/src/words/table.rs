@@ -156,6 +156,21 @@ messages! {
     task_ids: "ids of tasks, parted by commas", "タスクIDをカンマ区切りで";
     task_id: "id of a task that has ended", "終了したタスクのID";
     more_settings: "More settings", "詳細設定";
+    git_repository: "Git repository", "Gitリポジトリ";
+    git_ref: "Branch, tag or commit", "ブランチ・タグ・コミット";
+    git_depth: "Commits of history", "取得する履歴の数";
+    what_becomes: "The changes", "変更の扱い";
+    changes_stay: "stay with the run", "実行結果に残す";
+    push_branch: "are pushed to a branch", "ブランチにプッシュ";
+    draft_pull_request: "become a draft pull request", "ドラフトのプルリクエストにする";
+    open_pull_request: "become a pull request", "プルリクエストにする";
+    pr_title: "Title of the pull request", "プルリクエストの題名";
+    pr_title_hint: "the name of the task, or how its prompt begins", "空ならタスク名、またはプロンプトの冒頭";
+    pr_base: "To be merged into", "マージ先";
+    verify: "Verify with", "検証コマンド";
+    verify_hint: "A command that must succeed afterwards in the same folder; a shell reads it",
+        "実行後に同じフォルダーで成功する必要があるコマンド（シェルが解釈します）";
+    repository: "Repository", "リポジトリ";
     when_one_fails: "When one of them fails", "依存先が失敗したら";
     fails_cancel: "cancel this task", "このタスクをキャンセル";
     fails_run: "run it all the same", "それでも実行";
@@ -273,7 +288,14 @@ messages! {
     joined: "Joined", "参加";
     runners: "Runners", "ランナー";
     not_ready: "not ready", "利用不可";
-    no_sandbox_yet: "none in this release: commands run unsandboxed", "このリリースにはありません（コマンドは隔離されずに実行されます）";
+    credential: "Credential", "認証情報";
+    credential_missing: "not set", "未設定";
+    unconfined: "nothing confines its runs", "隔離なし";
+    sandbox_required: "required", "必須";
+    sandbox_best_effort: "as far as the kernel can", "可能な範囲";
+    sandbox_off: "off", "オフ";
+    holds: "holds", "有効";
+    lacks: "lacks", "不足";
     drain: "Drain", "ドレイン";
     drain_hint: "It finishes what runs and takes nothing further", "実行中のものだけ終え、新しいタスクは受けません";
     resume: "Resume", "再開";

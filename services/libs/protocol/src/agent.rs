@@ -80,9 +80,49 @@ pub struct RunnerView {
     /// value, which cannot be told from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<String>,
-    /// How its runs are confined; `unsandboxed` where nothing confines them.
+    /// How its runs are confined; none where there is nothing to confine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<String>,
+    pub sandbox: Option<SandboxView>,
+}
+
+/// How an agent confines the runs of a runner.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SandboxView {
+    /// What is asked of the sandbox.
+    pub mode: SandboxMode,
+    /// What holds, each in a word or two; nothing where the runs are not confined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<String>,
+    /// What the agent's kernel lacks, each in a word or two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
+}
+
+/// What is asked of a sandbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum SandboxMode {
+    /// No run is confined.
+    #[default]
+    Off,
+    /// A run is confined as far as the kernel can.
+    BestEffort,
+    /// A run that cannot be confined is refused.
+    Required,
+}
+
+impl SandboxMode {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::BestEffort => "best_effort",
+            Self::Required => "required",
+        }
+    }
 }
 
 impl RunnerView {

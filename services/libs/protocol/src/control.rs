@@ -9,7 +9,7 @@ use conductor_core::{RequestId, ScheduleId, TaskId, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::agent::{LogPosition, RunnerView};
+use crate::agent::LogPosition;
 use crate::problem::Problem;
 use crate::task::State;
 use crate::text;
@@ -19,6 +19,7 @@ mod browse;
 mod keep;
 mod list;
 mod metrics;
+mod runner;
 mod schedule;
 mod task_type;
 mod transfer;
@@ -31,6 +32,7 @@ pub use browse::{Browse, BrowseView, EntryKind, EntryView};
 pub use keep::{Gc, GcItem, GcKind, GcView, Pin};
 pub use list::{Filter, ListRequest, Page, Sort};
 pub use metrics::{DeliveryCounts, Histogram, MetricsView, RunnerMetrics, Volume};
+pub use runner::AgentRunner;
 pub use schedule::{AddSchedule, CatchUp, LastRun, Overlap, ScheduleView};
 pub use task_type::TaskTypeView;
 pub use transfer::{
@@ -503,7 +505,7 @@ pub struct AgentView {
     pub slots: u32,
     pub free: u32,
     pub labels: Vec<String>,
-    pub runners: Vec<RunnerView>,
+    pub runners: Vec<AgentRunner>,
     /// The tasks it runs.
     #[serde(with = "text::display_list")]
     #[cfg_attr(feature = "schema", schema(value_type = Vec<uuid::Uuid>))]

@@ -1,6 +1,7 @@
 //! The agent listener: agents connect, say what they are, get tasks and report.
 
 mod convert;
+mod offers;
 mod output;
 mod session;
 
@@ -13,14 +14,15 @@ use conductor_protocol::{Code, Problem};
 use conductor_runtime::credentials::StartKey;
 use conductor_runtime::lifecycle::Shutdown;
 use conductor_runtime::listen::UnixListener;
+use conductor_store::copy::Restored;
 use conductor_store::log::EventLog;
 
 use crate::engine::Handle;
 use crate::hub::Hub;
-use conductor_store::copy::Restored;
-
 use crate::socket::{self, Stream};
 use crate::uploads::Uploads;
+
+pub(crate) use offers::Offers;
 
 /// The most agents connected at once, with their output connections.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -32,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) key: StartKey,
     pub(crate) hub: Hub,
+    pub(crate) offers: Offers,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) workspace: PathBuf,
     pub(crate) heartbeat_seconds: u64,

@@ -35,13 +35,17 @@ pub(super) async fn serve<S: Stream>(
     let name = hello.name.clone();
     let seen = hello.seen.clone();
     let joined = match convert::profile(&hello) {
-        Ok(agent) => context.engine.join(session, agent, hello.held, hello.credits).await,
+        Ok(profile) => {
+            context.offers.joined(agent, session, &hello.runners);
+            context.engine.join(session, profile, hello.held, hello.credits).await
+        }
         Err(problem) => Err(problem),
     };
     let joined = match joined {
         Ok(joined) => joined,
         Err(problem) => {
             tracing::warn!(agent = %name, %problem, "an agent was refused");
+            context.offers.left(agent, session);
             return socket::send(socket, &Answer::Refused(problem)).await;
         }
     };
@@ -61,6 +65,7 @@ pub(super) async fn serve<S: Stream>(
         Err(error) => Err(error),
     };
     tracing::info!(agent = %name, session, "an agent's connection ended");
+    context.offers.left(agent, session);
     // When the engine is gone there is nobody to tell.
     drop(context.engine.agent(agent, session, vec![AgentSay::Gone]).await);
     result

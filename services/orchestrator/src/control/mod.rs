@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use crate::access::Access;
+use crate::agents::Offers;
 use crate::engine::Handle;
 use crate::follower::Follower;
 use crate::hub::Hub;
@@ -43,6 +44,7 @@ pub(crate) struct Context {
     pub(crate) key: StartKey,
     pub(crate) access: Arc<Access>,
     pub(crate) hub: Hub,
+    pub(crate) offers: Offers,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) clock: Clock,
     pub(crate) defaults: Defaults,

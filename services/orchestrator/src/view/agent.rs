@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use conductor_core::{AgentImage, Machine, Name, Now};
-use conductor_protocol::agent::RunnerView;
-use conductor_protocol::control::{AgentView, LaneState, LaneView, QueueView, WantedView};
+use conductor_core::{AgentId, AgentImage, Lane, Machine, Name, Now, RunnerOffer};
+use conductor_protocol::control::{AgentRunner, AgentView, LaneState, LaneView, QueueView, WantedView};
 use conductor_protocol::task::State;
 
 /// An agent.
@@ -30,19 +29,34 @@ pub(crate) fn agent_view(machine: &Machine, image: &AgentImage) -> AgentView {
         slots: profile.slots,
         free: if connected { profile.slots.saturating_sub(busy) } else { 0 },
         labels: profile.labels.iter().map(ToString::to_string).collect(),
-        runners: profile
-            .runners
-            .iter()
-            .map(|offer| RunnerView {
-                name: offer.runner.to_string(),
-                version: offer.version.as_deref().map(ToOwned::to_owned),
-                ready: offer.ready,
-                missing: offer.missing.as_deref().map(ToOwned::to_owned),
-                ..RunnerView::default()
-            })
-            .collect(),
+        runners: profile.runners.iter().map(|offer| runner(machine, profile.agent_id, offer)).collect(),
         tasks,
         joined_at: image.joined_at,
+    }
+}
+
+/// A runner of an agent, as far as the machine knows it.
+fn runner(machine: &Machine, agent: AgentId, offer: &RunnerOffer) -> AgentRunner {
+    let state = machine.state();
+    let lane = state.agent_lanes(agent).iter().find(|lane| lane.runner == offer.runner).map(|it| &it.lane);
+    AgentRunner {
+        name: offer.runner.to_string(),
+        version: offer.version.as_deref().map(ToOwned::to_owned),
+        ready: offer.ready,
+        missing: offer.missing.as_deref().map(ToOwned::to_owned),
+        lane: lane.map(ToString::to_string),
+        lane_state: lane.map(|name| lane_state(state.lane(name))),
+        lane_until: lane.and_then(|name| state.lane(name)).and_then(|lane| lane.rests_until),
+        ..AgentRunner::default()
+    }
+}
+
+fn lane_state(lane: Option<&Lane>) -> LaneState {
+    match lane {
+        Some(lane) if lane.closed => LaneState::Closed,
+        Some(lane) if lane.rests_until.is_some() => LaneState::Resting,
+        Some(lane) if lane.at_once().is_some() => LaneState::Recovering,
+        Some(_) | None => LaneState::Open,
     }
 }
 
@@ -102,14 +116,9 @@ fn lanes(state: &conductor_core::State) -> Vec<LaneView> {
         let lane = state.lane(name);
         LaneView {
             name: name.to_string(),
-            state: match lane {
-                Some(lane) if lane.closed => LaneState::Closed,
-                Some(lane) if lane.rests_until.is_some() => LaneState::Resting,
-                Some(lane) if lane.at_once().is_some() => LaneState::Recovering,
-                Some(_) | None => LaneState::Open,
-            },
+            state: lane_state(lane),
             until: lane.and_then(|lane| lane.rests_until),
-            at_once: lane.and_then(conductor_core::Lane::at_once),
+            at_once: lane.and_then(Lane::at_once),
             running: running.get(name).copied().unwrap_or(0),
             runners: texts(runners),
             agents: texts(agents),

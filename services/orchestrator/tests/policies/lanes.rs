@@ -36,6 +36,9 @@ async fn a_lane_rests_until_its_limit_is_over_and_the_queue_says_until_when() {
     assert_eq!((lane.name.as_str(), lane.state), (KEY, LaneState::Resting));
     assert!(lane.until.is_some());
     assert_eq!((lane.agents.as_slice(), queue.wanted[0].queued), (["one".to_owned()].as_slice(), 1));
+    let runner = &server.control.agents().await.unwrap()[0].runners[0];
+    assert_eq!((runner.credential, runner.lane.as_deref()), (Some(true), Some(KEY)));
+    assert_eq!((runner.lane_state, runner.lane_until), (Some(LaneState::Resting), lane.until));
     let waits = server.control.get(second).await.unwrap();
     assert!(waits.pending_reason.unwrap().contains(KEY));
     server.advance(601);

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
+use conductor_protocol::agent;
 use conductor_runtime::config::{RunnerSpec, SandboxMode, SecretUse};
 use conductor_runtime::secrets::{self, Secret, Secrets};
 use sha2::{Digest as _, Sha256};
@@ -58,6 +59,14 @@ impl Credential {
     }
 }
 
+fn mode(mode: SandboxMode) -> agent::SandboxMode {
+    match mode {
+        SandboxMode::Off => agent::SandboxMode::Off,
+        SandboxMode::BestEffort => agent::SandboxMode::BestEffort,
+        SandboxMode::Required => agent::SandboxMode::Required,
+    }
+}
+
 impl Programs {
     /// Why no program may run here, if so.
     pub(in crate::runner) fn refusal(&self) -> Option<&'static str> {
@@ -67,6 +76,16 @@ impl Programs {
                 "there is no sandbox yet, so coding agents run only where sandbox.mode is written off or best_effort",
             ),
         }
+    }
+
+    /// What is asked of the sandbox of programs.
+    pub(in crate::runner) fn sandbox_mode(&self) -> agent::SandboxMode {
+        self.sandbox.map_or(agent::SandboxMode::Required, mode)
+    }
+
+    /// What is asked of the sandbox of commands.
+    pub fn command_sandbox_mode(&self) -> agent::SandboxMode {
+        self.sandbox.map_or(agent::SandboxMode::BestEffort, mode)
     }
 
     /// The credential of a runner; none when it needs none.

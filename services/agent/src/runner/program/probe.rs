@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use conductor_protocol::agent::RunnerView;
+use conductor_protocol::agent::{RunnerView, SandboxView};
 use conductor_runtime::config::RunnerSpec;
 use serde::{Deserialize, Serialize};
 
-use super::credential::{Programs, UNSANDBOXED};
+use super::credential::Programs;
 
 /// How long a program has to say its version.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -116,7 +116,7 @@ impl Versions {
             missing,
             credential: (!spec.credentials.is_empty()).then_some(credential.as_ref().is_some()),
             lane: credential.flatten().map(|credential| credential.lane()),
-            sandbox: Some(UNSANDBOXED.to_owned()),
+            sandbox: Some(SandboxView { mode: programs.sandbox_mode(), ..SandboxView::default() }),
         }
     }
 }

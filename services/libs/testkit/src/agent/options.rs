@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
-use conductor_protocol::agent::RunnerView;
+use conductor_protocol::agent::{RunnerView, SandboxView};
 
 /// What a fake agent says of itself.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Options {
     pub runners: Vec<String>,
     /// The credential that all of them use.
     pub lane: Option<String>,
+    /// How it says that it confines runs.
+    pub sandbox: Option<SandboxView>,
     /// Whether [`super::Session::drain`] says of each task that it began.
     pub says_started: bool,
 }
@@ -38,6 +40,7 @@ impl Options {
             labels: Vec::new(),
             runners: vec!["command".into(), "mock".into()],
             lane: None,
+            sandbox: None,
             says_started: true,
         }
     }
@@ -49,7 +52,12 @@ impl Options {
     }
 
     pub(super) fn runners(&self) -> Vec<RunnerView> {
-        let view = |name: &String| RunnerView { lane: self.lane.clone(), ..RunnerView::ready(name.as_str()) };
+        let view = |name: &String| RunnerView {
+            credential: self.lane.is_some().then_some(true),
+            lane: self.lane.clone(),
+            sandbox: self.sandbox.clone(),
+            ..RunnerView::ready(name.as_str())
+        };
         self.runners.iter().map(view).collect()
     }
 }

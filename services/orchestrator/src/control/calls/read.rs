@@ -104,10 +104,11 @@ pub(super) async fn questions(context: &Context, caller: &Caller) -> Result<Vec<
     Ok(views)
 }
 
-/// All agents, with those of their tasks that the caller may see.
+/// All agents, with those of their tasks that the caller may see. Credentials are known over all groups together, so they are
+/// told to whom all groups are.
 pub(super) async fn agents(context: &Context, caller: &Caller) -> Result<Vec<AgentView>, Problem> {
     let asks = caller.clone();
-    context
+    let mut agents: Vec<AgentView> = context
         .engine
         .look(move |machine, _| {
             let state = machine.state();
@@ -119,7 +120,16 @@ pub(super) async fn agents(context: &Context, caller: &Caller) -> Result<Vec<Age
             };
             state.agents().map(agent).collect()
         })
-        .await
+        .await?;
+    for agent in &mut agents {
+        context.offers.add_to(agent);
+        if !caller.sees_everything() {
+            for runner in &mut agent.runners {
+                (runner.lane, runner.lane_state, runner.lane_until) = (None, None, None);
+            }
+        }
+    }
+    Ok(agents)
 }
 
 /// The runners that tasks can name, and the agents that offer them.
