@@ -34,8 +34,27 @@ const list = (text) => words(text).length ? words(text) : undefined;
 const attempts = (text) => Number(text) > 1 ? Number(text) : undefined;
 const instant = (text) => seconds(text) === undefined ? text : new Date(Date.now() + seconds(text) * 1000).toISOString();
 
+// What the form says of a repository; what does not apply to what becomes of the changes is hidden, and not said.
+const PULL_REQUESTS = ['draft', 'request'];
+const pushes = (...goals) => field('git_url') && goals.includes(field('git_push'));
+function repository(url) {
+  const git = { url };
+  if (field('git_ref')) git.ref = field('git_ref');
+  if (field('git_depth')) git.depth = Number(field('git_depth'));
+  if (pushes('branch')) git.push = 'branch';
+  if (pushes('branch', ...PULL_REQUESTS) && field('git_branch')) git.branch = field('git_branch');
+  if (pushes(...PULL_REQUESTS)) {
+    git.pull_request = {};
+    if (field('pr_title')) git.pull_request.title = field('pr_title');
+    if (field('pr_base')) git.pull_request.base = field('pr_base');
+    if (pushes('request')) git.pull_request.draft = false;
+  }
+  return { git };
+}
+
 // One row for each field of the form: how it is called in the body and what its text means there, how it is called on the
-// command line and what stands there, and the text that says nothing. A new field is a new row.
+// command line and what stands there, and the text that says nothing. `flags` are whole words of the command line, and a row
+// without a key is told by another's. A new field is a new row.
 const FIELDS = [
   { name: 'runner', key: 'runner', option: 'runner', plain: 'auto' },
   { name: 'type', key: 'type', option: 'type', plain: 'generic' },
@@ -51,6 +70,13 @@ const FIELDS = [
   { name: 'on_dependency_failure', key: 'on_dependency_failure', option: 'on-dependency-failure' },
   { name: 'run_at', key: 'run_at', value: instant, option: 'at' },
   { name: 'continues', key: 'workspace', value: (text) => ({ continue: text }), option: 'continue' },
+  { name: 'git_url', key: 'workspace', value: repository, option: 'git', args: (url) => [field('git_ref') ? `${url}#${field('git_ref')}` : url] },
+  { name: 'git_depth', option: 'git-depth', args: (text) => field('git_url') ? [text] : [] },
+  { name: 'git_push', flags: (goal) => !field('git_url') ? [] : { branch: ['--push'], draft: ['--pr'], request: ['--pr', '--pr-ready'] }[goal] },
+  { name: 'git_branch', option: 'branch', args: (text) => pushes('branch', ...PULL_REQUESTS) ? [text] : [] },
+  { name: 'pr_title', option: 'pr-title', args: (text) => pushes(...PULL_REQUESTS) ? [text] : [] },
+  { name: 'pr_base', option: 'pr-base', args: (text) => pushes(...PULL_REQUESTS) ? [text] : [] },
+  { name: 'verify', key: 'verify', value: (line) => ['sh', '-c', line], option: 'verify' },
   { name: 'env', key: 'env', value: (text) => pairs(variables(text)), option: 'env', args: (text) => variables(text).map((pair) => pair.join('=')) },
   { name: 'webhook', key: 'webhook', value: (url) => ({ url }), option: 'webhook' },
 ];
@@ -65,7 +91,10 @@ function files() {
 
 function asCli() {
   const parts = ['conductor submit'];
-  for (const [it, text] of used()) for (const arg of (it.args ?? ((text) => [text]))(text)) parts.push(`--${it.option} ${quote(String(arg))}`);
+  for (const [it, text] of used()) {
+    if (it.flags) parts.push(...it.flags(text));
+    else for (const arg of (it.args ?? ((text) => [text]))(text)) parts.push(`--${it.option} ${quote(String(arg))}`);
+  }
   for (const file of files()) parts.push(`--file ${quote(file.name)}`);
   const prompt = form.elements.prompt.value.trim();
   parts.push(field('kind') === 'command' ? `-- ${split(prompt).map(quote).join(' ')}` : quote(prompt || '…'));
@@ -75,7 +104,7 @@ function asCli() {
 function body() {
   const prompt = form.elements.prompt.value.trim();
   const task = field('kind') === 'command' ? { command: split(prompt) } : { prompt };
-  for (const [it, text] of used()) {
+  for (const [it, text] of used().filter(([it]) => it.key)) {
     const value = (it.value ?? ((text) => text))(text);
     if (value !== undefined) task[it.key] = value;
   }
@@ -95,11 +124,11 @@ function keepFiles(list) {
   for (const file of list) all.items.add(file);
   form.elements.files.files = all.files;
   showFiles();
-  showFiles();
   show();
 }
 
 function show() {
+  for (const it of form.querySelectorAll('[data-for]')) it.hidden = !it.dataset.for.split(' ').includes(field('git_push'));
   document.getElementById('priority-out').textContent = field('priority');
   document.getElementById('as-cli').textContent = asCli();
   document.getElementById('as-curl').textContent = asCurl();

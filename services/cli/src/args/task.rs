@@ -59,9 +59,27 @@ pub struct TaskOptions {
     /// A git repository that it works in, at a branch, a tag or a commit.
     #[arg(long, value_name = "URL[#REF]", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues"])]
     pub git: Option<String>,
+    /// How many commits of its history are fetched; all when unset.
+    #[arg(long, value_name = "N", requires = "git", help_heading = "Files")]
+    pub git_depth: Option<u32>,
+    /// Pushes the changes to a branch.
+    #[arg(long, requires = "git", help_heading = "Files")]
+    pub push: bool,
+    /// The branch that is pushed; {id} stands for the task's id.
+    #[arg(long, value_name = "NAME", requires = "git", help_heading = "Files")]
+    pub branch: Option<String>,
     /// Pushes the changes to a branch and opens a draft pull request.
     #[arg(long, requires = "git", help_heading = "Files")]
     pub pr: bool,
+    /// The title of the pull request.
+    #[arg(long, value_name = "TEXT", requires = "pr", help_heading = "Files")]
+    pub pr_title: Option<String>,
+    /// The branch that it is to be merged into.
+    #[arg(long, value_name = "NAME", requires = "pr", help_heading = "Files")]
+    pub pr_base: Option<String>,
+    /// Opens it ready for review, not as a draft.
+    #[arg(long, requires = "pr", help_heading = "Files")]
+    pub pr_ready: bool,
     /// A command that must succeed afterwards; a shell reads it.
     #[arg(long, value_name = "CMD", help_heading = "Task")]
     pub verify: Option<String>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conductor_protocol::limits::MAX_PROMPT_BYTES;
 use conductor_protocol::submit::{
-    self, Dependency, GitWorkspace, PullRequest, Retry, SubmitTask, Webhook, Workspace,
+    self, Dependency, GitWorkspace, PullRequest, Push, Retry, SubmitTask, Webhook, Workspace,
 };
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -94,7 +94,14 @@ fn workspace(options: &TaskOptions) -> Option<Workspace> {
         return Some(Workspace::Git(Box::new(GitWorkspace {
             url: url.to_owned(),
             reference,
-            pull_request: options.pr.then(PullRequest::default),
+            depth: options.git_depth,
+            push: (options.push || options.branch.is_some()).then_some(Push::Branch),
+            branch: options.branch.clone(),
+            pull_request: options.pr.then(|| PullRequest {
+                title: options.pr_title.clone(),
+                base: options.pr_base.clone(),
+                draft: options.pr_ready.then_some(false),
+            }),
             ..GitWorkspace::default()
         })));
     }
@@ -146,4 +153,34 @@ fn map(pairs: &[(String, String)], option: &str) -> Result<BTreeMap<String, Stri
 
 fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn git(options: TaskOptions) -> GitWorkspace {
+        let options = TaskOptions { git: Some("https://git.example/a.git#main".into()), ..options };
+        match workspace(&options) {
+            Some(Workspace::Git(git)) => *git,
+            other => panic!("{other:?} is no repository"),
+        }
+    }
+
+    #[test]
+    fn a_repository_goes_where_the_options_say() {
+        let kept = git(TaskOptions { git_depth: Some(3), ..TaskOptions::default() });
+        assert_eq!(
+            (kept.url.as_str(), kept.reference.as_deref()),
+            ("https://git.example/a.git", Some("main"))
+        );
+        assert_eq!((kept.depth, kept.is_pushed()), (Some(3), false));
+        let pushed = git(TaskOptions { branch: Some("fix".into()), ..TaskOptions::default() });
+        assert_eq!((pushed.is_pushed(), pushed.pull_request), (true, None), "a branch is there to be pushed");
+        let title = Some("Mend it".to_owned());
+        let asked =
+            TaskOptions { pr: true, pr_title: title.clone(), pr_ready: true, ..TaskOptions::default() };
+        let request = PullRequest { title, base: None, draft: Some(false) };
+        assert_eq!(git(asked).pull_request, Some(request));
+    }
 }

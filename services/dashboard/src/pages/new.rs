@@ -17,10 +17,13 @@ use crate::visitor::Visitor;
 use crate::words::Words;
 
 mod form;
+mod repository;
 mod upload;
 mod words_of_command;
 
+pub use form::shell_line;
 use form::{Form, GENERIC};
+use repository::Goal;
 pub use words_of_command::join as command_line;
 
 #[derive(Debug, Template)]
@@ -33,6 +36,8 @@ struct View {
     runners: Vec<String>,
     types: Vec<Type>,
     groups: Vec<String>,
+    /// What can become of the changes: the word, what it is called, and whether it is chosen.
+    goals: Vec<(&'static str, &'static str, bool)>,
 }
 
 /// `GET /tasks/new`
@@ -63,7 +68,8 @@ async fn view(
         Groups::All => Vec::new(),
         Groups::Only(groups) => groups.clone(),
     };
-    let view = View { f, w, problem, form, runners: runners(control).await?, types, groups };
+    let goals = Goal::ALL.into_iter().map(|it| (it.key(), goal(w, it), it == form.repository.goal)).collect();
+    let view = View { f, w, problem, form, runners: runners(control).await?, types, groups, goals };
     page(status, &view)
 }
 
@@ -90,6 +96,15 @@ async fn types(control: &Control, chosen: &str) -> Result<Vec<Type>, Refusal> {
         types.push(Type { name: chosen.to_owned(), description: String::new(), is_on: true });
     }
     Ok(types)
+}
+
+fn goal(w: &Words, goal: Goal) -> &'static str {
+    match goal {
+        Goal::Keep => w.changes_stay,
+        Goal::Branch => w.push_branch,
+        Goal::Draft => w.draft_pull_request,
+        Goal::Request => w.open_pull_request,
+    }
 }
 
 /// The names of the runners that tasks can name now.

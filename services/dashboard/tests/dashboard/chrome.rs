@@ -150,6 +150,15 @@ impl Chrome {
         self.client.issue_cmd(command).await.unwrap();
     }
 
+    /// Drops files and folders of this host on the page, as the browser does when a person lets them go there.
+    pub async fn drop_on_page(&self, paths: &[&str]) {
+        let data = json!({ "items": [], "files": paths, "dragOperationsMask": 1 });
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let params = json!({ "type": kind, "x": 400, "y": 300, "data": data });
+            self.client.issue_cmd(Devtools { name: "Input.dispatchDragEvent", params }).await.unwrap();
+        }
+    }
+
     async fn log(&self, kind: &'static str) -> Vec<Value> {
         let told: Result<Value, CmdError> = self.client.issue_cmd(Log(kind)).await;
         told.unwrap().as_array().cloned().unwrap_or_default()

@@ -73,3 +73,83 @@ async fn a_task_is_cloned_into_the_form_and_submitted_by_keyboard_alone() {
     assert_eq!(chrome.run("return document.querySelector('#prompt').value").await, json!("kept words"));
     chrome.end(&running.url, &["the server responded with a status of 400"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_and_what_verifies_it_are_told_submitted_and_cloned() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("form-git", &running).await else { return };
+    chrome.go(&format!("{}/tasks/new", running.url)).await;
+    chrome.type_into("#prompt", "print x").await;
+    chrome.type_into("[name=runner]", "mock").await;
+    chrome.type_into("[name=verify]", "cargo test && ls").await;
+    chrome.click("#repository summary").await;
+    chrome.type_into("[name=git_url]", "https://git.invalid/me/app.git").await;
+    chrome.type_into("[name=git_ref]", "release-2").await;
+    let shown =
+        "return [...document.querySelectorAll('#repository [data-for]')].filter((it) => !it.hidden).length";
+    assert_eq!(chrome.run(shown).await, json!(0), "nothing is pushed yet");
+    let choose = "const select = document.querySelector('[name=git_push]'); select.value = 'request'; \
+        select.dispatchEvent(new Event('change', { bubbles: true }));";
+    chrome.run(choose).await;
+    assert_eq!(chrome.run(shown).await, json!(3));
+    chrome.type_into("[name=git_branch]", "fix/{id}").await;
+    chrome.type_into("[name=pr_title]", "Mend it").await;
+    chrome.type_into("[name=pr_base]", "main").await;
+    let told = chrome.run("return document.querySelector('#as-cli').textContent").await;
+    assert_eq!(
+        told.as_str().unwrap().replace(" \\\n ", ""),
+        "conductor submit --runner mock --git 'https://git.invalid/me/app.git#release-2' --pr --pr-ready \
+         --branch 'fix/{id}' --pr-title 'Mend it' --pr-base main --verify 'cargo test && ls' 'print x'"
+    );
+    let curl = chrome.run("return document.querySelector('#as-curl').textContent").await;
+    for part in
+        ["\"ref\": \"release-2\"", "\"draft\": false", "\"verify\": [ \"sh\", \"-c\", \"cargo test && ls\" ]"]
+    {
+        assert!(curl.as_str().unwrap().contains(part), "{part} is not in {curl}");
+    }
+    chrome.click("#submit").await;
+    chrome.until("it is there", "document.querySelector('#task')").await;
+    let id = chrome.run("return document.querySelector('#task').dataset.task").await;
+    let id = id.as_str().unwrap();
+    let task = running.control().await.get(id.parse().unwrap()).await.unwrap();
+    assert_eq!(
+        serde_json::to_value(task.workspace).unwrap(),
+        json!({"git": {
+            "url": "https://git.invalid/me/app.git", "ref": "release-2", "branch": "fix/{id}",
+            "pull_request": {"title": "Mend it", "base": "main", "draft": false},
+        }})
+    );
+    assert_eq!(task.verify.unwrap(), ["sh", "-c", "cargo test && ls"]);
+    chrome.go(&format!("{}/tasks/new?clone={id}", running.url)).await;
+    let again = chrome.run("return document.querySelector('#as-cli').textContent").await;
+    let settings = |text: &Value| {
+        let lines = text.as_str().unwrap().lines().map(|line| line.trim().to_owned());
+        lines
+            .filter(|line| ["--git", "--pr", "--branch", "--verify"].iter().any(|it| line.starts_with(it)))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((settings(&again), settings(&again).len()), (settings(&told), 7));
+    chrome.end(&running.url, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_dropped_comes_with_the_paths_below_it() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("form-drop", &running).await else { return };
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("kit");
+    std::fs::create_dir_all(folder.join("src/deep")).unwrap();
+    for (path, text) in [("a.txt", "one"), ("src/b.txt", "two"), ("src/deep/c.txt", "three")] {
+        std::fs::write(folder.join(path), text).unwrap();
+    }
+    std::fs::write(place.path().join("alone.txt"), "four").unwrap();
+    chrome.go(&format!("{}/tasks/new", running.url)).await;
+    chrome.click(".segments label:nth-child(2)").await;
+    chrome.type_into("#prompt", "sh -c 'cat kit/a.txt kit/src/b.txt kit/src/deep/c.txt alone.txt'").await;
+    let alone = place.path().join("alone.txt");
+    chrome.drop_on_page(&[folder.to_str().unwrap(), alone.to_str().unwrap()]).await;
+    chrome.until("all of it is listed", "document.querySelectorAll('#chosen li').length === 4").await;
+    chrome.click("#submit").await;
+    chrome.until("it ran with them", &output_holds("onetwothreefour")).await;
+    chrome.end(&running.url, &[]).await;
+}

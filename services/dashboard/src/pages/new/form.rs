@@ -14,12 +14,15 @@ use conductor_protocol::text::rfc3339;
 use conductor_runtime::durations;
 use conductor_web::Refusal;
 
+use super::repository::{self, Repository};
 use super::words_of_command::{join, split};
 use crate::params::Params;
 use crate::words::Words;
 
 /// The type of a task that names none.
 pub const GENERIC: &str = "generic";
+/// What reads a command that is written as one line.
+const SHELL: [&str; 2] = ["sh", "-c"];
 /// The priority of a task that names none.
 const DEFAULT_PRIORITY: &str = "5";
 
@@ -42,6 +45,8 @@ pub struct Form {
     pub run_at: String,
     pub queue_timeout: String,
     pub continues: String,
+    pub repository: Repository,
+    pub verify: String,
     pub env: String,
     pub webhook: String,
     pub note: Option<String>,
@@ -74,6 +79,8 @@ impl Form {
             run_at: text("run_at"),
             queue_timeout: text("queue_timeout"),
             continues: text("continues"),
+            repository: Repository::of_params(params),
+            verify: text("verify"),
             env: text("env"),
             webhook: text("webhook"),
             note: None,
@@ -97,10 +104,32 @@ impl Form {
             labels: labels.join(", "),
             requires: task.requires.join(", "),
             continues: task.continues.map(|id| id.to_string()).unwrap_or_default(),
+            repository: Repository::of_workspace(task.workspace.as_ref()),
+            verify: task.verify.as_deref().map(shell_line).unwrap_or_default(),
             env: task.env.iter().map(|name| format!("{name}=\n")).collect(),
             note: (!files.is_empty()).then(|| format!("{} {}", w.files_are_not_cloned, files.join(", "))),
             ..Self::default()
         }
+    }
+}
+
+/// A command as a shell reads it: what a shell is given as its line is that line.
+#[must_use]
+pub fn shell_line(command: &[String]) -> String {
+    match command {
+        [shell, option, line] if [shell, option] == SHELL => line.clone(),
+        words => join(words),
+    }
+}
+
+/// What the work folder starts from.
+fn workspace(params: &Params) -> Result<Option<Workspace>, Refusal> {
+    match (repository::workspace(params)?, params.get("continues")) {
+        (Some(_), Some(_)) => {
+            Err(bad("a task starts from a repository or from the work of another, not from both"))
+        }
+        (Some(git), None) => Ok(Some(git)),
+        (None, id) => Ok(id.map(|id| Workspace::Continue(id.to_owned()))),
     }
 }
 
@@ -128,7 +157,8 @@ pub fn task(params: &Params, now: Wall) -> Result<SubmitTask, Refusal> {
         on_dependency_failure: (params.text("on_dependency_failure") == "run")
             .then_some(OnDependencyFailure::Run),
         run_at: run_at(params, now)?,
-        workspace: text("continues").map(Workspace::Continue),
+        workspace: workspace(params)?,
+        verify: text("verify").map(|line| SHELL.map(str::to_owned).into_iter().chain([line]).collect()),
         env: env(params)?,
         webhook: text("webhook").map(|url| Webhook { url, secret: None }),
         ..SubmitTask::default()
@@ -213,6 +243,18 @@ mod tests {
         assert_eq!(task.webhook.unwrap().url, "https://a.example/");
         let task = made("prompt=x&run_at=2026-01-31T08:00:00Z").unwrap();
         assert_eq!(task.run_at.as_deref(), Some("2026-01-31T08:00:00Z"));
+    }
+
+    #[test]
+    fn a_task_starts_from_one_place_and_is_verified_by_a_shell() {
+        let task = made("prompt=x&git_url=https://git.example/a.git&verify=cargo+test+%26%26+ls").unwrap();
+        assert!(matches!(task.workspace, Some(Workspace::Git(_))));
+        let verify = task.verify.unwrap();
+        assert_eq!(verify, ["sh", "-c", "cargo test && ls"]);
+        assert_eq!(shell_line(&verify), "cargo test && ls");
+        assert_eq!(shell_line(&["cargo".to_owned(), "a b".to_owned()]), "cargo 'a b'");
+        let Refusal(problem) = made("prompt=x&git_url=https://git.example/a.git&continues=x").unwrap_err();
+        assert!(problem.detail.contains("not from both"), "{}", problem.detail);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use conductor_client::{Control, Error};
 use conductor_core::{TaskId, Wall};
 use conductor_protocol::Code;
 use conductor_protocol::control::DeliveryView;
-use conductor_protocol::submit::Dependency;
+use conductor_protocol::submit::{Dependency, Workspace};
 use conductor_protocol::task::{AttemptView, TaskView, reason_text};
 use conductor_web::Refusal;
 
@@ -113,6 +113,8 @@ fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Ht
         (w.labels, labels(&mut task.labels.iter().map(|(key, value)| format!("{key}:{value}")))),
         (w.requires, labels(&mut task.requires.iter().cloned())),
         (w.input_files, labels(&mut task.input_files.iter().cloned())),
+        (w.repository, repository(task)),
+        (w.verify, code(task.verify.as_deref().map(super::super::new::shell_line))),
         (w.environment, labels(&mut task.env.iter().cloned())),
         (w.depends_on, task.depends_on.iter().map(dependency).collect::<Vec<_>>().join(" ")),
         (w.parent, task.parent.map(link).unwrap_or_default()),
@@ -138,6 +140,21 @@ fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Ht
         .filter(|(_, html)| !html.is_empty())
         .map(|(name, html)| (name, Html::made(html)))
         .collect()
+}
+
+fn code(text: Option<String>) -> String {
+    text.map(|text| format!("<code>{}</code>", escape(&text))).unwrap_or_default()
+}
+
+/// Where the work began, and at what.
+fn repository(task: &TaskView) -> String {
+    match &task.workspace {
+        Some(Workspace::Git(git)) => {
+            let reference = git.reference.as_ref().map(|name| format!("#{name}")).unwrap_or_default();
+            code(Some(format!("{}{reference}", git.url)))
+        }
+        Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => String::new(),
+    }
 }
 
 /// A link to where a forge shows something; what is no address of the web stays a text.
