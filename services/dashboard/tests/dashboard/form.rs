@@ -20,7 +20,7 @@ async fn what_the_form_says_of_itself_is_the_task_that_it_submits() {
     chrome.type_into("#prompt", "sh -c 'cat src/a.py; ls; echo \"$WHAT\"'").await;
     chrome.type_into("[name=timeout]", "1m30s").await;
     chrome.type_into("[name=labels]", "team:web").await;
-    chrome.click(".folded summary").await;
+    chrome.click("#more-settings summary").await;
     chrome.type_into("[name=depends_on]", &first).await;
     chrome.run("document.querySelector('[name=on_dependency_failure]').value = 'run'").await;
     chrome.type_into("[name=env]", "WHAT=a b=c").await;
