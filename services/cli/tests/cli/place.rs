@@ -54,6 +54,11 @@ impl Place {
         Self { world: World::new() }
     }
 
+    /// Sets a variable of all that is started from now on.
+    pub fn set_variable(&mut self, name: &str, value: &std::path::Path) {
+        self.world.set_variable(name, value.display());
+    }
+
     /// A command in this home.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_conductor"));

@@ -1,6 +1,7 @@
 //! A server elsewhere, over HTTP.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::place::{Ended, Going, Place};
 
@@ -15,7 +16,10 @@ struct Far {
 
 impl Far {
     fn new() -> Self {
-        let server = Place::new();
+        Self::of(Place::new())
+    }
+
+    fn of(server: Place) -> Self {
         let up = server.up(&[]);
         server.until("it says where it is", || up.out().contains("try: "));
         let said = up.out();
@@ -60,6 +64,40 @@ fn everything_works_over_http_with_a_token() {
     let failed = far.run(&["run", "--runner", "mock", "print before; exit 3"]).with(1);
     assert!(failed.text().contains("before"), "{failed:?}");
     assert!(far.server.run(&["list"]).with(0).text().contains(id), "it is the same server");
+}
+
+/// The certificate of an authority, and a server on 127.0.0.1 that it vouches for.
+fn vouched_for() -> (Far, PathBuf) {
+    let mut server = Place::new();
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new([]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = rcgen::CertifiedIssuer::self_signed(authority, authority_key).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = certificate.signed_by(&key, &authority).unwrap();
+    let [ca_file, cert_file, key_file] = ["ca.pem", "cert.pem", "key.pem"].map(|name| server.path(name));
+    fs::write(&ca_file, authority.pem()).unwrap();
+    fs::write(&cert_file, certificate.pem()).unwrap();
+    fs::write(&key_file, key.serialize_pem()).unwrap();
+    server.set_variable("CONDUCTOR__TLS__CERT_FILE", &cert_file);
+    server.set_variable("CONDUCTOR__TLS__KEY_FILE", &key_file);
+    (Far::of(server), ca_file)
+}
+
+#[test]
+fn over_https_a_server_is_believed_when_the_named_authority_vouches_for_it() {
+    let (mut far, ca_file) = vouched_for();
+    assert!(far.url.starts_with("https://127.0.0.1:"), "{}", far.url);
+    let doubted = far.run(&["list"]).with(3);
+    assert!(doubted.err.contains("UnknownIssuer"), "{doubted:?}");
+    far.here.set_variable("SSL_CERT_FILE", &ca_file);
+    let ended = far.run(&["run", "--runner", "mock", "print over https"]).with(0);
+    assert!(ended.text().contains("over https"), "{ended:?}");
+    // The name counts as well as the authority.
+    far.url = far.url.replace("127.0.0.1", "localhost");
+    let doubted = far.run(&["list"]).with(3);
+    assert!(doubted.err.contains("localhost"), "{doubted:?}");
 }
 
 #[test]
