@@ -16,7 +16,6 @@ mod gate;
 mod hub;
 mod measure;
 mod notify;
-mod pins;
 mod program;
 mod refusal;
 mod retention;

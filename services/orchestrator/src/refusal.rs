@@ -59,6 +59,12 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
         Rejection::StillLive(task) => {
             Problem::new(Code::Conflict, format!("task {task} is not over yet; cancel it first"))
         }
+        Rejection::Pinned(task) => {
+            Problem::new(Code::Conflict, format!("task {task} is pinned; unpin it first"))
+        }
+        Rejection::TooManyPins => {
+            Problem::new(Code::Conflict, "as many runs are pinned as may be; unpin some first")
+        }
         Rejection::UnknownAgent(name) => not_found(format!("there is no agent {name}")),
         Rejection::NameTaken(name) => Problem::new(
             Code::Conflict,

@@ -1,8 +1,7 @@
 //! What is kept for how long, and the deletion of what is not.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::{Command, TaskId, Wall};
@@ -15,7 +14,9 @@ use conductor_store::runs::Directory;
 
 use crate::engine::{self, Handle};
 use crate::follower::Follower;
-use crate::pins::Pins;
+
+/// The tasks whose runs stay whatever their age.
+type Pins = BTreeSet<TaskId>;
 
 /// How often retention is looked at.
 const EVERY: Duration = Duration::from_secs(600);
@@ -32,8 +33,6 @@ pub(crate) struct Retention {
     pub(crate) runs_ms: u64,
     /// How full the workspace's volume may be; beyond it runs without a work folder go before their time.
     pub(crate) max_volume_percent: u8,
-    /// What stays whatever its age.
-    pub(crate) pins: Arc<Pins>,
 }
 
 impl Retention {
@@ -103,19 +102,20 @@ pub(crate) async fn sweep(
     let now = engine::now(clock).wall;
     let before = |ms: u64| Wall(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)));
     let seq = *engine.durable().borrow();
+    let pins = engine.look(|machine, _| machine.state().pins().clone()).await?;
     follower.reach(seq).await;
     let mut view = GcView { dry_run, ..GcView::default() };
     // What is newer than that still has its work folder, and is never taken for want of space.
     let (runs, early, work) =
         (before(retention.runs_ms), before(retention.work_ms), before(retention.work_ms));
     if dry_run {
-        let due = due(retention, follower, runs, usize::MAX).await?;
+        let due = due(&pins, follower, runs, usize::MAX).await?;
         view.pinned = due.kept;
         view.tell(&due.tasks, GcKind::Run, "it ended longer ago than retention.runs_days");
         view.runs = due.tasks.len() as u64;
         if let Some(percent) = retention.too_full_percent() {
             let known: HashSet<TaskId> = due.tasks.into_iter().collect();
-            let mut next = self::due(retention, follower, early, known.len() + TOGETHER).await?.tasks;
+            let mut next = self::due(&pins, follower, early, known.len() + TOGETHER).await?.tasks;
             next.retain(|task| !known.contains(task));
             let most = retention.max_volume_percent;
             let why = format!(
@@ -137,9 +137,9 @@ pub(crate) async fn sweep(
             view.runs += deleted;
         }
         // Nothing else is left that is as old.
-        view.pinned = due(retention, follower, runs, 1).await?.kept;
+        view.pinned = due(&pins, follower, runs, 1).await?.kept;
     }
-    sweep_work(retention, follower, (work, runs), &mut view).await?;
+    sweep_work(retention, &pins, follower, (work, runs), &mut view).await?;
     Ok(view)
 }
 
@@ -150,11 +150,11 @@ struct Due {
 }
 
 /// At most so many tasks that ended before an instant and may go, those first that ended first.
-async fn due(retention: &Retention, follower: &Follower, cutoff: Wall, most: usize) -> Result<Due, Problem> {
-    let asked = most.saturating_add(retention.pins.count());
+async fn due(pins: &Pins, follower: &Follower, cutoff: Wall, most: usize) -> Result<Due, Problem> {
+    let asked = most.saturating_add(pins.len());
     let mut tasks = follower.read(move |history| history.ended_before(cutoff, asked)).await?;
     let all = tasks.len();
-    tasks.retain(|task| !retention.pins.is_pinned(*task));
+    tasks.retain(|task| !pins.contains(task));
     let kept = (all - tasks.len()) as u64;
     tasks.truncate(most);
     Ok(Due { tasks, kept })
@@ -167,7 +167,9 @@ async fn delete_ended(
     follower: &Follower,
     cutoff: Wall,
 ) -> Result<u64, Problem> {
-    let ended = due(retention, follower, cutoff, TOGETHER).await?.tasks;
+    // One that is pinned since is refused, and so are those with it until the next sweep.
+    let pins = engine.look(|machine, _| machine.state().pins().clone()).await?;
+    let ended = due(&pins, follower, cutoff, TOGETHER).await?.tasks;
     if ended.is_empty() {
         return Ok(0);
     }
@@ -183,6 +185,7 @@ async fn delete_ended(
 /// Deletes, or tells, the work folders of tasks that ended before an instant; those that ended before the second go whole.
 async fn sweep_work(
     retention: &Retention,
+    pins: &Pins,
     follower: &Follower,
     (cutoff, whole): (Wall, Wall),
     view: &mut GcView,
@@ -195,7 +198,7 @@ async fn sweep_work(
         let old = |at: Option<Wall>| at.is_some_and(|at| at < cutoff && at >= whole);
         for record in records.into_iter().flatten().filter(|record| old(record.finished_at)) {
             let task = record.task.id;
-            if retention.pins.is_pinned(task) {
+            if pins.contains(&task) {
                 view.pinned += 1;
                 continue;
             }

@@ -23,7 +23,6 @@ use crate::follower::{self, Follower};
 use crate::gate::Gate;
 use crate::hub::Hub;
 use crate::notify::{self, Sender};
-use crate::pins::Pins;
 use crate::retention::{self, Retention};
 use crate::schedules::Chores;
 use crate::space::Space;
@@ -116,9 +115,6 @@ pub enum StartError {
     /// The mail server cannot be used.
     #[error(transparent)]
     Mail(#[from] notify::MailError),
-    /// The list of pinned runs cannot be read.
-    #[error("failed to read which runs are pinned")]
-    Pins(#[source] std::io::Error),
     /// The system gives no thread.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
@@ -205,7 +201,6 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         work_ms: config.keep_work.map_or(u64::MAX, millis),
         runs_ms: config.keep_runs.map_or(u64::MAX, millis),
         max_volume_percent: config.max_volume_percent,
-        pins: Arc::new(Pins::load(&config.home.state).map_err(StartError::Pins)?),
     };
     let uploads = Uploads::new(&config.home.workspace, config.max_upload_bytes, clock.clone());
     let agents = Arc::new(agents::Context::new(agents::Parts {

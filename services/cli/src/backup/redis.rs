@@ -87,7 +87,8 @@ fn live_task(part: Part) -> Option<PayloadKey> {
         | Part::Lane(_)
         | Part::AgentLanes(_)
         | Part::Trouble(_)
-        | Part::Secrets(_) => None,
+        | Part::Secrets(_)
+        | Part::Pin(_) => None,
     }
 }
 

@@ -53,6 +53,15 @@ pub enum Command {
         /// Who asks; none for retention.
         by: Option<Arc<Actor>>,
     },
+    /// A task's run is to be kept whatever its age, or may go with time again.
+    Pin {
+        /// The task; the caller has seen that it is known.
+        task: TaskId,
+        /// Whether to keep it.
+        pinned: bool,
+        /// Who asks.
+        by: Arc<Actor>,
+    },
     /// Nothing, or everything again, is to be assigned.
     Pause {
         /// Whether to stand still.
@@ -360,6 +369,10 @@ pub enum Rejection {
     NotWaiting(TaskId),
     /// A live task cannot be deleted.
     StillLive(TaskId),
+    /// A pinned task cannot be deleted.
+    Pinned(TaskId),
+    /// As many runs are pinned as may be.
+    TooManyPins,
     /// No agent has this name.
     UnknownAgent(Name),
     /// A live agent with another id has this name.
@@ -420,6 +433,8 @@ impl fmt::Display for Rejection {
             }
             Self::NotWaiting(task) => write!(f, "{task} does not wait for this answer"),
             Self::StillLive(task) => write!(f, "{task} is still live"),
+            Self::Pinned(task) => write!(f, "{task} is pinned"),
+            Self::TooManyPins => f.write_str("as many runs are pinned as may be"),
             Self::UnknownAgent(name) => write!(f, "no agent is called {name}"),
             Self::NameTaken(name) => write!(f, "another live agent is called {name}"),
             Self::Revoked(agent) => write!(f, "the agent {agent} was revoked"),

@@ -160,6 +160,7 @@ impl<'m> Context<'m> {
             | EventKind::KeyExpired { .. }
             | EventKind::TaskFinished { .. }
             | EventKind::TasksDeleted { .. }
+            | EventKind::TaskPinned { .. }
             | EventKind::AgentJoined { .. }
             | EventKind::AgentDrained { .. }
             | EventKind::AgentRevoked { .. }

@@ -22,7 +22,8 @@ pub(crate) use agent::arm_all as arm_agents;
 pub use assign::ASSIGNMENTS_A_STEP;
 pub use deadline::TIMEOUTS_A_STEP;
 pub(crate) use deadline::timeouts;
-pub use servable::LOOK_PAST;
+pub use owner::MAX_PINS;
+pub use servable::{LOOK_PAST, Obstacle};
 pub(crate) use wiring::settle;
 
 /// Decides a command; also answers whether it is to be given again because the step's limit was reached.
@@ -38,6 +39,7 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
             owner::answer(step, task, request_id, answer_json, by)
         }
         Command::Delete { tasks, by } => owner::delete(step, tasks, by),
+        Command::Pin { task, pinned, by } => owner::pin(step, task, pinned, by),
         Command::Pause { paused, by } => Ok(owner::pause(step, paused, by)),
         Command::Agent { agent, session, say } => agent::hear(step, agent, session, say),
         Command::DrainAgent { name, draining, by } => owner::drain(step, &name, draining, by),

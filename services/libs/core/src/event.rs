@@ -180,6 +180,15 @@ pub enum EventKind {
         /// Who asked; none for retention.
         by: Option<Arc<Actor>>,
     },
+    /// A task's run is to be kept whatever its age, or may go with time again.
+    TaskPinned {
+        /// The task.
+        task: TaskId,
+        /// Whether it is kept from now on.
+        pinned: bool,
+        /// Who asked.
+        by: Arc<Actor>,
+    },
     /// An agent joined, or came back with another instance or another offer.
     AgentJoined {
         /// What it says of itself.

@@ -41,6 +41,8 @@ pub enum Part {
     Trouble(Trouble),
     /// What a live task names of secrets.
     Secrets(SecretsImage),
+    /// A task whose run is kept whatever its age.
+    Pin(TaskId),
 }
 
 /// The secrets that a live task names.

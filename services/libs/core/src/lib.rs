@@ -29,7 +29,7 @@ pub use access::{Groups, LoginSession, SecretDigest, Token};
 pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
 pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit, Volume};
-pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, TIMEOUTS_A_STEP};
+pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, MAX_PINS, Obstacle, TIMEOUTS_A_STEP};
 pub use delivery::{Answer, Delivery, Notice, NotifyRule, REST_AFTER_TRY_MS, Route, Tried};
 pub use event::{Event, EventKind, Requeue, Standing};
 pub use id::{
@@ -39,7 +39,7 @@ pub use id::{
 pub use image::{AgentImage, Header, KeyImage, Part, RunImage, SecretsImage, StageImage, TaskImage};
 pub use lane::{AUTH_FAILURES_THAT_CLOSE, AgentLanes, FULL_TRUST, Lane, RunnerLane, Trouble};
 pub use live::Counters;
-pub use machine::{AgentView, Machine, Step, Unserved};
+pub use machine::{AgentView, Machine, Pending, Step, Unserved};
 pub use name::{MAX_NAME_BYTES, Name, NameError};
 pub use policy::{GroupLimits, Policy};
 pub use schedule::{CatchUp, Overlap, Schedule};

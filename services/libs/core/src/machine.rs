@@ -14,8 +14,9 @@ use crate::policy::Policy;
 use crate::state::State;
 use crate::time::{Deadline, Now};
 
+pub use pending::Pending;
 pub use pending::Unserved;
-pub(crate) use pending::pending_reason;
+pub(crate) use pending::pending;
 pub use view::AgentView;
 
 /// What one command or one look at the clock led to.

@@ -16,6 +16,7 @@ pub(crate) mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::hash::IdMap;
 use crate::id::{AgentId, Incarnation, KeyId, Lease, ScheduleId, Seq, TaskId};
@@ -55,6 +56,8 @@ pub struct State {
     access: Access,
     deliveries: Deliveries,
     lanes: Lanes,
+    /// Tasks whose runs are kept whatever their age. Readers share it.
+    pins: Arc<BTreeSet<TaskId>>,
 }
 
 /// Says that an event does not follow from the state: the log is not this state's log.

@@ -9,8 +9,10 @@ use serde_json::value::RawValue;
 use crate::submit::{Dependency, OnDependencyFailure, Retry, SubmitTask, Workspace};
 use crate::text;
 
+mod pending;
 mod reason;
 
+pub use pending::{PendingCode, PendingView};
 pub use reason::{parse_reason, reason_text};
 
 /// Where a task stands.
@@ -84,6 +86,9 @@ pub struct TaskView {
     pub state: State,
     #[serde(default)]
     pub pending_reason: Option<String>,
+    /// The same for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingView>,
     #[serde(default)]
     pub prompt: Option<String>,
     #[serde(default)]

@@ -35,6 +35,7 @@ pub(crate) fn subject(kind: &EventKind) -> Subject {
         | EventKind::SecretsAsked { task, .. }
         | EventKind::SecretsUsed { task, .. }
         | EventKind::TaskRequeued { task, .. }
+        | EventKind::TaskPinned { task, .. }
         | EventKind::TaskFinished { task, .. } => Subject::Task(*task),
         EventKind::TasksDeleted { .. } => Subject::Tasks,
         EventKind::ScheduleAdded { schedule, .. } => Subject::Schedule(schedule.id),
@@ -106,6 +107,9 @@ pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::TasksDeleted { tasks, .. } => {
             let ids: Vec<_> = tasks.iter().map(ToString::to_string).collect();
             EventView { detail: Some(ids.join(" ")), ..blank(seq, event, "tasks", "tasks_deleted", None) }
+        }
+        EventKind::TaskPinned { task: id, pinned, .. } => {
+            task(if *pinned { "task_pinned" } else { "task_unpinned" }, *id, None)
         }
         EventKind::AgentJoined { profile } => {
             EventView { agent: Some(profile.name.to_string()), ..agent("agent_joined", profile.agent_id) }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod event;
+mod pending;
 mod task;
 
 pub(crate) use agent::{agent_view, queue_view};

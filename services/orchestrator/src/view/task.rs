@@ -1,12 +1,13 @@
 //! A task as people read it: the record that History keeps, the body it was submitted with, and, while it lives, what the
 //! machine says.
 
-use conductor_core::{FailureReason, Name, Outcome, StageImage, TaskImage, Usage, Wall, Work};
+use conductor_core::{FailureReason, Name, Outcome, Pending, StageImage, TaskImage, Usage, Wall, Work};
 use conductor_protocol::agent::Asked;
 use conductor_protocol::submit::{OnDependencyFailure, Retry, SubmitTask};
 use conductor_protocol::task::{AttemptView, Resultant, State, TaskView, UsageView, WaitingView};
 use conductor_store::history::{self, AttemptRecord, AttemptState, TaskRecord};
 
+use super::pending::pending_view;
 use super::{cancel_view, created_by, failure_view};
 
 /// What the machine says of a live task.
@@ -15,7 +16,7 @@ pub(crate) struct Live {
     /// The task as it stands.
     pub(crate) image: TaskImage,
     /// Why it does not run.
-    pub(crate) pending_reason: Option<String>,
+    pub(crate) pending: Option<Pending>,
     /// The name of the agent that has it.
     pub(crate) agent: Option<Name>,
 }
@@ -56,6 +57,7 @@ fn from_record(record: &TaskRecord) -> TaskView {
         id: task.id,
         state: state(record.state),
         pending_reason: None,
+        pending: None,
         prompt: None,
         command: None,
         runner: record.ran_on.as_ref().unwrap_or(&task.runner).to_string(),
@@ -106,6 +108,7 @@ fn from_image(image: &TaskImage) -> TaskView {
         id: image.id,
         state: State::Queued,
         pending_reason: None,
+        pending: None,
         prompt: None,
         command: None,
         runner: image.runner.to_string(),
@@ -154,7 +157,8 @@ fn overlay(view: &mut TaskView, live: &Live) {
     view.seq = view.seq.max(live.image.seq.0);
     view.attempt = live.image.attempt;
     view.state = live_state(&live.image);
-    view.pending_reason.clone_from(&live.pending_reason);
+    view.pending_reason = live.pending.as_ref().map(ToString::to_string);
+    view.pending = live.pending.as_ref().map(pending_view);
     view.agent = live.agent.as_ref().map(ToString::to_string);
     match &live.image.stage {
         StageImage::Queued { queued_at } => view.queued_at = Some(*queued_at),

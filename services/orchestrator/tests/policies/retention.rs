@@ -4,7 +4,7 @@ use std::fs;
 
 use conductor_core::TaskId;
 use conductor_protocol::Code;
-use conductor_protocol::control::{GcKind, GcView};
+use conductor_protocol::control::{AuditCall, GcKind, GcView};
 use serde_json::json;
 
 use super::rights::refused;
@@ -62,6 +62,11 @@ async fn work_folders_go_after_three_days_and_runs_after_thirty_unless_they_are_
     let problem = refused(&server.control, delete).await.expect("it is pinned");
     assert!(problem.code == Code::Conflict && problem.detail.contains("unpin"), "{problem}");
     server.control.pin(pinned, false).await.unwrap();
+    server.control.pin(pinned, false).await.unwrap();
+    let audit = server.control.audit(AuditCall::default()).await.unwrap().items;
+    let told: Vec<_> = audit.iter().filter(|entry| entry.action.ends_with("pin")).collect();
+    assert_eq!(told.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["unpin", "pin"]);
+    assert!(told.iter().all(|entry| entry.subject.contains(&pinned.to_string())), "{told:?}");
     assert_eq!(server.control.gc(false).await.unwrap().runs, 1);
     assert!(!has(&server, pinned, ""));
 }

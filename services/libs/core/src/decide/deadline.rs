@@ -9,7 +9,7 @@ use crate::decide::{access, agent, attempt, lane, settle};
 use crate::event::{EventKind, Standing};
 use crate::id::{AgentId, KeyId, ScheduleId, TaskId};
 use crate::live::Access;
-use crate::machine::pending_reason;
+use crate::machine::pending;
 use crate::name::Name;
 use crate::state::task::Stage;
 use crate::task::{AttemptEnd, Failure, FailureReason, Outcome};
@@ -107,7 +107,7 @@ fn task_due(step: &mut Context<'_>, id: TaskId) {
         }
         Stage::Queued { .. } => {
             let waited = seconds(task.queue_timeout_ms.unwrap_or_default());
-            let why = pending_reason(step.view(), id).unwrap_or_default();
+            let why = pending(step.view(), id).map(|pending| pending.to_string()).unwrap_or_default();
             let message = format!("no agent took it within {waited}: {why}");
             let outcome = Outcome::Failed(Failure::new(FailureReason::QueueTimeout, message));
             step.emit(EventKind::TaskFinished { task: id, outcome, by: None });

@@ -40,6 +40,7 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
         | EventKind::AttemptEnded { .. }
         | EventKind::TaskRequeued { .. }
         | EventKind::TasksDeleted { .. }
+        | EventKind::TaskPinned { .. }
         | EventKind::AgentJoined { .. }
         | EventKind::AgentLeft { .. }
         | EventKind::AgentDrained { .. }

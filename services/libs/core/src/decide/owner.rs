@@ -14,6 +14,9 @@ use crate::task::AttemptEnd;
 /// How many revoked agents are remembered; the one that joined longest ago goes first.
 pub const MAX_REVOKED: usize = 1_000;
 
+/// How many runs can be pinned.
+pub const MAX_PINS: usize = 10_000;
+
 pub(crate) fn answer(
     step: &mut Context<'_>,
     task: TaskId,
@@ -41,10 +44,29 @@ pub(crate) fn delete(
     if let Some(live) = tasks.iter().find(|task| step.state().contains(**task)) {
         return Err(Rejection::StillLive(*live));
     }
+    if let Some(pinned) = tasks.iter().find(|task| step.state().is_pinned(**task)) {
+        return Err(Rejection::Pinned(*pinned));
+    }
     if !tasks.is_empty() {
         step.emit(EventKind::TasksDeleted { tasks: tasks.clone(), by });
         step.effect(Effect::DeleteRuns(tasks));
     }
+    Ok(Reply::Done)
+}
+
+pub(crate) fn pin(
+    step: &mut Context<'_>,
+    task: TaskId,
+    pinned: bool,
+    by: Arc<Actor>,
+) -> Result<Reply, Rejection> {
+    if step.state().is_pinned(task) == pinned {
+        return Ok(Reply::Done);
+    }
+    if pinned && step.state().pins().len() >= MAX_PINS {
+        return Err(Rejection::TooManyPins);
+    }
+    step.emit(EventKind::TaskPinned { task, pinned, by });
     Ok(Reply::Done)
 }
 

@@ -17,22 +17,36 @@ pub const LOOK_PAST: usize = 64;
 
 /// What stands between a queued task and an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Obstacle {
+pub enum Obstacle {
+    /// Nothing is assigned.
     Paused,
+    /// A volume is below its floor of free space.
     NoRoom(Volume),
+    /// No agent is connected.
     NoAgent,
     /// No agent offers it, and what is missing where it is known.
     NoRunner(Name, Option<Box<str>>),
+    /// No agent offers a coding runner with a credential.
     NoAuto,
+    /// No agent that offers its runner has these labels.
     NoLabels(Box<[Name]>),
+    /// All agents that could run it are draining.
     Draining,
+    /// It was submitted before what this machine is to run.
     NotServed,
+    /// As many tasks of its runner run as may.
     RunnerLimit(Name, u32),
+    /// As many tasks of its group run as may.
     GroupLimit(Name, u32),
+    /// As many tasks with a label of it, a key and a value, run as may.
     LabelLimit(Name, Name, u32),
+    /// Its credential was refused, and nothing runs under it.
     LaneClosed(Name),
+    /// Its credential is at a limit until then.
     LaneRests(Name, Wall),
+    /// As many tasks run under its credential as may after a limit.
     LaneRecovers(Name, u32),
+    /// All agents that could run it are busy.
     Busy,
 }
 

@@ -1,20 +1,53 @@
 //! Why a task waits, for people.
 
+use std::fmt;
+
 use crate::context::View;
 use crate::decide::servable::{self, Obstacle};
 use crate::event::Requeue;
 use crate::id::TaskId;
 use crate::machine::Machine;
-use crate::state::State;
-use crate::state::task::{Blocked, Stage};
+use crate::state::task::Stage;
 use crate::time::{Now, Wall};
+
+/// Why a live task does not run. Its text is for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pending {
+    /// It waits for so many tasks that it depends on, and so many subtasks.
+    Blocked {
+        /// The tasks that it depends on.
+        tasks: usize,
+        /// Its subtasks.
+        subtasks: usize,
+    },
+    /// It waits for an instant: the one it was asked to run at, or the end of a rest.
+    Scheduled(Option<Requeue>),
+    /// It waits for an agent.
+    Queued(Obstacle),
+}
+
+impl fmt::Display for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked { tasks, subtasks } => f.write_str(&blocked_reason(*tasks, *subtasks)),
+            Self::Scheduled(cause) => f.write_str(scheduled_reason(*cause)),
+            Self::Queued(obstacle) => f.write_str(&queued_reason(obstacle)),
+        }
+    }
+}
 
 impl Machine {
     /// Why a live task does not run; none when it runs or is not live.
     #[must_use]
-    pub fn pending_reason(&self, id: TaskId) -> Option<String> {
+    pub fn pending(&self, id: TaskId) -> Option<Pending> {
         let now = Now::default();
-        pending_reason(View { policy: &self.policy, state: &self.state, live: &self.live, now }, id)
+        pending(View { policy: &self.policy, state: &self.state, live: &self.live, now }, id)
+    }
+
+    /// The same for people.
+    #[must_use]
+    pub fn pending_reason(&self, id: TaskId) -> Option<String> {
+        self.pending(id).map(|pending| pending.to_string())
     }
 }
 
@@ -61,13 +94,16 @@ impl Machine {
 }
 
 /// Why a live task does not run.
-pub(crate) fn pending_reason(view: View<'_>, id: TaskId) -> Option<String> {
+pub(crate) fn pending(view: View<'_>, id: TaskId) -> Option<Pending> {
     let task = view.state.live(id)?;
     match &task.stage {
         Stage::Running(_) | Stage::Between => None,
-        Stage::Blocked(blocked) => Some(blocked_reason(view.state, id, blocked)),
-        Stage::Scheduled { cause, .. } => Some(scheduled_reason(*cause).into()),
-        Stage::Queued { .. } => Some(queued_reason(&servable::obstacle(view, task))),
+        Stage::Blocked(blocked) => Some(Pending::Blocked {
+            tasks: blocked.waits_for.len(),
+            subtasks: view.state.waits().subtask_count(id),
+        }),
+        Stage::Scheduled { cause, .. } => Some(Pending::Scheduled(*cause)),
+        Stage::Queued { .. } => Some(Pending::Queued(servable::obstacle(view, task))),
     }
 }
 
@@ -75,9 +111,7 @@ fn plural(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
-fn blocked_reason(state: &State, id: TaskId, blocked: &Blocked) -> String {
-    let tasks = blocked.waits_for.len();
-    let subtasks = state.waits().subtask_count(id);
+fn blocked_reason(tasks: usize, subtasks: usize) -> String {
     match (tasks, subtasks) {
         (_, 0) => {
             format!("waits for {}", plural(tasks, "task that it depends on", "tasks that it depends on"))

@@ -1,5 +1,7 @@
 //! Applying events. There are no decisions here: an event says what happened, and the state follows.
 
+use std::sync::Arc;
+
 use crate::event::{Event, EventKind, Requeue, Standing};
 use crate::id::{AgentId, KeyId, Lease, Seq, TaskId};
 use crate::image::RunImage;
@@ -62,6 +64,7 @@ impl State {
                 self.requeued(*task, *cause, *ready_at, *queued_at)
             }
             EventKind::TaskFinished { task, outcome, by: _ } => self.finished(at, *task, outcome, work),
+            EventKind::TaskPinned { task, pinned, by: _ } => self.pinned(*task, *pinned),
             EventKind::AgentJoined { profile } => self.agents.joined(at, profile),
             EventKind::AgentLeft { agent } => {
                 self.agents.left(*agent)?;
@@ -126,6 +129,12 @@ impl State {
             | EventKind::BudgetChanged { .. }
             | EventKind::SecretsUsed { .. } => Ok(()),
         }
+    }
+
+    fn pinned(&mut self, task: TaskId, pinned: bool) -> Result<(), ApplyError> {
+        let pins = Arc::make_mut(&mut self.pins);
+        let is_new = if pinned { pins.insert(task) } else { pins.remove(&task) };
+        if is_new { Ok(()) } else { Err(ApplyError::Task(task)) }
     }
 
     /// Forgets credentials that no known agent uses any more.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::id::{AgentId, KeyId, Lease, ScheduleId, Seq, TaskId};
 use crate::image::{Header, Part, SecretsImage, StageImage, TaskImage};
@@ -41,6 +42,8 @@ pub enum RestoreError {
     Lane,
     /// A delivery comes twice.
     Delivery(Seq),
+    /// A pin comes twice.
+    Pin(TaskId),
     /// A webhook belongs to a task that is not live, or comes twice.
     Webhook(TaskId),
     /// A task runs under an agent that is not there, or under a lease that is held already.
@@ -63,6 +66,7 @@ impl fmt::Display for RestoreError {
             }
             Self::Lane => f.write_str("the snapshot has a credential twice"),
             Self::Delivery(seq) => write!(f, "the snapshot has the delivery of event {seq} twice"),
+            Self::Pin(task) => write!(f, "the snapshot has the pin of {task} twice"),
             Self::Webhook(task) => write!(f, "the snapshot has a webhook of {task}, which is not live"),
             Self::Lease(task, lease) => {
                 write!(f, "in the snapshot task {task} runs under the lease {lease}, which no agent can hold")
@@ -105,7 +109,15 @@ impl State {
             .map(|(id, task)| Part::Secrets(SecretsImage { task: *id, secrets: task.secrets().into() }));
         let told = webhooks.chain(deliveries).chain(secrets);
         let credentials = lanes.chain(offers).chain(troubles);
-        first.chain(agents).chain(schedules).chain(keys).chain(tasks).chain(told).chain(credentials)
+        let pins = self.pins.iter().map(|task| Part::Pin(*task));
+        first
+            .chain(agents)
+            .chain(schedules)
+            .chain(keys)
+            .chain(tasks)
+            .chain(told)
+            .chain(credentials)
+            .chain(pins)
     }
 
     /// Puts a state together from its parts, the header first and the others in any order.
@@ -176,6 +188,11 @@ impl State {
                 Part::Lane(lane) => {
                     if !state.lanes.restore(lane) {
                         return Err(RestoreError::Lane);
+                    }
+                }
+                Part::Pin(task) => {
+                    if !Arc::make_mut(&mut state.pins).insert(task) {
+                        return Err(RestoreError::Pin(task));
                     }
                 }
                 Part::AgentLanes(lanes) => offers.push(lanes),

@@ -1,6 +1,7 @@
 //! Reading the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::id::{AgentId, Incarnation, Lease, ScheduleId, Seq, TaskId};
 use crate::image::{AgentImage, Part, RunImage, TaskImage};
@@ -148,6 +149,18 @@ impl State {
         self.questions.iter().copied()
     }
 
+    /// The tasks whose runs are kept whatever their age.
+    #[must_use]
+    pub fn pins(&self) -> &Arc<BTreeSet<TaskId>> {
+        &self.pins
+    }
+
+    /// Whether the run of a task is kept whatever its age.
+    #[must_use]
+    pub fn is_pinned(&self, task: TaskId) -> bool {
+        self.pins.contains(&task)
+    }
+
     /// The agents known.
     pub fn agents(&self) -> impl Iterator<Item = &AgentImage> {
         self.agents.iter().map(|(_, agent)| &agent.image)
@@ -291,6 +304,7 @@ impl PartialEq for State {
                 Part::AgentLanes(lanes) => (10, lanes.agent.0),
                 Part::Trouble(trouble) => (11, trouble.task.0),
                 Part::Secrets(image) => (12, image.task.0),
+                Part::Pin(task) => (13, task.0),
             });
             parts
         };

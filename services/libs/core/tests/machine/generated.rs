@@ -30,6 +30,7 @@ enum Action {
         lanes: u8,
     },
     OpenLane(u8),
+    Pin(u8, bool),
     Credits {
         agent: u8,
         more: u8,
@@ -137,6 +138,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => any::<u8>().prop_map(Action::Cancel),
         4 => any::<u8>().prop_map(Action::Answer),
         1 => any::<u8>().prop_map(Action::Delete),
+        2 => (any::<u8>(), prop::bool::weighted(0.7)).prop_map(|(task, pinned)| Action::Pin(task, pinned)),
         1 => prop::bool::weighted(0.3).prop_map(Action::Pause),
         7 => (0..3u8, prop::bool::weighted(0.2), any::<u8>())
             .prop_map(|(agent, new_instance, forget)| Action::Hello { agent, new_instance, forget }),
@@ -321,6 +323,10 @@ impl Play {
             Action::Delete(task) => {
                 let Some(task) = pick(&self.submitted, *task) else { return };
                 self.give(Command::Delete { tasks: Box::new([task]), by: None });
+            }
+            Action::Pin(task, pinned) => {
+                let Some(task) = pick(&self.submitted, *task) else { return };
+                self.give(Command::Pin { task, pinned: *pinned, by: actor() });
             }
             Action::Pause(paused) => self.give(Command::Pause { paused: *paused, by: actor() }),
             Action::Hello { agent, new_instance, forget } => self.hello(*agent, *new_instance, *forget),
@@ -604,6 +610,8 @@ const REACHED: &[&str] = &[
     "QueueFull",
     "NotWaiting",
     "StillLive",
+    "pinned: true",
+    "pinned: false",
     "Revoked(",
     "StaleSession",
     "TooManySchedules",

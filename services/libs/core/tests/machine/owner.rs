@@ -108,6 +108,25 @@ fn an_agent_must_be_known_to_be_drained() {
 }
 
 #[test]
+fn what_is_pinned_stays_so_over_a_restart_and_is_not_deleted() {
+    let mut world = World::new();
+    let pin = |task, pinned| Command::Pin { task: TaskId(task), pinned, by: actor() };
+    let delete = || Command::Delete { tasks: Box::new([TaskId(1), TaskId(2)]), by: None };
+    assert_eq!(world.must(pin(2, true)).events.len(), 1);
+    assert_eq!(world.must(pin(2, true)).events, []);
+    world.restart();
+    assert!(world.machine.state().is_pinned(TaskId(2)) && !world.machine.state().is_pinned(TaskId(1)));
+    assert_eq!(world.give(delete()), Err(Rejection::Pinned(TaskId(2))));
+    world.must(pin(2, false));
+    assert_eq!(world.must(pin(2, false)).events, []);
+    world.must(delete());
+    // Without a look at the whole state after each.
+    let (now, mut machine) = (world.now, world.machine);
+    (0..MAX_PINS as u128).for_each(|task| drop(machine.handle(now, pin(task, true)).unwrap()));
+    assert_eq!(machine.handle(now, pin(u128::MAX, true)).unwrap_err(), Rejection::TooManyPins);
+}
+
+#[test]
 fn only_tasks_that_are_over_are_deleted() {
     let mut world = World::new();
     let live = world.submit_one(|_| {});

@@ -267,6 +267,7 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
         ("secrets_asked", EventKind::SecretsAsked { task: TaskId(9), secrets: secrets() }),
         ("secrets_used", EventKind::SecretsUsed { task: TaskId(9), lease, secrets: secrets() }),
         ("lane_opened", EventKind::LaneOpened { lane: name("claude/main"), by: actor() }),
+        ("task_pinned", EventKind::TaskPinned { task, pinned: true, by: actor() }),
         ("lanes_offered", EventKind::LanesOffered { lanes: Box::new(agent_lanes()) }),
         (
             "budget_changed",
@@ -448,6 +449,7 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         ("agent_lanes", Part::AgentLanes(agent_lanes())),
         ("trouble", Part::Trouble(trouble())),
         ("secrets", Part::Secrets(conductor_core::SecretsImage { task: TaskId(9), secrets: secrets() })),
+        ("pin", Part::Pin(TaskId(9))),
     ]);
     parts.extend(told::parts());
     parts

@@ -58,7 +58,8 @@ impl Cutter {
                 | Part::Lane(_)
                 | Part::AgentLanes(_)
                 | Part::Trouble(_)
-                | Part::Secrets(_),
+                | Part::Secrets(_)
+                | Part::Pin(_),
                 has_header,
             ) => {
                 if !has_header {

@@ -55,4 +55,5 @@ EventKind => EventKindV1 {
     LaneOpened { lane: Name, by: Arc<Actor> },
     SecretsAsked { task: TaskId, secrets: Box<[Name]> },
     SecretsUsed { task: TaskId, lease: Lease, secrets: Box<[Name]> },
+    TaskPinned { task: TaskId, pinned: bool, by: Arc<Actor> },
 });

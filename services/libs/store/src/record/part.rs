@@ -26,6 +26,7 @@ Part => PartV1 {
     AgentLanes(lanes: AgentLanes),
     Trouble(trouble: Trouble),
     Secrets(secrets: SecretsImage),
+    Pin(task: TaskId),
 });
 
 mirror_struct!(SecretsImage => SecretsImageV1 { task: TaskId, secrets: Box<[Name]> });

@@ -13,7 +13,7 @@ use conductor_store::log::PayloadKey;
 use super::super::Context;
 use super::super::caller::Caller;
 use super::{list, read, submit};
-use crate::{pins, retention};
+use crate::retention;
 
 /// The longest reason for a cancel.
 const MAX_REASON_CHARS: usize = 500;
@@ -153,30 +153,18 @@ pub(super) async fn delete(context: &Context, actor: Arc<Actor>, task: TaskId) -
     if !view.state.is_terminal() {
         return Err(Problem::new(Code::Conflict, format!("task {task} is not over yet; cancel it first")));
     }
-    if context.retention.pins.is_pinned(task) {
-        return Err(Problem::new(Code::Conflict, format!("task {task} is pinned; unpin it first")));
-    }
     let command = Command::Delete { tasks: Box::new([task]), by: Some(actor) };
     context.engine.change(command, Vec::new(), vec![PayloadKey::from(task)]).await.map(drop)
 }
 
 /// Keeps a run whatever its age, or lets it go.
-pub(super) async fn pin(context: &Context, actor: &Actor, call: Pin) -> Result<(), Problem> {
-    let Pin { id, pinned } = call;
-    if pinned {
+pub(super) async fn pin(context: &Context, actor: Arc<Actor>, call: Pin) -> Result<(), Problem> {
+    if call.pinned {
         // What nobody knows cannot be kept.
-        read::get(context, id).await?;
+        read::get(context, call.id).await?;
     }
-    let pins = context.retention.pins.clone();
-    match tokio::task::spawn_blocking(move || pins.set(id, pinned)).await {
-        Ok(Ok(())) => {
-            tracing::info!(task = %id, pinned, by = actor.name.as_str(), "retention was told of a run");
-            Ok(())
-        }
-        Ok(Err(error @ pins::Error::Full)) => Err(Problem::new(Code::Conflict, error.to_string())),
-        Ok(Err(error @ pins::Error::Io(_))) => Err(Problem::new(Code::StorageFull, error.to_string())),
-        Err(_) => Err(Problem::new(Code::Internal, "the pinning panicked")),
-    }
+    let command = Command::Pin { task: call.id, pinned: call.pinned, by: actor };
+    context.engine.command(command).await.map(drop)
 }
 
 /// Lets an agent take no further tasks, or take them again.

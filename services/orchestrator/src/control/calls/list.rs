@@ -1,6 +1,6 @@
 //! Lists, statistics and the audit, from History.
 
-use conductor_core::{Name, Wall};
+use conductor_core::{Machine, Name, Wall};
 use conductor_protocol::control::{
     AuditCall, AuditEntry, AuditPage, Filter, ListRequest, Page, Sort, StatsView, TodayView,
 };
@@ -22,12 +22,12 @@ const DAY_STEP_MINUTES: u32 = 15;
 pub(super) async fn list(context: &Context, caller: &Caller, call: ListRequest) -> Result<Page, Problem> {
     let mut query = query(&call)?;
     query.visible = caller.visible();
-    let seq = context.engine.look(|machine, _| machine.state().seq()).await?;
+    let look = |machine: &Machine| (machine.state().seq(), machine.state().pins().clone());
+    let (seq, pins) = context.engine.look(move |machine, _| look(machine)).await?;
     context.follower.reach(seq).await;
     let page = context.follower.read(move |history| history.list(&query)).await?;
-    let pins = &context.retention.pins;
     let views = page.tasks.iter().filter_map(|record| view::task_view(Some(record), None, None));
-    let items = views.map(|view| TaskView { pinned: pins.is_pinned(view.id), ..view }).collect();
+    let items = views.map(|view| TaskView { pinned: pins.contains(&view.id), ..view }).collect();
     Ok(Page { items, next_cursor: page.next.map(|cursor| cursor.0), as_of_seq: page.as_of.0 })
 }
 

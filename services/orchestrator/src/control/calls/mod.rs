@@ -54,7 +54,7 @@ pub(super) async fn answer(
         Call::CancelMatching(filter) => Ok(raw(&change::cancel_matching(context, caller, *filter).await?)),
         Call::Answer(call) => change::answer(context, actor, call).await.map(done),
         Call::Delete(call) => change::delete(context, actor, call.id).await.map(done),
-        Call::Pin(call) => change::pin(context, &actor, call).await.map(done),
+        Call::Pin(call) => change::pin(context, actor, call).await.map(done),
         Call::DrainAgent(call) => change::drain_agent(context, actor, call).await.map(done),
         Call::RevokeAgent(call) => change::revoke_agent(context, actor, call).await.map(done),
         Call::Pause(call) => change::pause(context, actor, call.paused).await.map(done),

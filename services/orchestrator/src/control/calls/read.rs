@@ -19,15 +19,23 @@ use crate::view::{self, Live};
 
 /// One task: from the machine while it lives, else from History.
 pub(crate) async fn get(context: &Context, task: TaskId) -> Result<TaskView, Problem> {
-    let (live, seq) = context
+    let seen = context
         .engine
         .look(move |machine, _| {
             let live = live(machine, task);
             let seq = live.as_ref().map_or(machine.state().seq(), |live| live.image.seq);
-            (live, seq)
+            Seen { task, live, seq, is_pinned: machine.state().is_pinned(task) }
         })
         .await?;
-    put_together(context, task, live, seq).await
+    put_together(context, seen).await
+}
+
+/// What the machine says of a task, and how far History must have come to say the rest.
+struct Seen {
+    task: TaskId,
+    live: Option<Live>,
+    seq: Seq,
+    is_pinned: bool,
 }
 
 /// What the machine says of a task.
@@ -37,15 +45,11 @@ fn live(machine: &Machine, task: TaskId) -> Option<Live> {
         StageImage::Running(run) => machine.state().agent(run.agent).map(|agent| agent.profile.name.clone()),
         StageImage::Blocked { .. } | StageImage::Scheduled { .. } | StageImage::Queued { .. } => None,
     };
-    Some(Live { pending_reason: machine.pending_reason(task), agent, image })
+    Some(Live { pending: machine.pending(task), agent, image })
 }
 
-async fn put_together(
-    context: &Context,
-    task: TaskId,
-    live: Option<Live>,
-    seq: Seq,
-) -> Result<TaskView, Problem> {
+async fn put_together(context: &Context, seen: Seen) -> Result<TaskView, Problem> {
+    let Seen { task, live, seq, is_pinned } = seen;
     let reached = context.follower.reach(seq).await;
     let log = context.log.clone();
     let (record, body) = context
@@ -68,7 +72,7 @@ async fn put_together(
         true => Problem::new(Code::NotFound, format!("there is no task {task}")),
         false => behind(),
     })?;
-    Ok(TaskView { pinned: context.retention.pins.is_pinned(task), ..view })
+    Ok(TaskView { pinned: is_pinned, ..view })
 }
 
 /// Nobody can tell yet whether a task is there.
@@ -88,18 +92,24 @@ pub(super) async fn wait(context: &Context, call: Wait) -> Result<TaskView, Prob
 /// What waits for a person.
 pub(super) async fn questions(context: &Context, caller: &Caller) -> Result<Vec<TaskView>, Problem> {
     let asks = caller.clone();
-    let waiting: Vec<(TaskId, Option<Live>, Seq)> = context
+    let waiting: Vec<Seen> = context
         .engine
         .look(move |machine, _| {
             let state = machine.state();
             let seen = |task: &TaskId| state.group_of(*task).is_some_and(|group| asks.sees(group));
             let tasks = state.questions().filter(seen).take(limits::MAX_PAGE as usize);
-            tasks.map(|task| (task, live(machine, task), machine.state().seq())).collect()
+            let seen = |task| Seen {
+                task,
+                live: live(machine, task),
+                seq: state.seq(),
+                is_pinned: state.is_pinned(task),
+            };
+            tasks.map(seen).collect()
         })
         .await?;
     let mut views = Vec::with_capacity(waiting.len());
-    for (task, live, seq) in waiting {
-        views.push(put_together(context, task, live, seq).await?);
+    for seen in waiting {
+        views.push(put_together(context, seen).await?);
     }
     Ok(views)
 }

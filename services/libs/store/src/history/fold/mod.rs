@@ -194,6 +194,11 @@ impl Fold {
                     self.note(seq, at, by, "delete", None, tasks.to_vec(), None);
                 }
             }
+            EventKind::TaskPinned { task, pinned, by } => {
+                let action = if *pinned { "pin" } else { "unpin" };
+                let group = self.touch(*task, seq, source)?.map(|record| record.task.group.clone());
+                self.note(seq, at, by, action, group, vec![*task], None);
+            }
             EventKind::AgentJoined { profile } => {
                 self.agents.insert(profile.agent_id, Some(profile.name.clone()));
             }

@@ -1,0 +1,65 @@
+//! Why a task waits, as programs read it.
+
+use conductor_core::{Obstacle, Pending, Requeue};
+use conductor_protocol::task::{PendingCode, PendingView};
+
+/// Why a task waits.
+pub(super) fn pending_view(pending: &Pending) -> PendingView {
+    let (code, values) = match pending {
+        Pending::Blocked { tasks, subtasks } => {
+            let counts = [("tasks", *tasks), ("subtasks", *subtasks)];
+            let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+            (PendingCode::Blocked, counts.map(|(name, count)| (name, count.to_string())).collect())
+        }
+        Pending::Scheduled(cause) => (scheduled(*cause), Vec::new()),
+        Pending::Queued(obstacle) => queued(obstacle),
+    };
+    PendingView { code, values: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
+}
+
+fn scheduled(cause: Option<Requeue>) -> PendingCode {
+    match cause {
+        None => PendingCode::RunAt,
+        Some(Requeue::Backoff) => PendingCode::Backoff,
+        Some(Requeue::Crash) => PendingCode::Crash,
+        Some(Requeue::Stop) => PendingCode::Stop,
+        Some(Requeue::Limit) => PendingCode::Limit,
+        Some(Requeue::NewSession) => PendingCode::NewSession,
+    }
+}
+
+fn queued(obstacle: &Obstacle) -> (PendingCode, Vec<(&'static str, String)>) {
+    match obstacle {
+        Obstacle::Paused => (PendingCode::Paused, Vec::new()),
+        Obstacle::NoAgent => (PendingCode::NoAgent, Vec::new()),
+        Obstacle::NoRunner(runner, missing) => {
+            let missing = missing.iter().map(|missing| ("missing", missing.to_string()));
+            let runner = ("runner", runner.to_string());
+            (PendingCode::NoRunner, std::iter::once(runner).chain(missing).collect())
+        }
+        Obstacle::NoAuto => (PendingCode::NoAuto, Vec::new()),
+        Obstacle::NoLabels(labels) => {
+            let labels: Vec<_> = labels.iter().map(|label| label.as_str()).collect();
+            (PendingCode::NoLabels, vec![("labels", labels.join(", "))])
+        }
+        Obstacle::Draining => (PendingCode::Draining, Vec::new()),
+        Obstacle::NotServed => (PendingCode::NotServed, Vec::new()),
+        Obstacle::RunnerLimit(runner, limit) => {
+            (PendingCode::RunnerLimit, vec![("runner", runner.to_string()), ("limit", limit.to_string())])
+        }
+        Obstacle::GroupLimit(group, limit) => {
+            (PendingCode::GroupLimit, vec![("group", group.to_string()), ("limit", limit.to_string())])
+        }
+        Obstacle::LabelLimit(key, value, limit) => {
+            (PendingCode::LabelLimit, vec![("label", format!("{key}:{value}")), ("limit", limit.to_string())])
+        }
+        Obstacle::LaneClosed(lane) => (PendingCode::LaneClosed, vec![("lane", lane.to_string())]),
+        Obstacle::LaneRests(lane, until) => {
+            (PendingCode::LaneRests, vec![("lane", lane.to_string()), ("until", until.to_string())])
+        }
+        Obstacle::LaneRecovers(lane, limit) => {
+            (PendingCode::LaneRecovers, vec![("lane", lane.to_string()), ("limit", limit.to_string())])
+        }
+        Obstacle::Busy => (PendingCode::Busy, Vec::new()),
+    }
+}
