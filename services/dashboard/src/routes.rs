@@ -50,6 +50,7 @@ fn of_one_task() -> Router<App> {
         .route("/tasks/{id}/retry", post(task::retry))
         .route("/tasks/{id}/message", post(task::message))
         .route("/tasks/{id}/answer", post(task::answer))
+        .route("/tasks/{id}/pin", post(task::pin))
         .route("/tasks/{id}/delete", post(task::delete))
         .route("/tasks/{id}/output", get(task::whole_output))
         .route("/tasks/{id}/diff", get(task::patch))

@@ -135,7 +135,7 @@ impl Row {
             true => reason_text(failure.reason).to_owned(),
             false => format!("{}: {}", reason_text(failure.reason), failure.message),
         });
-        let why = why.or_else(|| task.pending_reason.clone()).map(|why| format::cut(&why, WHY_CHARS));
+        let why = why.or_else(|| words.pending(task)).map(|why| format::cut(&why, WHY_CHARS));
         Self {
             id: task.id.to_string(),
             mark: mark(task, why.as_deref()),
@@ -210,6 +210,7 @@ pub fn icon(name: &str) -> Html {
         "file" => "M4 2h5l3 3v9H4zM9 2v3h3",
         "folder" => "M2 4.5V13h12V5.5H8L6.5 3.5H2z",
         "copy" => "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
+        "pin" => "M6 2.5h4l-.5 4 2.5 2.5H4L6.5 6.5zM8 9v4.5",
         "play" => "M5 3.5l7 4.5-7 4.5z",
         "pause" => "M5.5 3.5v9M10.5 3.5v9",
         _ => "",

@@ -196,6 +196,8 @@ impl Visitor {
             "retry" => Some(w.counted(count, w.did_retry)),
             "delete" => Some(w.did_delete.to_owned()),
             "answer" => Some(w.did_answer.to_owned()),
+            "pin" => Some(w.did_pin.to_owned()),
+            "unpin" => Some(w.did_unpin.to_owned()),
             "change" => Some(w.did_change.to_owned()),
             _ => None,
         }

@@ -3,6 +3,7 @@
 use conductor_protocol::control::{CatchUp, Overlap, Role, TokenKind};
 use conductor_protocol::task::State;
 
+mod reasons;
 mod table;
 
 pub use table::Words;

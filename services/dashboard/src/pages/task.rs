@@ -26,7 +26,7 @@ mod output;
 mod raw;
 mod subtasks;
 
-pub use deeds::{answer, cancel, delete, message, retry};
+pub use deeds::{answer, cancel, delete, message, pin, retry};
 pub use details::work;
 pub use raw::{archive, file, json, patch, whole_output};
 
@@ -112,6 +112,7 @@ struct Head {
     badge: Html,
     is_terminal: bool,
     is_simulated: bool,
+    is_pinned: bool,
     runner: String,
     agent: String,
     attempt: String,
@@ -132,6 +133,8 @@ struct Head {
 struct Failure {
     reason: &'static str,
     message: String,
+    /// What to do about it in the viewer's language, where the hint is in another.
+    remedy: Option<&'static str>,
     hint: Option<String>,
 }
 
@@ -226,6 +229,7 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         badge: ui::badge(w, task.state),
         is_terminal: task.state.is_terminal(),
         is_simulated: task.simulated,
+        is_pinned: task.pinned,
         runner: ui::runner(task).to_owned(),
         agent: task.agent.clone().unwrap_or_else(|| "–".to_owned()),
         attempt: format!(
@@ -248,10 +252,11 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         cost: usage.cost_usd.map_or_else(|| "–".to_owned(), format::dollars),
         created: ui::ago(w, now, task.created_at),
         timeline: Html::made(chart::timeline(w.attempts, queued.0, end.0, &task.attempts)),
-        pending: task.pending_reason.clone().filter(|_| !task.state.is_terminal()),
+        pending: w.pending(task).filter(|_| !task.state.is_terminal()),
         failure: task.failure.as_ref().map(|failure| Failure {
             reason: reason_text(failure.reason),
             message: ansi::plain(&failure.message),
+            remedy: failure.hint.as_ref().and_then(|_| w.hint(failure.reason)),
             hint: failure.hint.clone(),
         }),
         summary: result

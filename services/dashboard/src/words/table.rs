@@ -187,6 +187,12 @@ messages! {
     cancel: "Cancel", "キャンセル";
     retry: "Retry", "再実行";
     clone: "Clone", "複製";
+    pin: "Pin", "ピン留め";
+    unpin: "Unpin", "ピン留めを解除";
+    pin_hint: "Keep this run whatever its age", "期限が来てもこの実行結果を残す";
+    unpin_hint: "Pinned: kept whatever its age, and not deleted until it is unpinned", "ピン留め中：期限が来ても残り、解除するまで削除できません";
+    did_pin: "The run is pinned: it stays whatever its age.", "実行結果をピン留めしました。期限が来ても残ります。";
+    did_unpin: "The run is not pinned any more.", "ピン留めを解除しました。";
     delete: "Delete", "削除";
     delete_hint: "Delete the task and its files? This cannot be taken back.", "タスクとファイルを削除しますか？元に戻せません。";
     agent: "Agent", "エージェント";

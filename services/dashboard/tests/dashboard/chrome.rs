@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use axum::http::Method;
+use base64::Engine as _;
 use conductor_testkit::world::eventually;
 use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -148,6 +149,16 @@ impl Chrome {
         let metrics = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
         let command = Devtools { name: "Emulation.setDeviceMetricsOverride", params: metrics };
         self.client.issue_cmd(command).await.unwrap();
+    }
+
+    /// A picture of the page, also of what is below the window.
+    pub async fn whole_page(&self) -> Vec<u8> {
+        let size = "const page = document.documentElement; return [page.clientWidth, page.scrollHeight]";
+        let size = self.run(size).await;
+        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
+        let params = json!({ "captureBeyondViewport": true, "format": "png", "clip": clip });
+        let told = self.client.issue_cmd(Devtools { name: "Page.captureScreenshot", params }).await.unwrap();
+        base64::engine::general_purpose::STANDARD.decode(told["data"].as_str().unwrap()).unwrap()
     }
 
     /// Drops files and folders of this host on the page, as the browser does when a person lets them go there.

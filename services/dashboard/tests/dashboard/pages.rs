@@ -1,6 +1,8 @@
 //! The pages, without a browser: who may see them, what they hold, and what they refuse.
 
+use conductor_protocol::agent::{SandboxMode, SandboxView};
 use conductor_protocol::control::{Filter, Groups, ListRequest, Role};
+use conductor_testkit::agent;
 use serde_json::json;
 
 use super::place::{Browser, Place};
@@ -139,6 +141,7 @@ async fn a_viewer_has_no_buttons_and_what_they_would_do_is_refused() {
     let admin = place.admin.clone();
     for (path, fields) in [
         (format!("/tasks/{id}/cancel"), vec![]),
+        (format!("/tasks/{id}/pin"), vec![("do", "pin")]),
         ("/queue".to_owned(), vec![("do", "pause")]),
         ("/settings/tokens".to_owned(), vec![("name", "x"), ("role", "admin")]),
         ("/settings/tokens/revoke".to_owned(), vec![("name", admin.as_str())]),
@@ -221,6 +224,70 @@ async fn all_that_match_are_cancelled_and_no_others() {
     assert!(left.items.iter().all(|task| !task.state.is_terminal()));
     // What is no filter means none, and not all.
     browser.post("/tasks/cancel", &[("csrf", &csrf), ("filter", "state=odd")]).await.with(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_task_waits_and_what_to_do_are_told_in_the_viewers_language() {
+    let place = Place::new().await;
+    let browser = place.log_in(&place.admin).await;
+    let first = place.submit(json!({"prompt": "x"})).await;
+    let second = place.submit(json!({"prompt": "x", "depends_on": [first]})).await;
+    let told = async |id: &str, language: &str, text: &str| {
+        let page = browser.get_in(&format!("/tasks/{id}"), language).await.with(200);
+        assert!(page.body.contains(text), "{text} is not in {}", page.body);
+    };
+    told(&first, "en", "no agent is connected").await;
+    told(&first, "ja", "接続中のエージェントがありません").await;
+    told(&second, "ja", "依存先のタスク1件の終了を待っています").await;
+    place.control.cancel(first.parse().unwrap(), None).await.unwrap();
+    told(&second, "en", "let this one run all the same").await;
+    told(&second, "ja", "失敗した依存先を確認して").await;
+    told(&second, "ja", "lang=\"en\">see why it did not").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_pinned_and_let_go_on_its_page() {
+    let place = Place::new().await;
+    let browser = place.log_in(&place.admin).await;
+    let id = place.submit(json!({"prompt": "x"})).await;
+    let page = format!("/tasks/{id}");
+    let csrf = browser.csrf().await;
+    let set = async |what: &str| {
+        let answer = browser.post(&format!("{page}/pin"), &[("csrf", &csrf), ("do", what)]).await.with(303);
+        assert_eq!(answer.header("location"), Some(format!("{page}?did={what}").as_str()));
+        browser.get(&page).await.with(200).body
+    };
+    place.control.cancel(id.parse().unwrap(), None).await.unwrap();
+    assert!(browser.get(&page).await.body.contains("value=\"pin\""));
+    let pinned = set("pin").await;
+    assert!(pinned.contains("value=\"unpin\""));
+    assert!(!pinned.contains("/delete\""), "what would be refused is not offered");
+    let loose = set("unpin").await;
+    assert!(loose.contains("value=\"pin\"") && loose.contains("/delete\""));
+    browser.post(&format!("{page}/pin"), &[("csrf", &csrf), ("do", "nail")]).await.with(400);
+    let audit = browser.get("/audit").await.with(200).body;
+    assert!(audit.contains("<code>pin</code>") && audit.contains("<code>unpin</code>"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_each_runner_the_credential_and_the_sandbox_are_told() {
+    let place = Place::new().await;
+    let sandbox = SandboxView {
+        mode: SandboxMode::Required,
+        holds: vec!["files".into(), "signals".into()],
+        lacks: vec!["<b>TCP</b>".into()],
+    };
+    let options = place.agent("ada");
+    let options = agent::Options { lane: Some("KEY/1f0a77c2".into()), sandbox: Some(sandbox), ..options };
+    let mut agent = agent::Agent::new(options);
+    let session = agent.connect().await.unwrap();
+    let browser = place.log_in(&place.admin).await;
+    let page = browser.get("/agents").await.with(200).body;
+    for text in ["title=\"KEY/1f0a77c2\"", "required", "files, signals", "&#60;b&#62;TCP&#60;/b&#62;"] {
+        assert!(page.contains(text), "{text} is not in {page}");
+    }
+    assert!(browser.get_in("/agents", "ja").await.body.contains("必須"));
+    drop(session);
 }
 
 #[tokio::test(flavor = "multi_thread")]

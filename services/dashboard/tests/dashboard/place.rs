@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use conductor_client::{Control, Link, Options, Patience, Target};
@@ -10,6 +11,7 @@ use conductor_protocol::control::{CreateToken, Groups, Role, Submit};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::config::{Sources, load};
 use conductor_runtime::lifecycle::Shutdown;
+use conductor_testkit::agent;
 use conductor_testkit::world::within;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
@@ -25,6 +27,7 @@ pub struct Place {
     /// The orchestrator's owner.
     pub control: Control,
     pub admin: String,
+    agent_socket: PathBuf,
     shutdown: Shutdown,
 }
 
@@ -52,12 +55,19 @@ impl Place {
         let config = conductor_dashboard::Config::new(&loaded.config);
         let dashboard = conductor_dashboard::start(config, Clock::System, &shutdown, link).await.unwrap();
         let admin = std::fs::read_to_string(loaded.home.token_file()).unwrap().trim().to_owned();
-        Self { _folder: folder, _running: running, address: dashboard.address, control, admin, shutdown }
+        let agent_socket = loaded.home.agent_socket();
+        let address = dashboard.address;
+        Self { _folder: folder, _running: running, address, control, admin, agent_socket, shutdown }
     }
 
     pub async fn token(&self, name: &str, role: Role, groups: Groups) -> String {
         let token = CreateToken { name: name.to_owned(), role, groups, expires_in_seconds: None };
         self.control.create_token(token).await.unwrap().secret
+    }
+
+    /// An agent that only says what it is.
+    pub fn agent(&self, name: &str) -> agent::Options {
+        agent::Options::new(&self.agent_socket, name)
     }
 
     pub async fn submit(&self, task: Value) -> String {

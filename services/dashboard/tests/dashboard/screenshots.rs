@@ -1,4 +1,6 @@
 //! Writes the pictures of the documentation: `cargo test -p conductor-dashboard -- --ignored screenshots`.
+//!
+//! Those of every view, for who changes how they look, go to the folder that `CONDUCTOR_WRITE_PICTURES` names.
 
 use std::path::Path;
 
@@ -74,5 +76,68 @@ async fn screenshots_of_the_main_views() {
             }
             chrome.end(&running.url, &[]).await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes pictures for who changes how the pages look"]
+async fn screenshots_of_every_view() {
+    let Some(folder) = std::env::var_os("CONDUCTOR_WRITE_PICTURES") else { return };
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder).unwrap();
+    let running = Running::start().await;
+    let (live, changed) = fill(&running).await;
+    let cron = json!({"cron": "0 3 * * *", "time_zone": "Asia/Tokyo", "task": {"prompt": "Tidy up", "name": "Nightly"}});
+    let schedule = serde_json::from_value(cron).unwrap();
+    running.control().await.add_schedule(schedule).await.unwrap();
+    let gpu = running
+        .submit(json!({"prompt": "train", "runner": "mock", "requires": ["gpu"], "name": "Train"}))
+        .await;
+    let verified = json!({
+        "prompt": "print x; fail no luck", "runner": "mock", "name": "Mend the build", "verify": ["sh", "-c", "cargo test"],
+        "workspace": {"git": {"url": "https://git.invalid/me/app.git", "ref": "main", "pull_request": {"base": "main"}}},
+    });
+    let git = running.submit(verified).await;
+    let of_task = |tab: &str| format!("/tasks/{changed}?tab={tab}");
+    let views = [
+        ("overview", "/?range=1h".to_owned()),
+        ("tasks", "/tasks".to_owned()),
+        ("live", format!("/tasks/{live}")),
+        ("waits", format!("/tasks/{gpu}")),
+        ("failed", format!("/tasks/{git}")),
+        ("git", format!("/tasks/{git}?tab=details")),
+        ("details", of_task("details")),
+        ("activity", of_task("activity")),
+        ("files", of_task("files")),
+        ("changes", of_task("diff")),
+        ("split", format!("{}&view=split", of_task("diff"))),
+        ("compare", format!("/compare/{changed}/{git}")),
+        ("clone", format!("/tasks/new?clone={git}")),
+        ("new", "/tasks/new".to_owned()),
+        ("queue", "/queue".to_owned()),
+        ("agents", "/agents".to_owned()),
+        ("schedules", "/schedules".to_owned()),
+        ("audit", "/audit".to_owned()),
+        ("settings", "/settings".to_owned()),
+    ];
+    for (language, is_dark, is_phone) in
+        [("en-US", false, false), ("ja", true, false), ("ja", false, true), ("en-US", true, true)]
+    {
+        let look = Look { language, is_dark, ..Look::default() };
+        let Some(chrome) = Chrome::start("every view", look).await else { return };
+        if is_phone {
+            chrome.become_a_phone().await;
+        }
+        chrome.go(&running.login_link().await).await;
+        chrome.until("the link has logged in", "document.querySelector('#states')").await;
+        for (name, path) in &views {
+            chrome.go(&format!("{}{path}", running.url)).await;
+            chrome.until("the page is live", "document.querySelector('#live').dataset.state === 'on'").await;
+            let (theme, width) =
+                (if is_dark { "dark" } else { "light" }, if is_phone { "phone" } else { "wide" });
+            let file = format!("{name}-{}-{theme}-{width}.png", &language[..2]);
+            std::fs::write(folder.join(file), chrome.whole_page().await).unwrap();
+        }
+        chrome.end(&running.url, &[]).await;
     }
 }

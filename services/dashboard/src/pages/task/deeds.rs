@@ -65,6 +65,22 @@ pub async fn answer(visitor: Visitor, Path(id): Path<String>, body: Whole) -> Re
     visitor.answer(deed.await)
 }
 
+/// `POST /tasks/{id}/pin`
+pub async fn pin(visitor: Visitor, Path(id): Path<String>, body: Whole) -> Response {
+    let deed = async {
+        let form = visitor.form(&body)?;
+        let id = id_of(&id)?;
+        let (pinned, done) = match form.text("do") {
+            "pin" => (true, "pin"),
+            "unpin" => (false, "unpin"),
+            _ => return Err(Refusal::new(Code::InvalidRequest, "the form is not valid")),
+        };
+        visitor.control().await?.pin(id, pinned).await?;
+        Ok(visitor.done(&format!("/tasks/{id}"), done))
+    };
+    visitor.answer(deed.await)
+}
+
 /// `POST /tasks/{id}/delete`
 pub async fn delete(visitor: Visitor, Path(id): Path<String>, body: Whole) -> Response {
     let deed = async {

@@ -81,7 +81,7 @@ pub async fn read(
         work_label: if task.command.is_some() { w.command } else { w.prompt },
         work: work(task),
         facts: facts(w, f, task),
-        attempts: task.attempts.iter().map(|attempt| row(now, attempt)).collect(),
+        attempts: task.attempts.iter().map(|attempt| row(w, now, attempt)).collect(),
         deliveries: deliveries.into_iter().map(delivery).collect(),
         json: serde_json::to_string_pretty(task).unwrap_or_default(),
     })
@@ -180,10 +180,10 @@ fn tokens(w: &Words, task: &TaskView) -> String {
     format!("{read} {} · {wrote} {} · {cached} {}", w.input, w.output_short, w.cached)
 }
 
-fn row(now: Wall, attempt: &AttemptView) -> Attempt {
+fn row(w: &Words, now: Wall, attempt: &AttemptView) -> Attempt {
     Attempt {
         number: attempt.number,
-        state: attempt.state.clone(),
+        state: w.attempt_state(&attempt.state).to_owned(),
         agent: attempt.agent.clone(),
         runner: attempt.runner.clone(),
         started: ui::instant(attempt.started_at),
