@@ -62,6 +62,10 @@ fn waits(pending: &PendingView) -> Option<String> {
         PendingCode::Limit => "認証情報の利用制限が解除されるのを待っています".to_owned(),
         PendingCode::NewSession => "新しいセッションで続行します".to_owned(),
         PendingCode::Paused => "キューが一時停止中です".to_owned(),
+        PendingCode::NoRoom => {
+            let volume = if value("volume") == "state" { "状態" } else { "ワークスペース" };
+            format!("{volume}のボリュームの空き容量が下限を下回っています")
+        }
         PendingCode::NoAgent => "接続中のエージェントがありません".to_owned(),
         PendingCode::NoRunner => {
             let text = format!("ランナー {} を実行できるエージェントが接続されていません", value("runner"));
@@ -149,7 +153,7 @@ mod tests {
     use super::*;
 
     /// The kinds that tasks wait for; a new one does not compile until it is told.
-    const CODES: [PendingCode; 21] = [
+    const CODES: [PendingCode; 22] = [
         PendingCode::Blocked,
         PendingCode::RunAt,
         PendingCode::Backoff,
@@ -158,6 +162,7 @@ mod tests {
         PendingCode::Limit,
         PendingCode::NewSession,
         PendingCode::Paused,
+        PendingCode::NoRoom,
         PendingCode::NoAgent,
         PendingCode::NoRunner,
         PendingCode::NoAuto,

@@ -31,6 +31,7 @@ fn scheduled(cause: Option<Requeue>) -> PendingCode {
 fn queued(obstacle: &Obstacle) -> (PendingCode, Vec<(&'static str, String)>) {
     match obstacle {
         Obstacle::Paused => (PendingCode::Paused, Vec::new()),
+        Obstacle::NoRoom(volume) => (PendingCode::NoRoom, vec![("volume", volume.to_string())]),
         Obstacle::NoAgent => (PendingCode::NoAgent, Vec::new()),
         Obstacle::NoRunner(runner, missing) => {
             let missing = missing.iter().map(|missing| ("missing", missing.to_string()));

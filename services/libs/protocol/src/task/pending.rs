@@ -11,7 +11,7 @@ pub struct PendingView {
     /// Of which kind the reason is.
     pub code: PendingCode,
     /// What the reason names, each under the word of its kind: `tasks`, `subtasks`, `runner`, `missing`, `labels`, `group`,
-    /// `label`, `limit`, `lane` or `until`.
+    /// `label`, `limit`, `lane`, `until` or `volume`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
 }
@@ -45,6 +45,8 @@ pub enum PendingCode {
     NewSession,
     /// The queue is paused.
     Paused,
+    /// The `volume`, `state` or `workspace`, is below its floor of free space.
+    NoRoom,
     /// No agent is connected.
     NoAgent,
     /// No agent offers the `runner`; `missing` is what it lacks where that is known.

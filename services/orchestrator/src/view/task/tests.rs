@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, Incarnation, Lease, NewTask, OnDependencyFailure, Outcome, Priority, Role, RunImage, Seq,
-    StageImage, TaskId, TaskImage, Usage, Wall, Work,
+    Actor, AgentId, Incarnation, Lease, NewTask, Obstacle, OnDependencyFailure, Outcome, Priority, Role,
+    RunImage, Seq, StageImage, TaskId, TaskImage, Usage, Wall, Work,
 };
 use conductor_store::history::{AttemptRecord, AttemptState, State as Recorded, TaskRecord};
 
@@ -19,9 +19,9 @@ fn name(text: &str) -> Name {
 
 /// What the machine says of a task at an event.
 fn live(seq: u64, stage: StageImage) -> Live {
-    let (agent, pending_reason) = match &stage {
+    let (agent, pending) = match &stage {
         StageImage::Running(_) => (Some(name("ada")), None),
-        _ => (None, Some("no agent is connected".to_owned())),
+        _ => (None, Some(Pending::Queued(Obstacle::NoAgent))),
     };
     let image = TaskImage {
         id: ID,
@@ -50,7 +50,7 @@ fn live(seq: u64, stage: StageImage) -> Live {
         started_at: None,
         stage,
     };
-    Live { image, pending_reason, agent }
+    Live { image, pending, agent }
 }
 
 fn running() -> StageImage {
@@ -145,6 +145,10 @@ fn what_the_machine_says_goes_before_a_history_that_is_behind_or_at_the_same_eve
     let queued = StageImage::Queued { queued_at: Wall(100) };
     let view = task_view(Some(&record(1)), Some(&live(1, queued)), None).unwrap();
     assert_eq!((view.state, view.pending_reason.as_deref()), (State::Queued, Some("no agent is connected")));
+    assert_eq!(
+        view.pending.map(|pending| pending.code),
+        Some(conductor_protocol::task::PendingCode::NoAgent)
+    );
 }
 
 #[test]
