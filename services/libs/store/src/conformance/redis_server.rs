@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// The program; of the Debian package of the same name.
 const PROGRAM: &str = "redis-server";
+/// The variable that names another in its place, such as Valkey's.
+const PROGRAM_VARIABLE: &str = "CONDUCTOR_TEST_REDIS";
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,8 +37,8 @@ impl RedisServer {
     /// When it does not come up.
     #[must_use]
     pub fn start(dir: &Path, settings: &[(&str, &str)]) -> Option<Self> {
-        if Command::new(PROGRAM).arg("--version").stdout(Stdio::null()).status().is_err() {
-            eprintln!("skipped: {PROGRAM} is not installed");
+        if Command::new(program()).arg("--version").stdout(Stdio::null()).status().is_err() {
+            eprintln!("skipped: {} is not installed", program());
             return None;
         }
         let mut all = vec![
@@ -53,7 +55,7 @@ impl RedisServer {
                 return Some(server);
             }
         }
-        panic!("{PROGRAM} does not come up; it said:\n{}", said(dir));
+        panic!("{} does not come up; it said:\n{}", program(), said(dir));
     }
 
     /// Its address.
@@ -85,7 +87,7 @@ impl RedisServer {
     pub fn restart(&mut self) {
         self.kill();
         self.child = spawn(&self.dir, self.port, &self.settings);
-        assert!(self.comes_up(), "{PROGRAM} does not come up again; it said:\n{}", said(&self.dir));
+        assert!(self.comes_up(), "{} does not come up again; it said:\n{}", program(), said(&self.dir));
     }
 
     /// Sends a command whose words hold no spaces, and gives the first line of the answer.
@@ -120,9 +122,13 @@ impl Drop for RedisServer {
     }
 }
 
+fn program() -> String {
+    std::env::var(PROGRAM_VARIABLE).unwrap_or_else(|_| PROGRAM.to_owned())
+}
+
 fn spawn(dir: &Path, port: u16, settings: &[(String, String)]) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(dir));
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args(["--bind", "127.0.0.1", "--daemonize", "no", "--dir"]).arg(dir);
     command.arg("--port").arg(port.to_string());
     for (name, value) in settings {
