@@ -9,6 +9,8 @@ ARG RUST_DIGEST=
 ARG DEBIAN_IMAGE=debian:trixie-slim
 ARG DEBIAN_DIGEST=
 ARG WITH_CLIS=yes
+# Where the program comes from: `build` compiles it, `given` takes given/conductor of the build's context.
+ARG PROGRAM=build
 
 FROM ${RUST_IMAGE}${RUST_DIGEST:+@}${RUST_DIGEST} AS build
 WORKDIR /src
@@ -18,6 +20,11 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked -p conductor-cli --features redis \
  && mkdir /out && strip --strip-all -o /out/conductor target/release/conductor
+
+FROM scratch AS given
+COPY given/conductor /out/conductor
+
+FROM ${PROGRAM} AS program
 
 FROM ${DEBIAN_IMAGE}${DEBIAN_DIGEST:+@}${DEBIAN_DIGEST} AS base
 # What nobody reads here is left out, also of packages that are installed on top of this; of git what serves others (a
@@ -63,14 +70,16 @@ ARG VERSION=0.1.0
 ARG REVISION=
 ARG DEBIAN_IMAGE
 ARG DEBIAN_DIGEST
+ARG PROGRAM
 LABEL org.opencontainers.image.title="Conductor" \
       org.opencontainers.image.description="A self-hosted task queue for coding agents" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${DEBIAN_IMAGE}" \
-      org.opencontainers.image.base.digest="${DEBIAN_DIGEST}"
-COPY --from=build /out/conductor /usr/local/bin/conductor
+      org.opencontainers.image.base.digest="${DEBIAN_DIGEST}" \
+      conductor.program="${PROGRAM}"
+COPY --from=program /out/conductor /usr/local/bin/conductor
 COPY supervisord.conf /etc/supervisor/conductor.conf
 COPY deploy/conductor/start.sh /usr/local/bin/conductor-start
 # The program knows by its name which one it is. The volumes begin as volumes/ has them, and belong to the user that runs
