@@ -4,6 +4,7 @@
 //! [`state::Worker`], and says what there is to say in one message. Nothing on the way from an assignment to its report
 //! waits for a timer.
 
+mod ahead;
 mod assign;
 mod ending;
 mod identity;
@@ -86,6 +87,7 @@ pub async fn run(
     let (report_sender, mut reports) = mpsc::channel(MAX_REPORTS);
     let slots = Slots::start(
         &runner::Settings {
+            at_once: settings.slots,
             workspace: settings.workspace.clone(),
             agent_id: identity.agent_id().to_string(),
             keeper: settings.keeper.clone(),

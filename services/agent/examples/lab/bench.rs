@@ -95,6 +95,7 @@ fn attempts(time: Duration) -> anyhow::Result<(u64, f64)> {
     println!("run folders in {}", folder.display());
     let (reports, mut receiver) = mpsc::channel(64);
     let settings = Settings {
+        at_once: u32::try_from(PARALLEL)?,
         workspace: folder,
         agent_id: "lab".into(),
         keeper: crate::keeper_program()?,

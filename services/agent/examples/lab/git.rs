@@ -21,6 +21,7 @@ pub fn run(files: usize) -> anyhow::Result<()> {
     settings.config.file_roots = vec![folder.path().to_owned()];
     let (reports, mut receiver) = mpsc::channel(64);
     let settings = Settings {
+        at_once: 1,
         programs: Default::default(),
         workspace: folder.path().join("workspace"),
         agent_id: "lab".into(),

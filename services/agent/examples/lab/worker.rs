@@ -55,6 +55,7 @@ pub fn run(socket: &Path, workspace: &Path, agent_id: &str, slots: usize) -> any
     let ended = leftover::end_agent(agent_id)?;
     let (reports, receiver) = mpsc::channel(64);
     let settings = Settings {
+        at_once: u32::try_from(slots)?,
         workspace: workspace.to_owned(),
         agent_id: agent_id.to_owned(),
         keeper: crate::keeper_program()?,

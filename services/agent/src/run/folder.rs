@@ -10,19 +10,21 @@
 //! A task may have put anything anywhere in its folder, so everything is reached by descriptors and no link is followed.
 
 mod home;
+mod ready;
 mod source;
+mod spare;
 mod steps;
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
 pub use self::source::Source;
+use self::spare::Spare;
 use self::steps::{absent_is_fine, make, move_to_free_name, write_whole};
 use super::beneath::{self, Existing, RelativePath};
 use super::copies;
@@ -73,6 +75,7 @@ pub struct Workspace {
     path: PathBuf,
     tasks: OwnedFd,
     private: OwnedFd,
+    spare: Spare,
 }
 
 /// A task's folder, before it is made ready for an attempt.
@@ -83,6 +86,8 @@ pub struct Entered {
     task: OwnedFd,
     private: OwnedFd,
     is_new: bool,
+    /// Whether its private folder came with what is in it.
+    has_private: bool,
 }
 
 /// A task's folder, ready for one attempt.
@@ -145,7 +150,9 @@ impl Workspace {
         let (tasks, private) = (open("tasks")?, open("private")?);
         rustix::fs::fchmod(&private, PRIVATE)
             .map_err(|errno| Error::Make { path: path.join("private"), source: errno.into() })?;
-        Ok(Self { path, tasks, private })
+        let spare = Spare::open(private.as_fd())
+            .map_err(|errno| Error::Make { path: path.join("private"), source: errno.into() })?;
+        Ok(Self { path, tasks, private, spare })
     }
 
     /// Enters the folder of a task and makes it where it is missing.
@@ -158,13 +165,16 @@ impl Workspace {
             (self.path.join("tasks").join(task_id), self.path.join("private").join(task_id));
         let is_new = make(self.tasks.as_fd(), task_id, PUBLIC)
             .map_err(|errno| Error::Make { path: path.clone(), source: errno.into() })?;
-        make(self.private.as_fd(), task_id, PRIVATE)
-            .map_err(|errno| Error::Make { path: private_path.clone(), source: errno.into() })?;
+        let has_private = is_new && self.spare.give(self.private.as_fd(), task_id);
+        if !has_private {
+            make(self.private.as_fd(), task_id, PRIVATE)
+                .map_err(|errno| Error::Make { path: private_path.clone(), source: errno.into() })?;
+        }
         let task = beneath::open_folder(self.tasks.as_fd(), task_id)
             .map_err(|errno| Error::Open { path: path.clone(), source: errno.into() })?;
         let private = beneath::open_folder(self.private.as_fd(), task_id)
             .map_err(|errno| Error::Open { path: private_path.clone(), source: errno.into() })?;
-        Ok(Entered { path, private_path, task, private, is_new })
+        Ok(Entered { path, private_path, task, private, is_new, has_private })
     }
 }
 
@@ -235,8 +245,10 @@ impl Entered {
         let mut work = self.folder(task, "work", PUBLIC)?;
         made(task, "attempts", PUBLIC)?;
         let attempt = self.folder(task, &format!("attempts/{}", needs.attempt), PUBLIC)?;
-        made(private, "home", PRIVATE)?;
-        made(private, "tmp", PRIVATE)?;
+        if !self.has_private {
+            made(private, "home", PRIVATE)?;
+            made(private, "tmp", PRIVATE)?;
+        }
         self.fill(&mut work, needs)?;
         Ok(self.ready(work, attempt))
     }
@@ -360,63 +372,6 @@ fn place<'a>(path: &'a Path, private: &Path, work: &'a OwnedFd) -> git::Place<'a
         work: work.as_fd(),
         work_path: path.join("work"),
         private: private.to_owned(),
-    }
-}
-
-impl Folder {
-    /// Where its repository is, if it has one.
-    #[must_use]
-    pub fn place(&self) -> git::Place<'_> {
-        place(&self.path, &self.private_path, &self.work)
-    }
-
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    #[must_use]
-    pub fn work_path(&self) -> PathBuf {
-        self.path.join("work")
-    }
-
-    #[must_use]
-    pub fn home(&self) -> PathBuf {
-        self.private_path.join("home")
-    }
-
-    #[must_use]
-    pub fn temporary(&self) -> PathBuf {
-        self.private_path.join("tmp")
-    }
-
-    /// Makes a file of the attempt, such as `output.log`.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the file is there or the disk says no.
-    pub fn create(&self, name: &str) -> io::Result<File> {
-        Ok(beneath::create(self.attempt.as_fd(), name)?)
-    }
-
-    /// Writes a file of the attempt that is there whole or not at all, should this process be killed.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk says no.
-    pub fn write_whole(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        write_whole(self.attempt.as_fd(), name, content)
-    }
-
-    /// Writes down the first child of this attempt for a later life of the agent.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk says no.
-    pub fn keep_process(&self, record: &Record) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&self.private, "process.json", flags, Mode::from_raw_mode(0o600))?;
-        File::from(fd).write_all(&serde_json::to_vec(record)?)
     }
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::attempt::{Limits, OnOutputLimit};
 use super::control::{Answer, End, Inbox, Message, Progress, Report, ReportBody};
 use super::outcome::{Failure, FailureReason, Verdict};
+use super::turnstile::Turn;
 use crate::process::boot_ms;
 use crate::run::events::{Event, EventFile};
 use crate::run::output::Output;
@@ -70,6 +71,7 @@ pub(super) struct Live {
     pub limits: Limits,
     pub reporter: Reporter,
     pub progress: watch::Sender<Progress>,
+    turn: Option<Turn>,
     begin_ms: u64,
     deadline_ms: u64,
     timeout: Duration,
@@ -82,6 +84,7 @@ impl Live {
         events: EventFile,
         (inbox, progress): (Inbox, watch::Sender<Progress>),
         (limits, timeout): (Limits, Duration),
+        turn: Turn,
         reporter: Reporter,
         redactor: Arc<Redactor>,
     ) -> Self {
@@ -97,6 +100,7 @@ impl Live {
             limits,
             reporter,
             progress,
+            turn: Some(turn),
             begin_ms,
             deadline_ms,
             timeout,
@@ -107,6 +111,11 @@ impl Live {
     /// What keeps secrets out of what the attempt says.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// Lets another run begin: this one's program is over, or waits for a person.
+    pub fn give_turn_back(&mut self) {
+        self.turn = None;
     }
 
     /// Returns how long the attempt has run.
@@ -192,6 +201,7 @@ impl Live {
         let text = &*redactor.text(text);
         self.event(&Event::Question { request, text: text.to_owned() })?;
         let since = boot_ms();
+        self.give_turn_back();
         self.reporter.report(ReportBody::Asked { request, text: text.to_owned() });
         let answer = loop {
             match self.inbox.take() {
@@ -282,6 +292,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+    use crate::runner::turnstile::Turnstile;
     use crate::runner::{Control, FailureReason};
 
     fn live() -> (Live, Control, watch::Receiver<Progress>, tempfile::TempDir) {
@@ -293,15 +304,10 @@ mod tests {
         let attempt = || File::open(folder.path()).unwrap().into();
         let limits = Limits { max_output_bytes: 10, ..Limits::default() };
         let (output, events) = (Output::new(attempt(), 10), EventFile::new(attempt(), Arc::default()));
+        let turn = Turnstile::new(1).unwrap().take().unwrap();
+        let limits = (limits, Duration::from_secs(60));
         (
-            Live::new(
-                output,
-                events,
-                (inbox, progress),
-                (limits, Duration::from_secs(60)),
-                reporter,
-                Arc::default(),
-            ),
+            Live::new(output, events, (inbox, progress), limits, turn, reporter, Arc::default()),
             control,
             receiver,
             folder,

@@ -19,6 +19,7 @@ mod script;
 mod secrets;
 mod slot;
 mod slots;
+mod turnstile;
 mod verify;
 mod watched;
 

@@ -13,13 +13,14 @@ use tokio::sync::{mpsc, watch};
 use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
 use super::command::{self, KeeperState, Tools};
 use super::conclude::{CHANGED_READ_ONLY, outcome, unusable, unwritable};
-use super::control::{Inbox, Progress, Report, ReportBody};
+use super::control::{End, Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
 use super::program::{self, Means, Order, Programs};
 use super::secrets::{self, Given};
 use super::slots::{Ended, Settings};
+use super::turnstile::{Turnstile, Waited};
 use super::{mock, replay, result};
 use crate::git::{self, Pending, Spares, Tree};
 use crate::process::{Keeper, KeeperStarter, leftover};
@@ -48,6 +49,7 @@ pub(super) struct Slot {
     spares: Spares,
     programs: Programs,
     starter: KeeperStarter,
+    turnstile: Turnstile,
     /// Started with the first command, and again after it was lost.
     pub(super) keeper: Option<Keeper>,
     pub(super) null: Option<File>,
@@ -63,6 +65,7 @@ impl Slot {
         settings: &Settings,
         starter: KeeperStarter,
         spares: Spares,
+        turnstile: Turnstile,
         reports: mpsc::Sender<Report>,
     ) -> Result<Self, folder::Error> {
         Ok(Self {
@@ -74,6 +77,7 @@ impl Slot {
             spares,
             programs: settings.programs.clone(),
             starter,
+            turnstile,
             keeper: None,
             null: None,
             given: Given::default(),
@@ -112,19 +116,21 @@ impl Slot {
             Err(verdict) => return outcome(Ended::without_child(verdict), &attempt),
         };
         let redactor = Arc::clone(&self.given.redactor);
-        let mut live = match files(&folder, &attempt, &redactor) {
-            Ok((output, events)) => Live::new(
-                output,
-                events,
-                (inbox, progress),
-                (attempt.limits.clone(), attempt.timeout),
-                reporter.clone(),
-                redactor,
-            ),
+        let (output, events) = match files(&folder, &attempt, &redactor) {
+            Ok(files) => files,
             Err(error) => {
                 return outcome(Ended::without_child(Verdict::Failed(unwritable(&error))), &attempt);
             }
         };
+        let turn = match self.turnstile.wait(&inbox) {
+            Waited::Turn(turn) => turn,
+            Waited::Ended(End::Cancel) => return outcome(Ended::without_child(Verdict::Cancelled), &attempt),
+            Waited::Ended(End::Stop | End::Abandon) | Waited::TooLong => {
+                return outcome(Ended::without_child(Verdict::Stopped), &attempt);
+            }
+        };
+        let limits = (attempt.limits.clone(), attempt.timeout);
+        let mut live = Live::new(output, events, (inbox, progress), limits, turn, reporter.clone(), redactor);
         reporter.report(ReportBody::Started);
         let tree = match self.tree(&attempt, &folder) {
             Ok(tree) => tree,
@@ -134,7 +140,12 @@ impl Slot {
             Some(pending) => of_pending(pending, &attempt),
             None => self.run(&attempt, &folder, &mut live),
         };
-        self.finish(&attempt, outcome, tree, &folder, live)
+        live.give_turn_back();
+        let outcome = self.finish(&attempt, outcome, tree, &folder, live);
+        if outcome.verdict == Verdict::Succeeded {
+            self.workspace.take_back(&folder);
+        }
+        outcome
     }
 
     /// Runs what the attempt is, and what verifies it.

@@ -14,6 +14,7 @@ use super::environment::Inherited;
 use super::outcome::{Usage, Verdict};
 use super::program::Programs;
 use super::slot::{Job, Slot};
+use super::turnstile::Turnstile;
 use crate::git;
 use crate::process::{KeeperError, KeeperProgram, Keepers};
 use crate::run::folder;
@@ -21,6 +22,8 @@ use crate::run::folder;
 /// What all slots of an agent share.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// How many of them may run something at the same time; the others make folders, collect, or wait for a person.
+    pub at_once: u32,
     /// Where the run folders are.
     pub workspace: PathBuf,
     /// The kept id of this agent; children carry it, so that a later life finds what this one left.
@@ -46,6 +49,8 @@ pub enum Error {
     Thread { slot: usize, source: std::io::Error },
     #[error("start the thread of the spare checkouts")]
     Spares(#[source] std::io::Error),
+    #[error("count the turns of the runs")]
+    Turnstile(#[source] rustix::io::Errno),
     #[error("make the control of a run")]
     Control(#[source] rustix::io::Errno),
     #[error("there is no slot {0}")]
@@ -102,6 +107,7 @@ impl Slots {
     ///
     /// Fails when the workspace cannot be opened or a thread cannot be made.
     pub fn start(settings: &Settings, count: usize, reports: &mpsc::Sender<Report>) -> Result<Self, Error> {
+        let turnstile = Turnstile::new(settings.at_once).map_err(Error::Turnstile)?;
         let keepers = Keepers::new(settings.keeper.clone()).map_err(Error::Keepers)?;
         let path = Inherited::from(&settings.environment).path_or_usual();
         let maker =
@@ -109,7 +115,8 @@ impl Slots {
         let (maker, spares) = maker.map_err(Error::Spares)?;
         let mut slots = Vec::with_capacity(count);
         for slot in 0..count {
-            let mut server = Slot::new(slot, settings, keepers.handle(), spares.clone(), reports.clone())
+            let (spares, turnstile) = (spares.clone(), turnstile.clone());
+            let mut server = Slot::new(slot, settings, keepers.handle(), spares, turnstile, reports.clone())
                 .map_err(Error::Workspace)?;
             // One attempt may be given before the thread has come back from reporting the one before.
             let (work, jobs) = sync_channel(1);

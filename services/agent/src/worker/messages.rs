@@ -141,7 +141,8 @@ impl Worker {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let waiting = number(self.runs.waiting()).min(self.settings.max_waiting);
         let at_work = number(self.runs.count()) - waiting;
-        self.settings.slots.saturating_sub(at_work).min(number(self.runs.free()))
+        let slots = self.settings.slots;
+        (slots + self.ahead.count(slots)).saturating_sub(at_work).min(number(self.runs.free()))
     }
 
     fn credits(&self) -> u32 {

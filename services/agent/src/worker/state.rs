@@ -9,6 +9,7 @@ use conductor_protocol::problem::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::ahead::Ahead;
 use super::ending::Ending;
 use super::identity::{Identity, Seen};
 use super::messages::{Link, Messages};
@@ -30,6 +31,7 @@ pub(super) struct Worker {
     versions: Versions,
     pub(super) slots: Slots,
     pub(super) runs: Runs,
+    pub(super) ahead: Ahead,
     pub(super) outbox: Outbox,
     pub(super) output: mpsc::UnboundedSender<Order>,
     /// What is in the outbox and not acknowledged.
@@ -67,6 +69,7 @@ impl Worker {
             versions,
             slots,
             runs,
+            ahead: Ahead::default(),
             outbox,
             output,
             sending: BTreeSet::new(),

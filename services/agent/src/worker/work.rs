@@ -98,6 +98,7 @@ impl Worker {
     }
 
     fn finished(&mut self, slot: usize, outcome: Outcome) {
+        self.ahead.learn(&outcome);
         let Some(run) = self.runs.get_mut(slot) else { return };
         let (task, lease, sandbox) = (run.task, run.lease, run.sandbox);
         run.question = None;

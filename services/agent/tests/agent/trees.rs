@@ -255,7 +255,7 @@ fn what_cleared_its_environment_is_found_by_what_the_run_folder_keeps() {
 #[test]
 fn a_process_that_has_the_pid_of_an_earlier_child_is_left_alone() {
     let mut lab = Lab::start("worker");
-    let (task, _) = lab.sh("true");
+    let (task, _) = lab.sh("exit 1");
     let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     // It names the stranger's pid, and a start that is not the stranger's.

@@ -28,6 +28,7 @@ impl Place {
         git.config.file_roots = vec![std::env::temp_dir()];
         change(&mut git);
         let settings = Settings {
+            at_once: u32::try_from(slots).unwrap(),
             programs: Default::default(),
             workspace: folder.path().join("workspace"),
             agent_id: Uuid::now_v7().to_string(),
