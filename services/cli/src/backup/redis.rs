@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conductor_core::{Part, State};
+use conductor_core::State;
 use conductor_store::copy::{self, Copied};
 use conductor_store::history::{self, History as _};
 use conductor_store::log::transfer::Image;
@@ -58,7 +58,7 @@ fn attempt(state: &Path, options: &redis::Options, into: &Path) -> Result<Result
         Ok(state) => return Ok(Err(format!("a snapshot of event {} came", state.seq()))),
         Err(error) => return Ok(Err(chain(&error))),
     };
-    let live: Vec<PayloadKey> = at_seq.parts().filter_map(live_task).collect();
+    let live: Vec<PayloadKey> = at_seq.task_ids().map(PayloadKey::from).collect();
     for keys in live.chunks(MAX_TOGETHER) {
         if log.payloads(keys).map_err(failed)?.iter().any(Option::is_none) {
             return Ok(Err("a task was deleted".to_owned()));
@@ -71,25 +71,6 @@ fn attempt(state: &Path, options: &redis::Options, into: &Path) -> Result<Result
     let mut payloads = migrate::payloads(&keys, &*log);
     sqlite::make(into, image, &mut parts, &mut payloads).map_err(failed)?;
     copy::check(into).map(Ok).map_err(failed)
-}
-
-fn live_task(part: Part) -> Option<PayloadKey> {
-    match part {
-        Part::Task(task) => Some(PayloadKey::from(task.id)),
-        Part::Header(_)
-        | Part::Agent(_)
-        | Part::Key(_)
-        | Part::Schedule(_)
-        | Part::Token(_)
-        | Part::Session(_)
-        | Part::Webhook(_)
-        | Part::Delivery(_)
-        | Part::Lane(_)
-        | Part::AgentLanes(_)
-        | Part::Trouble(_)
-        | Part::Secrets(_)
-        | Part::Pin(_) => None,
-    }
 }
 
 /// Whose bodies there may be: those of all tasks that the history in a directory knows, and of the schedules.

@@ -153,7 +153,7 @@ impl<'m> Context<'m> {
             | EventKind::TokenExpired { .. }
             | EventKind::SessionClosed { .. } => self.live.disarm_access(self.state),
             EventKind::LaneChanged { lane, rests_until: Some(until), .. } => {
-                self.live.lanes.insert((*until, lane.clone()));
+                self.live.arm_lane(*until, lane);
             }
             EventKind::Began { .. }
             | EventKind::KeyBound { .. }

@@ -82,6 +82,12 @@ impl Live {
         self.schedules.retain(|(_, other)| *other != id);
     }
 
+    /// Lets a credential's lane rest until `until`, and no longer until what was said before.
+    pub(crate) fn arm_lane(&mut self, until: Wall, lane: &Name) {
+        self.lanes.retain(|(_, other)| other != lane);
+        self.lanes.insert((until, lane.clone()));
+    }
+
     /// Forgets when tokens and sessions run out that are gone.
     pub(crate) fn disarm_access(&mut self, state: &State) {
         self.access.retain(|(expires_at, access)| match access {

@@ -27,9 +27,6 @@ use crate::record::Decoder;
 use crate::reserve;
 use crate::state_dir::StateDir;
 
-/// Payloads that are asked for together.
-const PAYLOADS_AT_ONCE: usize = 128;
-
 /// The share of the memory that Redis may use which is left to completions, cancels and snapshots.
 const RESERVE_SHARE: u64 = 16;
 
@@ -120,23 +117,9 @@ impl Payloads for RedisLog {
         keys: &[PayloadKey],
         visit: &mut dyn FnMut(usize, &[u8]),
     ) -> Result<(), ReadError> {
-        let mut place = 0;
-        for keys in keys.chunks(PAYLOADS_AT_ONCE) {
-            let mut command = redis::cmd("HMGET");
-            command.arg(&self.compaction.opening.keys.payloads);
-            for key in keys {
-                command.arg(&key.0.to_be_bytes()[..]);
-            }
-            let found: Vec<Option<Vec<u8>>> =
-                self.compaction.reads.query(command).map_err(|unanswered| self.unread(unanswered))?;
-            for (key, value) in keys.iter().zip(found) {
-                if let Some(value) = value {
-                    visit(place, row::read_payload(*key, &value).map_err(|bad| bad.at(self.address()))?);
-                }
-                place += 1;
-            }
-        }
-        Ok(())
+        let ask =
+            |command| self.compaction.reads.query(command).map_err(|unanswered| self.unread(unanswered));
+        row::visit_payloads((&*self.compaction.opening.keys.payloads, self.address()), keys, ask, visit)
     }
 }
 

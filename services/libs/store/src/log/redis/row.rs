@@ -1,15 +1,19 @@
 //! What lies in Redis, written and read with its digests.
 
+use std::path::Path;
+
 use conductor_core::Seq;
-use redis::{FromRedisValue, ParsingError, Value};
+use redis::{Cmd, FromRedisValue, ParsingError, Value};
 
 use crate::log::ahead::Bad;
 use crate::log::digest::{self, Head};
-use crate::log::{Payload, PayloadKey, Stretch};
+use crate::log::{Payload, PayloadKey, ReadError, Stretch};
 use crate::record::Decoder;
 
 /// Bytes of the digest before a payload or chunk.
 const DIGEST_BYTES: usize = 4;
+/// How many payloads are asked for at once.
+const PAYLOADS_AT_ONCE: usize = 128;
 
 /// Writes a payload down.
 pub(super) fn payload(payload: &Payload) -> ([u8; 16], Vec<u8>) {
@@ -42,6 +46,32 @@ pub(super) fn read_payload(key: PayloadKey, value: &[u8]) -> Result<&[u8], Bad> 
             place: format!("payload {:032x}", key.0),
             what: "its digest does not match".to_owned(),
         })
+}
+
+/// Reads payloads, some at a time, and shows each that is there with its place among the keys.
+///
+/// `at` is the hash that has them, and what names the server in an error.
+pub(super) fn visit_payloads(
+    (hash, address): (&str, &Path),
+    keys: &[PayloadKey],
+    ask: impl Fn(Cmd) -> Result<Vec<Option<Vec<u8>>>, ReadError>,
+    visit: &mut dyn FnMut(usize, &[u8]),
+) -> Result<(), ReadError> {
+    let mut place = 0;
+    for keys in keys.chunks(PAYLOADS_AT_ONCE) {
+        let mut command = redis::cmd("HMGET");
+        command.arg(hash);
+        for key in keys {
+            command.arg(&key.0.to_be_bytes()[..]);
+        }
+        for (key, value) in keys.iter().zip(ask(command)?) {
+            if let Some(value) = value {
+                visit(place, read_payload(*key, &value).map_err(|bad| bad.at(address))?);
+            }
+            place += 1;
+        }
+    }
+    Ok(())
 }
 
 /// A batch as it lies in the stream.

@@ -12,14 +12,11 @@ use super::load::{self, Source};
 use super::reads::RESPONSE;
 use super::wire::Wire;
 use super::{OpenError, Options, row};
-use crate::log::ahead::{self, Bad, Manifest};
+use crate::log::ahead::{self, Manifest};
 use crate::log::{
     Appended, Batch, Done, EventLog, Fence, LogId, PayloadKey, Payloads, Read, ReadError, SnapshotError,
     SnapshotWriter, Space, Status, Stored,
 };
-
-/// Payloads that are asked for together.
-const PAYLOADS_AT_ONCE: usize = 128;
 
 /// The id, the first event, the last, that of the snapshot, and the fence.
 type Meta = (Option<String>, Option<u64>, Option<u64>, Option<u64>, Option<u64>);
@@ -77,23 +74,8 @@ impl Payloads for View {
         keys: &[PayloadKey],
         visit: &mut dyn FnMut(usize, &[u8]),
     ) -> Result<(), ReadError> {
-        let mut place = 0;
-        for keys in keys.chunks(PAYLOADS_AT_ONCE) {
-            let mut command = redis::cmd("HMGET");
-            command.arg(&self.keys.payloads);
-            for key in keys {
-                command.arg(&key.0.to_be_bytes()[..]);
-            }
-            let found: Vec<Option<Vec<u8>>> = self.ask(&command)?;
-            for (key, value) in keys.iter().zip(found) {
-                if let Some(value) = value {
-                    let bytes = row::read_payload(*key, &value);
-                    visit(place, bytes.map_err(|bad: Bad| bad.at(self.address.shown()))?);
-                }
-                place += 1;
-            }
-        }
-        Ok(())
+        let at = (&*self.keys.payloads, self.address.shown());
+        row::visit_payloads(at, keys, |command| self.ask(&command), visit)
     }
 }
 
