@@ -14,6 +14,7 @@ mod outcome;
 pub mod program;
 mod replay;
 mod repository;
+mod rescue;
 mod result;
 mod script;
 mod secrets;

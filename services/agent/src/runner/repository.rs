@@ -22,7 +22,9 @@ use crate::run::{Folder, collect};
 const PUSH_TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The name of the file with an attempt's commits.
-const BUNDLE: &str = "commits.bundle";
+pub(super) const BUNDLE: &str = "commits.bundle";
+/// The name of the file with what it changed.
+pub(super) const PATCH: &str = "diff.patch";
 
 impl Slot {
     /// What git is run with; [`Slot::get_ready`] comes first.
@@ -51,6 +53,31 @@ impl Slot {
         Tree::open(&folder.place()).map_err(|error| verdict(&error, FailureReason::Internal))
     }
 
+    /// Commits, describes and delivers what a run left.
+    pub(super) fn finish_tree(
+        &mut self,
+        attempt: &Attempt,
+        tree: &mut Tree,
+        outcome: &mut Outcome,
+        folder: &Folder,
+        live: &mut Live,
+    ) {
+        let mut done = self.collect_tree(attempt, tree, outcome, folder, live);
+        if done.is_ok() && outcome.verdict == Verdict::Succeeded && !attempt.read_only {
+            done = self.deliver(attempt, tree, outcome, live);
+        }
+        match (done, &outcome.verdict) {
+            (Ok(()), _) => {}
+            (Err(verdict), Verdict::Succeeded) => {
+                outcome.summary = verdict.summary();
+                outcome.verdict = verdict;
+            }
+            (Err(verdict), _) => {
+                tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, why = verdict.summary(), "failed to collect a run's commits");
+            }
+        }
+    }
+
     /// Commits what a run left and puts the difference and the commits where people find them.
     pub(super) fn collect_tree(
         &mut self,
@@ -74,7 +101,7 @@ impl Slot {
         };
         let patch = live.redactor().bytes(&collected.patch);
         if !patch.is_empty() {
-            folder.write_whole("diff.patch", &patch).map_err(|error| disk("write diff.patch", error))?;
+            folder.write_whole(PATCH, &patch).map_err(|error| disk("write diff.patch", error))?;
             outcome.diff_bytes = patch.len() as u64;
         }
         if let Some(bundle) = &collected.bundle {
@@ -163,6 +190,15 @@ impl Slot {
         }
         verdict(error, reason)
     }
+}
+
+pub(super) fn nothing_to_push() -> Verdict {
+    Verdict::Failed(Failure {
+        reason: FailureReason::InvalidWorkspace,
+        message: "there is nothing to push: what the other task had ready is not kept, or is pushed"
+            .to_owned(),
+        hint: String::new(),
+    })
 }
 
 /// Waits, unless the run shall end.

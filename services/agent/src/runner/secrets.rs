@@ -52,6 +52,18 @@ impl Programs {
         Ok(Given { variables, redactor: Arc::new(redactor) })
     }
 
+    /// What keeps everything out that any run here may have; none when that is too much.
+    pub(super) fn redactor_of_all(&self) -> Option<Redactor> {
+        let runners: Vec<&str> =
+            ["command", "mock", "replay"].into_iter().chain(self.specs.keys().map(String::as_str)).collect();
+        let named = self.uses.keys();
+        let given = named.filter_map(|name| runners.iter().find_map(|runner| self.value(name, runner).ok()));
+        let credentials = self.specs.values().filter_map(|spec| Some(self.credential(spec).ok()??.value));
+        let all: Vec<Secret> =
+            given.chain(credentials).filter(|value| value.reveal().len() >= MIN_SECRET_BYTES).collect();
+        Redactor::new(all.iter().map(|value| value.reveal().as_bytes())).ok()
+    }
+
     fn value(&self, name: &str, runner: &str) -> Result<Secret, (FailureReason, String, &'static str)> {
         let refused = |message, hint| (FailureReason::InvalidRequest, message, hint);
         let Some(secret) = self.uses.get(name) else {

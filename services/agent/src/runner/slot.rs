@@ -18,6 +18,8 @@ use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
 use super::program::{self, Means, Order, Programs};
+use super::repository::nothing_to_push;
+use super::rescue::Unfinished;
 use super::secrets::{self, Given};
 use super::slots::{Ended, Settings};
 use super::turnstile::{Turnstile, Waited};
@@ -42,12 +44,14 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct Slot {
     number: usize,
-    workspace: Workspace,
+    pub(super) workspace: Workspace,
+    /// The attempt in a repository that would have to be kept if this process died.
+    pub(super) unfinished: Unfinished,
     pub(super) agent_id: String,
     inherited: Inherited,
     pub(super) git: Arc<git::Settings>,
     spares: Spares,
-    programs: Programs,
+    pub(super) programs: Programs,
     starter: KeeperStarter,
     turnstile: Turnstile,
     /// Started with the first command, and again after it was lost.
@@ -68,9 +72,11 @@ impl Slot {
         turnstile: Turnstile,
         reports: mpsc::Sender<Report>,
     ) -> Result<Self, folder::Error> {
+        let workspace = Workspace::open(&settings.workspace)?;
         Ok(Self {
             number,
-            workspace: Workspace::open(&settings.workspace)?,
+            unfinished: Unfinished::new(workspace.private(), &settings.agent_id, number),
+            workspace,
             agent_id: settings.agent_id.clone(),
             inherited: Inherited::from(&settings.environment),
             git: Arc::clone(&settings.git),
@@ -130,18 +136,26 @@ impl Slot {
             }
         };
         let limits = (attempt.limits.clone(), attempt.timeout);
-        let mut live = Live::new(output, events, (inbox, progress), limits, turn, reporter.clone(), redactor);
+        let kept_out = Arc::clone(&redactor);
+        let mut live = Live::new(output, events, (inbox, progress), limits, turn, reporter.clone(), kept_out);
         reporter.report(ReportBody::Started);
         let tree = match self.tree(&attempt, &folder) {
             Ok(tree) => tree,
             Err(verdict) => return outcome(Ended::without_child(verdict), &attempt),
         };
+        let has_tree = tree.is_some();
+        if has_tree {
+            self.unfinished.note(attempt.task_id, attempt.number);
+        }
         let outcome = match tree.as_ref().and_then(Tree::pending) {
             Some(pending) => of_pending(pending, &attempt),
             None => self.run(&attempt, &folder, &mut live),
         };
         live.give_turn_back();
         let outcome = self.finish(&attempt, outcome, tree, &folder, live);
+        if has_tree {
+            self.look_after(&attempt, &outcome, &redactor);
+        }
         if outcome.verdict == Verdict::Succeeded {
             self.workspace.take_back(&folder);
         }
@@ -339,30 +353,6 @@ impl Slot {
         self.given = Given::default();
         outcome
     }
-
-    fn finish_tree(
-        &mut self,
-        attempt: &Attempt,
-        tree: &mut Tree,
-        outcome: &mut Outcome,
-        folder: &Folder,
-        live: &mut Live,
-    ) {
-        let mut done = self.collect_tree(attempt, tree, outcome, folder, live);
-        if done.is_ok() && outcome.verdict == Verdict::Succeeded && !attempt.read_only {
-            done = self.deliver(attempt, tree, outcome, live);
-        }
-        match (done, &outcome.verdict) {
-            (Ok(()), _) => {}
-            (Err(verdict), Verdict::Succeeded) => {
-                outcome.summary = verdict.summary();
-                outcome.verdict = verdict;
-            }
-            (Err(verdict), _) => {
-                tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, why = verdict.summary(), "failed to collect a run's commits");
-            }
-        }
-    }
 }
 
 /// What a run came to of which only the push is repeated.
@@ -370,15 +360,6 @@ fn of_pending(pending: &Pending, attempt: &Attempt) -> Outcome {
     let Pending { summary, exit_code, verified, usage } = pending.clone();
     let ended = Ended { exit_code, summary, usage, ..Ended::without_child(Verdict::Succeeded) };
     Outcome { verified, ..outcome(ended, attempt) }
-}
-
-fn nothing_to_push() -> Verdict {
-    Verdict::Failed(Failure {
-        reason: FailureReason::InvalidWorkspace,
-        message: "there is nothing to push: what the other task had ready is not kept, or is pushed"
-            .to_owned(),
-        hint: String::new(),
-    })
 }
 
 /// Writes the outcome down.

@@ -118,6 +118,8 @@ impl Slots {
             let (spares, turnstile) = (spares.clone(), turnstile.clone());
             let mut server = Slot::new(slot, settings, keepers.handle(), spares, turnstile, reports.clone())
                 .map_err(Error::Workspace)?;
+            // Before anything that could go on with the same work.
+            server.rescue_after_restart();
             // One attempt may be given before the thread has come back from reporting the one before.
             let (work, jobs) = sync_channel(1);
             let thread = std::thread::Builder::new()

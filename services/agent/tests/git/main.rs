@@ -7,4 +7,5 @@ mod many;
 mod place;
 mod private;
 mod push;
+mod rescue;
 mod spare;

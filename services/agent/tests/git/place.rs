@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 pub struct Place {
     pub folder: tempfile::TempDir,
+    settings: Settings,
     slots: Slots,
     reports: mpsc::Receiver<Report>,
 }
@@ -41,7 +42,20 @@ impl Place {
         };
         let (sender, reports) = mpsc::channel(256);
         let slots = Slots::start(&settings, slots, &sender).unwrap();
-        Self { folder, slots, reports }
+        Self { folder, settings, slots, reports }
+    }
+
+    /// Starts the slots again, as a worker that comes after one that died.
+    pub fn restart(&mut self) {
+        let (sender, reports) = mpsc::channel(256);
+        self.slots = Slots::start(&self.settings, 1, &sender).unwrap();
+        self.reports = reports;
+    }
+
+    /// The note that a slot leaves when its worker dies in the middle of an attempt.
+    pub fn note(&self) -> PathBuf {
+        let name = format!("{}-0", self.settings.agent_id);
+        self.folder.path().join("workspace/private/git-unfinished").join(name)
     }
 
     pub fn alone() -> Self {

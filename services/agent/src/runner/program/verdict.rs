@@ -98,6 +98,9 @@ fn next(context: &Context<'_>) -> Result<(Verdict, String), Next> {
             // A session that is not there is only told beside the result.
             let class = match (*class, class::of(context.complaint, None)) {
                 (Class::Other, Class::NoSession) => Class::NoSession,
+                (Class::Other, _) if matches!(context.spec.output, RunnerOutput::GeminiStreamJson) => {
+                    class::of(message, status_in(context.complaint))
+                }
                 (class, _) => class,
             };
             failed(context, class, message).and_then(told)
@@ -209,6 +212,13 @@ fn with_missing(verdict: Verdict, missing: Option<&str>) -> Verdict {
 
 fn failure(reason: FailureReason, message: String, hint: &str) -> Verdict {
     Verdict::Failed(Failure { reason, message, hint: hint.to_owned() })
+}
+
+/// The status of the service's answer, which Gemini tells beside its result, in the last lines of its complaint.
+fn status_in(complaint: &str) -> Option<u64> {
+    let at = complaint.rfind("status: ")? + "status: ".len();
+    let digits: String = complaint[at..].chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 fn last_line(text: &str) -> Option<String> {
