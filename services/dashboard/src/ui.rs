@@ -218,6 +218,16 @@ pub fn icon(name: &str) -> Html {
     Html(format!("<svg class=\"i\" viewBox=\"0 0 16 16\" aria-hidden=\"true\"><path d=\"{paths}\"/></svg>"))
 }
 
+/// What a reader should know of a result, in words; a flag that is not known is shown as it is.
+pub fn flags(words: &Words, flags: &[String]) -> Vec<String> {
+    let text = |flag: &String| match flag.as_str() {
+        "no_tool_calls" => words.no_tool_calls.to_owned(),
+        "changed_read_only" => words.changed_read_only.to_owned(),
+        other => other.to_owned(),
+    };
+    flags.iter().map(text).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,6 +253,13 @@ mod tests {
         for name in names {
             assert!(!icon(&name).to_string().contains("d=\"\""), "{name}");
         }
+    }
+
+    #[test]
+    fn a_flag_is_told_in_words_and_an_unknown_one_as_it_is() {
+        let told = flags(Lang::En.words(), &["no_tool_calls".to_owned(), "of_tomorrow".to_owned()]);
+        assert!(told[0].contains("without using a single tool"));
+        assert_eq!(told[1], "of_tomorrow");
     }
 
     #[test]

@@ -126,6 +126,8 @@ struct Head {
     pending: Option<String>,
     failure: Option<Failure>,
     summary: Option<String>,
+    /// What a reader should know though it succeeded.
+    flags: Vec<String>,
     question: Option<Question>,
 }
 
@@ -262,6 +264,7 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         summary: result
             .and_then(|result| result.summary.as_deref().map(ansi::plain))
             .filter(|text| !text.trim().is_empty()),
+        flags: result.map(|result| ui::flags(w, &result.flags)).unwrap_or_default(),
         question: task.waiting.as_ref().map(|waiting| Question {
             request: waiting.request_id.to_string(),
             text: waiting.text.clone(),

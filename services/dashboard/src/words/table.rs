@@ -137,6 +137,10 @@ messages! {
     simulated: "simulated", "模擬";
     simulated_long: "This result is simulated: the mock runner answered, and no model was asked.",
         "これは模擬の結果です。モックランナーが応答し、モデルは使われていません。";
+    changed_read_only: "Its type says that it changes nothing, and it changed files: they are not pushed.",
+        "このタイプは何も変更しないはずですが、ファイルが変更されました。プッシュはされません。";
+    no_tool_calls: "It succeeded without using a single tool: look whether anything was done at all.",
+        "ツールを一度も使わずに成功しました。実際に作業が行われたか確認してください。";
     on_this_page: "on this page", "件を表示";
 
     // New task.
