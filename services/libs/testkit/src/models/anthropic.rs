@@ -44,14 +44,14 @@ pub(super) fn events(turn: &Turn, model: &str, request: &str) -> Vec<Value> {
             block(start, delta);
             "tool_use"
         }
-        Turn::Say(text) | Turn::Cut(text) => {
+        Turn::Say(text) | Turn::Cut(text) | Turn::Trail(text) => {
             let (start, delta) = said(text);
             block(start, delta);
             "end_turn"
         }
         Turn::Refuse(..) | Turn::Hang => "end_turn",
     };
-    if !matches!(turn, Turn::Cut(_)) {
+    if !matches!(turn, Turn::Cut(_) | Turn::Trail(_)) {
         let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
         events.push(
             json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": OUTPUT_TOKENS}}),

@@ -25,10 +25,15 @@ pub(super) fn events(turn: &Turn) -> Vec<Value> {
             let args = json!({"command": command, "description": "as the test says"});
             json!({"functionCall": {"name": "run_shell_command", "args": args}})
         }
-        Turn::Say(text) | Turn::Cut(text) => json!({"text": text}),
+        Turn::Say(text) | Turn::Cut(text) | Turn::Trail(text) => json!({"text": text}),
         Turn::Use(..) | Turn::Refuse(..) | Turn::Hang => json!({"text": ""}),
     };
-    vec![answer(&[part])]
+    let mut event = answer(&[part]);
+    if matches!(turn, Turn::Cut(_) | Turn::Trail(_)) {
+        // It is not finished.
+        event["candidates"][0]["finishReason"] = Value::Null;
+    }
+    vec![event]
 }
 
 fn answer(parts: &[Value]) -> Value {

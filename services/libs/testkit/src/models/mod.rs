@@ -55,6 +55,8 @@ pub enum Turn {
     Hang,
     /// Says a text and cuts the connection in its middle.
     Cut(String),
+    /// Says a text and then nothing more, with the connection open.
+    Trail(String),
 }
 
 impl Turn {
@@ -178,25 +180,44 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             response
         }
         Some(turn) => {
-            let is_cut = matches!(turn, Turn::Cut(_));
+            let end = match &turn {
+                Turn::Cut(_) => End::Cut,
+                Turn::Trail(_) => End::Never,
+                _ => End::Whole,
+            };
             let events = match dialect {
                 Dialect::Anthropic => anthropic::events(&turn, &model, &text),
                 Dialect::OpenAi => openai::events(&turn),
                 Dialect::Gemini => gemini::events(&turn),
             };
-            sse(events, is_cut)
+            sse(events, end)
         }
     }
 }
 
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    Cut,
+    Never,
+}
+
 /// Events as they are streamed; one that is cut ends with an error of the connection.
-fn sse(events: Vec<Value>, is_cut: bool) -> Response {
+fn sse(events: Vec<Value>, end: End) -> Response {
     let chunk = |event: Value| {
         let name = event["type"].as_str().map(|name| format!("event: {name}\n")).unwrap_or_default();
         Ok::<_, std::io::Error>(Bytes::from(format!("{name}data: {event}\n\n")))
     };
-    let cut = is_cut.then(|| Err(std::io::Error::other("the test cuts it")));
-    let body = Body::from_stream(stream::iter(events).map(chunk).chain(stream::iter(cut)));
+    let said = stream::iter(events).map(chunk);
+    let body = match end {
+        End::Whole => Body::from_stream(said),
+        End::Cut => {
+            let cut = Err(std::io::Error::other("the test cuts it"));
+            Body::from_stream(said.chain(stream::iter([cut])))
+        }
+        End::Never => Body::from_stream(said.chain(stream::pending())),
+    };
     ([("content-type", "text/event-stream")], body).into_response()
 }
 

@@ -23,7 +23,7 @@ pub(super) fn events(turn: &Turn) -> Vec<Value> {
             events.push(json!({"type": "response.output_item.added", "item": item}));
             events.push(json!({"type": "response.output_item.done", "item": item}));
         }
-        Turn::Say(text) | Turn::Cut(text) => {
+        Turn::Say(text) | Turn::Cut(text) | Turn::Trail(text) => {
             let message = |content: Value| json!({"type": "message", "role": "assistant", "id": "msg_1", "content": content});
             events.push(json!({"type": "response.output_item.added", "item": message(json!([]))}));
             events.push(json!({
@@ -35,7 +35,7 @@ pub(super) fn events(turn: &Turn) -> Vec<Value> {
         }
         Turn::Use(..) | Turn::Refuse(..) | Turn::Hang => {}
     }
-    if !matches!(turn, Turn::Cut(_)) {
+    if !matches!(turn, Turn::Cut(_) | Turn::Trail(_)) {
         let usage = json!({
             "input_tokens": INPUT_TOKENS, "input_tokens_details": {"cached_tokens": CACHED_TOKENS},
             "output_tokens": OUTPUT_TOKENS, "output_tokens_details": {"reasoning_tokens": 0},

@@ -13,6 +13,11 @@ fn refused(status: u16, kind: &str, message: &str) -> Turn {
     Turn::Refuse(status, body, Vec::new())
 }
 
+fn gemini_refused(code: u16, status: &str, message: &str) -> Turn {
+    let body = json!({"error": {"code": code, "message": message, "status": status}});
+    Turn::Refuse(code, body, Vec::new())
+}
+
 fn reason(task: &TaskView) -> FailureReason {
     assert_eq!(task.state, State::Failed, "{task:#?}");
     task.failure.as_ref().unwrap().reason
@@ -54,6 +59,19 @@ async fn claude_waits_until_a_limit_that_it_reported_is_over() {
 }
 
 #[tokio::test]
+async fn codex_waits_until_a_limit_is_over_that_it_tells_in_words() {
+    let Some(place) = Place::new(Cli::Codex).await else { return };
+    let now = conductor_runtime::clock::Clock::System.now().wall_ms / 1_000;
+    let error = json!({"type": "usage_limit_reached", "message": "limit", "plan_type": "pro", "resets_at": now + 90_000});
+    place.server.add("used-up", [Turn::Refuse(429, json!({"error": error}), Vec::new())]);
+    let task = limited(&place, "used-up").await;
+    let told = place.events(task.id, 1);
+    assert!(told.iter().any(|event| event.to_string().contains("ry again at")), "{told:?}");
+    let until = task.pending_reason.unwrap_or_default();
+    assert!(task.state == State::Scheduled && until.contains("until"), "{until}");
+}
+
+#[tokio::test]
 async fn a_limit_without_a_reset_and_overload_give_the_attempt_back() {
     for (cli, turn) in [
         (Cli::Claude, refused(429, "rate_limit_error", "This request would exceed your rate limit.")),
@@ -62,6 +80,8 @@ async fn a_limit_without_a_reset_and_overload_give_the_attempt_back() {
         (Cli::Codex, refused(503, "server_error", "overloaded")),
         (Cli::Claude, Turn::Cut("in the midd".into())),
         (Cli::Codex, Turn::Cut("in the midd".into())),
+        (Cli::Gemini, gemini_refused(503, "UNAVAILABLE", "The model is overloaded.")),
+        (Cli::Gemini, gemini_refused(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")),
     ] {
         let Some(place) = Place::new(cli).await else { continue };
         place.server.add("not-now", [turn.clone()]);

@@ -98,6 +98,43 @@ async fn a_program_that_is_killed_goes_on(cli: Cli) {
     assert!(last.contains("You were interrupted"), "{last}");
 }
 
+async fn one_that_is_killed_while_it_speaks_goes_on(cli: Cli) {
+    let Some(place) = Place::new(cli).await else { return };
+    let turns =
+        [Turn::run("echo begun > begun.txt"), Turn::Trail("I was about".into()), Turn::say("Gone on.")];
+    place.server.add("cut-off", turns);
+    let id = place.submit("cut-off", &json!({})).await;
+    eventually(LIMIT, "the model speaks and does not end", async || {
+        (place.server.requests().len() >= 2).then_some(())
+    })
+    .await;
+    let pids = eventually(LIMIT, "the program is found", async || {
+        let pids = program(&place);
+        (!pids.is_empty()).then_some(pids)
+    })
+    .await;
+    for pid in pids {
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    let task = place.ended(id).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    assert_eq!(task.attempts.len(), 1, "it goes on within its attempt");
+    assert_eq!(task.result.unwrap().summary.as_deref(), Some("Gone on."));
+}
+
+#[tokio::test]
+async fn each_that_is_killed_while_it_speaks_goes_on() {
+    for cli in Cli::ALL {
+        one_that_is_killed_while_it_speaks_goes_on(cli).await;
+    }
+}
+
+#[tokio::test]
+async fn gemini_goes_on_with_its_session_when_it_is_killed() {
+    a_program_that_is_killed_goes_on(Cli::Gemini).await;
+}
+
 #[tokio::test]
 async fn claude_goes_on_with_its_session_when_it_is_killed() {
     a_program_that_is_killed_goes_on(Cli::Claude).await;
