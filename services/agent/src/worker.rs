@@ -9,6 +9,7 @@ mod assign;
 mod ending;
 mod identity;
 mod messages;
+mod offers;
 mod outputs;
 mod report;
 mod runs;

@@ -110,10 +110,17 @@ impl Worker {
     /// When something is to be done though nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let ending = &self.ending;
-        [ending.stop_at, ending.leave_at, ending.silent_at, self.orphaned_at(), self.next_look()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            ending.stop_at,
+            ending.leave_at,
+            ending.silent_at,
+            self.orphaned_at(),
+            self.next_look(),
+            self.next_offers(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what is due.
@@ -132,6 +139,7 @@ impl Worker {
             self.stop_runs();
         }
         self.look_at_output(now);
+        self.look_at_offers(now);
     }
 
     fn orphaned_at(&self) -> Option<Instant> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use conductor_core::Lease;
-use conductor_protocol::agent::{Asked, Finished, FromAgent, OutputLength, Started};
+use conductor_protocol::agent::{Asked, Finished, FromAgent, OutputLength, RunnerView, Started};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
@@ -74,6 +74,7 @@ pub(super) struct Messages {
     asked: Vec<Asked>,
     output: BTreeMap<Lease, u64>,
     draining: bool,
+    runners: Vec<RunnerView>,
     /// When outputs are looked at next.
     next_look: Instant,
 }
@@ -86,6 +87,7 @@ impl Default for Messages {
             asked: Vec::new(),
             output: BTreeMap::new(),
             draining: false,
+            runners: Vec::new(),
             next_look: Instant::now(),
         }
     }
@@ -123,12 +125,17 @@ impl Messages {
         self.draining = true;
     }
 
+    pub fn runners(&mut self, runners: Vec<RunnerView>) {
+        self.runners = runners;
+    }
+
     fn is_empty(&self) -> bool {
         self.started.is_empty()
             && self.finished.is_empty()
             && self.asked.is_empty()
             && self.output.is_empty()
             && !self.draining
+            && self.runners.is_empty()
     }
 }
 
@@ -194,6 +201,7 @@ impl Worker {
                 .map(|(lease, bytes)| OutputLength { lease, bytes })
                 .collect(),
             draining: std::mem::take(&mut messages.draining),
+            runners: std::mem::take(&mut messages.runners),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use conductor_core::{InstanceId, Lease};
 use conductor_protocol::Problem;
-use conductor_protocol::agent::{Hello, RunnerView, SandboxView, ToAgent, VERSION, Welcome};
+use conductor_protocol::agent::{Hello, ToAgent, VERSION, Welcome};
 use conductor_protocol::problem::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use super::ahead::Ahead;
 use super::ending::Ending;
 use super::identity::{Identity, Seen};
 use super::messages::{Link, Messages};
+use super::offers::Offers;
 use super::runs::Runs;
 use super::settings::Settings;
 use super::unacknowledged::Unacknowledged;
@@ -28,7 +29,7 @@ pub(super) struct Worker {
     pub(super) settings: Settings,
     pub(super) identity: Identity,
     instance: InstanceId,
-    versions: Versions,
+    pub(super) offers: Offers,
     pub(super) slots: Slots,
     pub(super) runs: Runs,
     pub(super) ahead: Ahead,
@@ -66,7 +67,7 @@ impl Worker {
         let runs = Runs::new(settings.places());
         Self {
             instance,
-            versions,
+            offers: Offers::new(versions),
             slots,
             runs,
             ahead: Ahead::default(),
@@ -109,7 +110,8 @@ impl Worker {
         }
     }
 
-    fn hello(&self) -> Hello {
+    fn hello(&mut self) -> Hello {
+        let runners = self.offers.tell(&self.settings);
         Hello {
             protocol: VERSION,
             key: String::new(),
@@ -120,23 +122,12 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").into(),
             slots: self.settings.slots,
             labels: self.settings.labels.clone(),
-            runners: self.runners(),
+            runners,
             held: self.runs.leases().chain(self.unacknowledged.leases()).collect(),
             credits: self.room(),
             shares_workspace: self.shares_workspace,
             seen: self.identity.seen().cloned(),
         }
-    }
-
-    /// What it can run as things are now: a credential may have come or gone.
-    fn runners(&self) -> Vec<RunnerView> {
-        let mut runners = self.settings.built_in.clone();
-        for command in runners.iter_mut().filter(|runner| runner.name == "command") {
-            let mode = self.settings.programs.command_sandbox_mode();
-            command.sandbox = Some(SandboxView { mode, ..SandboxView::default() });
-        }
-        runners.extend(self.versions.views(&self.settings.programs));
-        runners
     }
 
     fn welcomed(&mut self, welcome: &Welcome) {

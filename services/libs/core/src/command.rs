@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
-use crate::agent::Profile;
+use crate::agent::{Profile, RunnerOffer};
 use crate::delivery::{Answer, Notice};
 use crate::id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, Seq, TaskId,
@@ -247,6 +247,8 @@ pub enum AgentSay {
         /// The leases it works on or has results of.
         held: Vec<Lease>,
     },
+    /// It can run this, which is something else than it said before.
+    Offers(Box<[RunnerOffer]>),
     /// Its runners use these credentials; said before it takes tasks.
     Lanes(Box<[RunnerLane]>),
     /// It can take so many further tasks.

@@ -215,6 +215,9 @@ pub struct FromAgent {
     /// Set when the agent is about to stop and wants no further tasks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,
+    /// All that it can run, where that is something else than it said last: a credential came, changed or went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runners: Vec<RunnerView>,
 }
 
 fn is_zero(number: &u32) -> bool {

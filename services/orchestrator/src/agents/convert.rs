@@ -3,26 +3,31 @@
 use conductor_core::{
     AgentSay, AttemptEnd, Failure, Name, Profile, Question, Report, Requeue, RunnerLane, RunnerOffer, Usage,
 };
-use conductor_protocol::agent::{After, Asked, End, Finished, Hello, LimitClass};
+use conductor_protocol::agent::{After, Asked, End, Finished, Hello, LimitClass, RunnerView};
 use conductor_protocol::task::UsageView;
 use conductor_protocol::{Code, Problem, limits};
 
 /// The most slots of one agent.
 const MAX_SLOTS: u32 = 100_000;
+/// The most runners of one agent.
+const MAX_RUNNERS: usize = 256;
 /// The longest text of a failure or a crash that is kept.
 const MAX_MESSAGE_CHARS: usize = 4_096;
+
+type Offers = Box<[RunnerOffer]>;
+type Lanes = Box<[RunnerLane]>;
 
 /// What an agent says of itself, and under which credentials its runners run.
 ///
 /// # Errors
 /// Says what in it cannot be.
-pub(super) fn profile(hello: &Hello) -> Result<(Profile, Box<[RunnerLane]>), Problem> {
+pub(super) fn profile(hello: &Hello) -> Result<(Profile, Lanes), Problem> {
     let name =
         |pointer: &str, text: &str| Name::new(text).map_err(|error| Problem::at(pointer, error.to_string()));
     if hello.slots == 0 || hello.slots > MAX_SLOTS {
         return Err(Problem::at("/hello/slots", format!("from 1 to {MAX_SLOTS}")));
     }
-    if hello.held.len() > limits::MAX_AGENT_LIST || hello.runners.len() > 256 || hello.labels.len() > 256 {
+    if hello.held.len() > limits::MAX_AGENT_LIST || hello.labels.len() > 256 {
         return Err(Problem::new(Code::PayloadTooLarge, "a list in the hello is too long"));
     }
     let mut labels = Vec::with_capacity(hello.labels.len());
@@ -31,12 +36,35 @@ pub(super) fn profile(hello: &Hello) -> Result<(Profile, Box<[RunnerLane]>), Pro
     }
     labels.sort();
     labels.dedup();
-    let mut runners = Vec::with_capacity(hello.runners.len());
+    let (runners, lanes) = offers(&hello.runners, "/hello/runners")?;
+    let profile = Profile {
+        agent_id: hello.agent_id,
+        instance: hello.instance,
+        name: name("/hello/name", &hello.name)?,
+        host: clip(&hello.host),
+        version: clip(&hello.version),
+        slots: hello.slots,
+        labels: labels.into(),
+        runners,
+    };
+    Ok((profile, lanes))
+}
+
+/// What an agent can run, and under which credentials.
+///
+/// # Errors
+/// Says what in it cannot be.
+pub(super) fn offers(said: &[RunnerView], pointer: &str) -> Result<(Offers, Lanes), Problem> {
+    if said.len() > MAX_RUNNERS {
+        return Err(Problem::new(Code::PayloadTooLarge, "an agent has too many runners"));
+    }
+    let name = |text: &str| Name::new(text).map_err(|error| Problem::at(pointer, error.to_string()));
+    let mut runners = Vec::with_capacity(said.len());
     let mut lanes = Vec::new();
-    for runner in &hello.runners {
-        let runner_name = name("/hello/runners", &runner.name)?;
+    for runner in said {
+        let runner_name = name(&runner.name)?;
         if let Some(lane) = &runner.lane {
-            lanes.push(RunnerLane { runner: runner_name.clone(), lane: name("/hello/runners", lane)? });
+            lanes.push(RunnerLane { runner: runner_name.clone(), lane: name(lane)? });
         }
         runners.push(RunnerOffer {
             runner: runner_name,
@@ -46,17 +74,7 @@ pub(super) fn profile(hello: &Hello) -> Result<(Profile, Box<[RunnerLane]>), Pro
         });
     }
     lanes.sort();
-    let profile = Profile {
-        agent_id: hello.agent_id,
-        instance: hello.instance,
-        name: name("/hello/name", &hello.name)?,
-        host: clip(&hello.host),
-        version: clip(&hello.version),
-        slots: hello.slots,
-        labels: labels.into(),
-        runners: runners.into(),
-    };
-    Ok((profile, lanes.into()))
+    Ok((runners.into(), lanes.into()))
 }
 
 /// The end of an attempt.

@@ -169,6 +169,11 @@ fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
     says.extend(said.started.iter().map(|started| AgentSay::Started(started.lease)));
     says.extend(said.asked.iter().map(convert::asked));
     says.extend(said.finished.into_iter().map(convert::finished));
+    if !said.runners.is_empty() {
+        let (offers, lanes) = convert::offers(&said.runners, "/runners")
+            .map_err(|problem| Error::Message(problem.to_string()))?;
+        says.extend([AgentSay::Offers(offers), AgentSay::Lanes(lanes)]);
+    }
     if said.credits > 0 {
         says.push(AgentSay::Credits(said.credits));
     }

@@ -112,7 +112,11 @@ impl Engine {
         for say in says {
             let urgent = !matches!(
                 say,
-                AgentSay::Started(_) | AgentSay::Lanes(_) | AgentSay::Credits(_) | AgentSay::Heartbeat
+                AgentSay::Started(_)
+                    | AgentSay::Offers(_)
+                    | AgentSay::Lanes(_)
+                    | AgentSay::Credits(_)
+                    | AgentSay::Heartbeat
             );
             let gone = matches!(say, AgentSay::Gone);
             match self.machine.handle(now, Command::Agent { agent, session, say }) {

@@ -34,6 +34,14 @@ pub(crate) fn hear(
     }
     match say {
         AgentSay::Hello { .. } | AgentSay::Heartbeat => Ok(Reply::Done),
+        AgentSay::Offers(runners) => {
+            let known = step.state().known_agent(agent).map(|known| &known.image.profile);
+            if let Some(profile) = known.filter(|profile| profile.runners != runners) {
+                let profile = Box::new(Profile { runners, ..profile.clone() });
+                step.emit(EventKind::AgentJoined { profile });
+            }
+            Ok(Reply::Done)
+        }
         AgentSay::Lanes(lanes) => {
             if step.state().agent_lanes(agent) != &*lanes {
                 step.emit(EventKind::LanesOffered { lanes: Box::new(AgentLanes { agent, lanes }) });

@@ -192,6 +192,27 @@ fn an_agent_that_drains_by_itself_is_given_nothing_more_until_it_comes_back() {
 }
 
 #[test]
+fn a_runner_that_becomes_ready_serves_what_waits_for_it() {
+    let mut world = World::new();
+    let offers = |ready: bool| -> Box<[RunnerOffer]> {
+        let missing = (!ready).then(|| "no credential is set".into());
+        [RunnerOffer { runner: name("claude"), version: None, ready, missing }].into()
+    };
+    world.join(ADA, 1);
+    world.say(ADA, AgentSay::Offers(offers(false)));
+    let id = world.submit_one(|task| task.runner = name("claude"));
+    world.say(ADA, AgentSay::Credits(1));
+    assert_eq!(world.assign(), []);
+    let step = world.say(ADA, AgentSay::Offers(offers(true)));
+    assert_eq!(step.events.len(), 1);
+    assert_eq!(world.assign().len(), 1);
+    world.run(id);
+    let step = world.say(ADA, AgentSay::Offers(offers(true)));
+    assert!(step.events.is_empty(), "nothing changed");
+    world.run(id);
+}
+
+#[test]
 fn an_agent_that_is_gone_and_holds_nothing_is_forgotten_some_time() {
     let mut world = World::new();
     world.join(ADA, 1);
