@@ -20,6 +20,7 @@ use crate::server::App;
         (status = 200, description = "To a POST: the answer to the message, as JSON."),
         (status = 202, description = "To a POST: a message that asks nothing was taken."),
         (status = 405, description = "There are no sessions and no streams: MCP comes by POST."),
+        (status = 406, description = "To a POST: the client does not take both JSON and an event stream."),
     ),
     extensions(("x-problems" = json!([413]))),
 )]

@@ -64,6 +64,7 @@ pub(crate) async fn resume(
 #[utoipa::path(
     post, path = "/v1/queue/lanes/open", tag = "queue", operation_id = "open_lane", request_body = LaneName,
     responses((status = 204, description = "It is tried with one task first.")),
+    extensions(("x-problems" = json!([404]))),
 )]
 pub(crate) async fn open_lane(
     caller: Caller,
