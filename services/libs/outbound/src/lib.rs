@@ -8,4 +8,4 @@ mod send;
 
 pub use address::may_reach;
 pub use hyper::Method;
-pub use send::{Answer, Call, Outbound, Post, Reach, Refused, Resolve, system};
+pub use send::{Answer, Call, Outbound, Post, Reach, Refused, Resolve, system, tls};

@@ -120,22 +120,28 @@ pub fn system() -> Resolve {
     Arc::new(|host, port| Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }))
 }
 
+/// Trusts what the machine trusts. A certificate among `authorities`, which are PEM, is trusted besides.
+#[must_use]
+pub fn tls(authorities: Option<&[u8]>) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    // Besides, what the machine trusts, as a company's own authority; a certificate that does not read is passed over.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let own = authorities.into_iter().flat_map(CertificateDer::pem_slice_iter);
+    roots.add_parsable_certificates(own.filter_map(Result::ok));
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has what the protocol's versions need")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
 impl Outbound {
     /// Trusts what the machine trusts. A certificate among `authorities`, which are PEM, is trusted besides.
     #[must_use]
     pub fn new(reach: Reach, resolve: Resolve, timeout: Duration, authorities: Option<&[u8]>) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        // Besides, what the machine trusts, as a company's own authority; a certificate that does not read is passed over.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let own = authorities.into_iter().flat_map(CertificateDer::pem_slice_iter);
-        roots.add_parsable_certificates(own.filter_map(Result::ok));
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has what the protocol's versions need")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self { reach, tls: TlsConnector::from(Arc::new(config)), resolve, timeout }
+        Self { reach, tls: tls(authorities), resolve, timeout }
     }
 
     /// Sends something; answers the status of who took it.
