@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use conductor_gateway::Gateways;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
@@ -34,6 +35,7 @@ pub(super) struct Tools<'a> {
     pub agent_id: &'a str,
     pub null: &'a File,
     pub given: &'a Given,
+    pub gateways: &'a Gateways,
     pub buffer: &'a mut Vec<u8>,
 }
 

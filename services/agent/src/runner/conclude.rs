@@ -15,16 +15,22 @@ const NO_TOOL_CALLS: &str = "no_tool_calls";
 /// What is said of a run that changed what it was only to read.
 pub(super) const CHANGED_READ_ONLY: &str = "changed_read_only";
 
+/// What is said of a run that held the credential itself, because no gateway stands between it and its model.
+const REAL_CREDENTIAL: &str = "real_credential";
+
 /// The outcome of an attempt that ended so, before its work is looked at.
 pub(super) fn outcome(ended: Ended, attempt: &Attempt) -> Outcome {
-    let Ended { verdict, exit_code, summary, usage, session_id, lane } = ended;
+    let Ended { verdict, exit_code, summary, usage, session_id, lane, holds_credential } = ended;
     let (simulated, may_use_tools) = match &attempt.what {
         What::Mock { .. } | What::Replay { .. } => (true, false),
         What::Command { .. } => (false, false),
         What::Program(order) => (false, order.spec.output != RunnerOutput::Plain),
     };
     let did_nothing = may_use_tools && verdict == Verdict::Succeeded && usage.tool_calls == 0;
-    let flags = if did_nothing { vec![NO_TOOL_CALLS] } else { Vec::new() };
+    let mut flags = if did_nothing { vec![NO_TOOL_CALLS] } else { Vec::new() };
+    if holds_credential {
+        flags.push(REAL_CREDENTIAL);
+    }
     Outcome {
         verdict,
         exit_code,

@@ -10,7 +10,7 @@ use conductor_runtime::secrets::{MAX_VALUE_BYTES, Name, Secret};
 
 use super::attempt::{Attempt, What};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
-use super::program::Programs;
+use super::program::{Programs, gateway};
 
 /// What a run gets of secrets, as variables.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(super) struct Given {
     pub variables: Vec<(String, Secret)>,
     /// Keeps them, and the credential of the runner, out of what the run says.
     pub redactor: Arc<Redactor>,
+    /// What a coding agent shows to the gateway of its run, instead of the real credential.
+    pub token: Option<Secret>,
 }
 
 impl Programs {
@@ -41,15 +43,21 @@ impl Programs {
             What::Program(order) => self.credential(&order.spec).ok().flatten(),
             What::Command { .. } | What::Mock { .. } | What::Replay { .. } => None,
         };
+        let token = match (&attempt.what, &credential) {
+            (What::Program(order), Some(credential)) => {
+                gateway::asked(&order.spec, credential).map(|_| gateway::token())
+            }
+            (_, _) => None,
+        };
         let credential = credential.iter().map(|credential| &credential.value);
         // A key that is so short is a stand-in of a test.
         let credential = credential.filter(|value| value.reveal().len() >= MIN_SECRET_BYTES);
-        let values = variables.iter().map(|(_, value)| value).chain(credential);
+        let values = variables.iter().map(|(_, value)| value).chain(credential).chain(&token);
         let redactor = Redactor::new(values.map(|value| value.reveal().as_bytes())).map_err(|unfit| {
             let message = format!("its secrets cannot be kept out of its output: {unfit}");
             failure(FailureReason::InvalidRequest, message, "name fewer secrets, or longer ones")
         })?;
-        Ok(Given { variables, redactor: Arc::new(redactor) })
+        Ok(Given { variables, redactor: Arc::new(redactor), token })
     }
 
     /// What keeps everything out that any run here may have; none when that is too much.

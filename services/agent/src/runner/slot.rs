@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use conductor_gateway::Gateways;
 use conductor_redact::Redactor;
 use tokio::sync::{mpsc, watch};
 
@@ -59,6 +60,7 @@ pub(super) struct Slot {
     pub(super) null: Option<File>,
     /// What the attempt has of secrets.
     given: Given,
+    gateways: Gateways,
     buffer: Vec<u8>,
     reports: mpsc::Sender<Report>,
 }
@@ -67,6 +69,7 @@ impl Slot {
     pub fn new(
         number: usize,
         settings: &Settings,
+        gateways: &Gateways,
         starter: KeeperStarter,
         spares: Spares,
         turnstile: Turnstile,
@@ -87,6 +90,7 @@ impl Slot {
             keeper: None,
             null: None,
             given: Given::default(),
+            gateways: gateways.clone(),
             buffer: Vec::new(),
             reports,
         })
@@ -300,6 +304,7 @@ impl Slot {
             agent_id: &self.agent_id,
             null: self.null.as_ref().expect("it was opened above"),
             given: &self.given,
+            gateways: &self.gateways,
             buffer: &mut self.buffer,
         };
         let (ended, state) = run(&self.programs, tools);

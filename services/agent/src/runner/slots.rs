@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use conductor_gateway::Gateways;
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::Attempt;
@@ -75,12 +76,22 @@ pub(super) struct Ended {
     pub usage: Usage,
     pub session_id: Option<String>,
     pub lane: Option<String>,
+    /// Whether it held the real credential of its model.
+    pub holds_credential: bool,
 }
 
 impl Ended {
     pub fn without_child(verdict: Verdict) -> Self {
         let (summary, usage) = (verdict.summary(), Usage::default());
-        Self { verdict, exit_code: None, summary, usage, session_id: None, lane: None }
+        Self {
+            verdict,
+            exit_code: None,
+            summary,
+            usage,
+            session_id: None,
+            lane: None,
+            holds_credential: false,
+        }
     }
 }
 
@@ -113,11 +124,13 @@ impl Slots {
         let maker =
             git::Maker::start(Arc::clone(&settings.git), settings.agent_id.clone(), path, keepers.handle());
         let (maker, spares) = maker.map_err(Error::Spares)?;
+        let gateways = Gateways::default();
         let mut slots = Vec::with_capacity(count);
         for slot in 0..count {
             let (spares, turnstile) = (spares.clone(), turnstile.clone());
-            let mut server = Slot::new(slot, settings, keepers.handle(), spares, turnstile, reports.clone())
-                .map_err(Error::Workspace)?;
+            let mut server =
+                Slot::new(slot, settings, &gateways, keepers.handle(), spares, turnstile, reports.clone())
+                    .map_err(Error::Workspace)?;
             // Before anything that could go on with the same work.
             server.rescue_after_restart();
             // One attempt may be given before the thread has come back from reporting the one before.

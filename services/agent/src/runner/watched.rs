@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use conductor_gateway::Model;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
@@ -27,6 +28,8 @@ pub(super) struct Watched<'a> {
     /// Why it is ended, when it does not end by itself.
     pub cause: Option<Cause>,
     pub exit: Option<Exit>,
+    /// The gateway to its model, which closes when it is ended.
+    pub model: Option<&'a Model>,
     keeper: &'a Keeper,
     attempt: u32,
 }
@@ -40,7 +43,7 @@ pub(super) struct Ready<const PIPES: usize> {
 
 impl<'a> Watched<'a> {
     pub fn new(live: &'a mut Live, keeper: &'a Keeper, folder: &'a Folder, attempt: u32) -> Self {
-        Self { live, folder, cause: None, exit: None, keeper, attempt }
+        Self { live, folder, cause: None, exit: None, model: None, keeper, attempt }
     }
 
     /// Whether nothing has ended it yet, nor asked it to end.
@@ -108,6 +111,9 @@ impl<'a> Watched<'a> {
             self.cause = Some(cause);
         } else if !abandoned {
             return;
+        }
+        if let Some(model) = self.model {
+            model.close();
         }
         self.end_what_is_left(if abandoned { Duration::ZERO } else { self.live.limits.grace });
     }

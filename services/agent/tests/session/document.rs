@@ -127,6 +127,7 @@ fn everything() -> Vec<Value> {
                 holds: vec!["h".into()],
                 lacks: vec!["l".into()],
             }),
+            gateway: Some(true),
         }],
         held: vec![lease(1)],
         credits: 1,

@@ -45,16 +45,29 @@ async fn coding(loaded: &Loaded) -> Vec<Check> {
     for view in Versions::default().views(&programs) {
         let name = format!("runner {}", view.name);
         let command = programs.specs.get(&view.name).and_then(|spec| spec.command.first());
+        let held = match view.gateway {
+            Some(false) => "; its runs hold the real credential",
+            Some(true) => "; the credential stays with the gateway",
+            None => "",
+        };
         let found = match command {
             Some(command) => version(command).await,
             None => None,
         };
         checks.push(match (found, view.missing) {
             (None, _) => Check::new(name, Health::Note, "not installed"),
-            (Some(found), None) => Check::new(name, Health::Warning, format!("{found}; runs {UNSANDBOXED}"))
-                .advice("it does without asking what its model says, as you; give it only what you would do yourself"),
-            (Some(found), Some(missing)) => Check::new(name, Health::Note, format!("{found}; not ready: {missing}"))
-                .advice("docs/runners.md says how to set it up"),
+            (Some(found), None) => Check::new(
+                name,
+                Health::Warning,
+                format!("{found}; runs {UNSANDBOXED}{held}"),
+            )
+            .advice(
+                "it does without asking what its model says, as you; give it only what you would do yourself",
+            ),
+            (Some(found), Some(missing)) => {
+                Check::new(name, Health::Note, format!("{found}; not ready: {missing}"))
+                    .advice("docs/runners.md says how to set it up")
+            }
         });
     }
     checks

@@ -83,6 +83,9 @@ pub struct RunnerView {
     /// How its runs are confined; none where there is nothing to confine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxView>,
+    /// Whether its runs ask their model through a gateway, which alone holds the credential; none when there is no credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<bool>,
 }
 
 /// How an agent confines the runs of a runner.

@@ -26,7 +26,10 @@ pub use layer::Sources;
 pub use load::{Loaded, load, secret_env_names};
 pub use network::Network;
 pub use notify::{NotifyOn, NotifyRule, NotifyTo, Reachable, Webhooks};
-pub use runner::{Arguments, Price, RunnerConfig, RunnerOutput, RunnerSpec, Sandbox, SandboxMode, presets};
+pub use runner::{
+    Arguments, GatewayConfig, GatewaySpec, GatewayWire, Price, RunnerConfig, RunnerOutput, RunnerSpec,
+    Sandbox, SandboxMode, presets,
+};
 pub use secret::SecretUse;
 pub use show::Shown;
 pub use storage::{EventLogStorage, Redis, Storage};

@@ -7,6 +7,7 @@
 mod class;
 mod credential;
 mod follow;
+pub(super) mod gateway;
 mod lines;
 mod missing;
 pub(super) mod parse;
@@ -23,6 +24,7 @@ mod verdict;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use conductor_gateway::{Limit, Model, Used};
 use conductor_runtime::config::{Permission, RunnerOutput, RunnerSpec};
 use rustix::io::Errno;
 
@@ -33,6 +35,7 @@ use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::slots::Ended;
 use super::watched::{Gone, Watched};
 use crate::run::Folder;
+pub(super) use credential::Credential;
 pub use credential::{Programs, UNSANDBOXED};
 use follow::{Follow, Followed};
 use lines::Lines;
@@ -90,6 +93,30 @@ pub(super) fn run(
         (Start::Fresh, None) => None,
     };
     let mut order = Order { is_interrupted: attempt.start == Start::Resume, ..order.clone() };
+    let asked =
+        credential.as_ref().and_then(|credential| Some((gateway::asked(spec, credential)?, credential)));
+    let model = match (asked, &tools.given.token) {
+        (Some((asked, credential)), Some(token)) => {
+            let limit = Limit { tokens: asked.max_tokens, ..Limit::default() };
+            let keys = (credential, token);
+            match gateway::open(tools.gateways, programs, spec, asked, keys, limit) {
+                Ok(model) => Some(model),
+                Err(message) => {
+                    let (reason, hint) = (FailureReason::RunnerUnavailable, String::new());
+                    let verdict = Verdict::Failed(Failure { reason, message, hint });
+                    return (Ended::without_child(verdict), KeeperState::Fit);
+                }
+            }
+        }
+        (None, _) | (_, None) => None,
+    };
+    let shown = match (&credential, &model, &tools.given.token) {
+        (Some(credential), Some(_), Some(token)) => {
+            Some(Credential { name: credential.name.clone(), value: token.clone() })
+        }
+        (credential, ..) => credential.clone(),
+    };
+    let told = asked.zip(model.as_ref()).map(|((asked, _), model)| (asked, model.url()));
     let mut spent = Spent::default();
     let mut raw = Raw::default();
     let mut again = 0;
@@ -97,7 +124,7 @@ pub(super) fn run(
         let resumed = note.take().filter(|_| !spec.arguments.resume.is_empty());
         let session = resumed.as_ref().map(|note| note.session.as_str());
         let known_to = (programs, &tools);
-        let planned = plan::plan(attempt, &order, folder, session, known_to, credential.as_ref());
+        let planned = plan::plan(attempt, &order, folder, session, known_to, (shown.as_ref(), told.as_ref()));
         let plan = match planned {
             Ok(plan) => plan,
             Err(error) => {
@@ -116,7 +143,8 @@ pub(super) fn run(
         let lines = [(); 2].map(|()| Lines::new(Arc::clone(&tools.given.redactor)));
         let baseline = baseline(spec, resumed.as_ref());
         let keep = |known: &Known| keep_session(folder, spec, known, baseline);
-        let watched = Watched::new(live, tools.keeper, folder, attempt.number);
+        let mut watched = Watched::new(live, tools.keeper, folder, attempt.number);
+        watched.model = model.as_ref();
         let mut follow = Follow::new(watched, spec, &mut raw, pipes, lines, &keep);
         follow.max_turns = order.max_turns.filter(|_| spec.arguments.max_turns.is_empty());
         let followed = follow.follow(tools.buffer);
@@ -146,9 +174,12 @@ pub(super) fn run(
             Next::End(ended) => {
                 let session_id = known.session.clone().or_else(|| resumed.map(|note| note.session));
                 let lane = credential.as_ref().map(credential::Credential::lane);
-                let usage = spent.usage();
+                let usage = model.as_ref().map_or(spent.usage(), |model| spent.or_metered(model.used()));
+                let ended = ended.or_exceeded(model.as_ref().and_then(Model::exceeded));
                 let verdict::Verdicted { verdict, summary, exit_code } = ended;
-                return (Ended { verdict, exit_code, summary, usage, session_id, lane }, state);
+                let holds_credential = credential.is_some() && model.is_none();
+                let ended = Ended { verdict, exit_code, summary, usage, session_id, lane, holds_credential };
+                return (ended, state);
             }
             Next::NewSession { why } => {
                 let told = live.event(&crate::run::events::Event::Retry { text: why });
@@ -253,6 +284,23 @@ impl Spent {
                 usage.cost_micro_usd = Some(usage.cost_micro_usd.unwrap_or(0).saturating_add(micros));
             }
             None => self.is_cost_unknown = true,
+        }
+    }
+
+    /// What was used; what passed the gateway where the program told nothing.
+    fn or_metered(&self, metered: Used) -> Usage {
+        let usage = self.usage();
+        if usage.input_tokens + usage.output_tokens + usage.cached_input_tokens > 0 {
+            return usage;
+        }
+        let cost = (!metered.is_cost_unknown && metered.usd_micros > 0.0)
+            .then_some(metered.usd_micros.round() as u64);
+        Usage {
+            input_tokens: metered.input_tokens,
+            output_tokens: metered.output_tokens,
+            cached_input_tokens: metered.cached_input_tokens,
+            cost_micro_usd: usage.cost_micro_usd.or(cost),
+            ..usage
         }
     }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use conductor_runtime::config::RunnerSpec;
+use conductor_runtime::config::{GatewaySpec, RunnerSpec};
 
 use super::super::attempt::Attempt;
 use super::super::command::Tools;
@@ -54,7 +54,7 @@ pub(super) fn plan(
     folder: &Folder,
     session: Option<&str>,
     (programs, tools): (&Programs, &Tools<'_>),
-    credential: Option<&Credential>,
+    (credential, gateway): (Option<&Credential>, Option<&(&GatewaySpec, String)>),
 ) -> io::Result<Plan> {
     let spec = &*order.spec;
     let prompt_path = folder.private_file(PROMPT);
@@ -79,6 +79,9 @@ pub(super) fn plan(
         let name = spec.credential_as.as_ref().unwrap_or(&credential.name);
         own.push((name.clone(), credential.value.reveal().into()));
     }
+    if let Some((gateway, url)) = gateway {
+        super::gateway::tell(&mut own, gateway, url);
+    }
     own.push(("HOME".into(), folder.home().into()));
     own.push(("TMPDIR".into(), folder.temporary().into()));
     own.push((leftover::TASK_VARIABLE.into(), attempt.task_id.to_string().into()));
@@ -93,7 +96,7 @@ pub(super) fn plan(
     let own: Vec<(&str, &OsStr)> =
         own.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
     let env = tools.inherited.with(&attempt.env, &own);
-    Ok(Plan { argv: argv(order, session, &places), env, input })
+    Ok(Plan { argv: argv(order, (session, gateway.map(|(_, url)| url.as_str())), &places), env, input })
 }
 
 /// Checks what a task wants to set.
@@ -101,7 +104,7 @@ pub(super) fn check(attempt: &Attempt) -> Result<(), environment::Refused> {
     attempt.env.iter().try_for_each(|(name, value)| environment::check(name, value))
 }
 
-fn argv(order: &Order, session: Option<&str>, places: &Places) -> Vec<String> {
+fn argv(order: &Order, (session, gateway): (Option<&str>, Option<&str>), places: &Places) -> Vec<String> {
     let spec = &*order.spec;
     let arguments = &spec.arguments;
     let mut argv = Vec::with_capacity(spec.command.len() + 8);
@@ -117,6 +120,7 @@ fn argv(order: &Order, session: Option<&str>, places: &Places) -> Vec<String> {
             "{model}" => group(&arguments.model, model, &mut argv),
             "{max_turns}" => group(&arguments.max_turns, max_turns.as_deref(), &mut argv),
             "{budget}" => group(&arguments.budget, None, &mut argv),
+            super::gateway::PLACE => group(&arguments.gateway, gateway, &mut argv),
             "{resume}" => group(&arguments.resume, session, &mut argv),
             "{permission}" => {
                 // What narrows more holds.

@@ -109,6 +109,8 @@ impl Versions {
         };
         let version = path.as_ref().and_then(|path| self.0.get(path)?.version.clone());
         let credential = credential.ok();
+        let held = credential.as_ref().and_then(Option::as_ref);
+        let gateway = held.map(|credential| super::gateway::asked(spec, credential).is_some());
         RunnerView {
             name: spec.name.clone(),
             version,
@@ -117,6 +119,7 @@ impl Versions {
             credential: (!spec.credentials.is_empty()).then_some(credential.as_ref().is_some()),
             lane: credential.flatten().map(|credential| credential.lane()),
             sandbox: Some(SandboxView { mode: programs.sandbox_mode(), ..SandboxView::default() }),
+            gateway,
         }
     }
 }

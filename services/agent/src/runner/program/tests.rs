@@ -11,6 +11,7 @@ pub fn spec(command: &[&str]) -> RunnerSpec {
         name: "test".into(),
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         arguments: Arguments::default(),
+        gateway: None,
         permissions: BTreeMap::new(),
         permission: Permission::Skip,
         output: RunnerOutput::ClaudeStreamJson,

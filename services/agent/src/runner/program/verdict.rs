@@ -1,5 +1,6 @@
 //! From how a program ended and what it said to what becomes of the attempt.
 
+use conductor_gateway::Exceeded;
 use conductor_protocol::agent::LimitClass;
 use conductor_runtime::config::{RunnerOutput, RunnerSpec};
 
@@ -60,6 +61,18 @@ pub(super) struct Verdicted {
     pub verdict: Verdict,
     pub summary: String,
     pub exit_code: Option<i32>,
+}
+
+impl Verdicted {
+    /// The same; a limit that was passed is why it ended, whatever the program made of that.
+    pub fn or_exceeded(self, exceeded: Option<Exceeded>) -> Self {
+        let (Some(exceeded), Verdict::Failed(_) | Verdict::Limited { .. }) = (exceeded, &self.verdict) else {
+            return self;
+        };
+        let verdict =
+            failure(FailureReason::Budget, exceeded.to_string(), "give it more with a larger budget_usd");
+        Self { summary: verdict.summary(), verdict, ..self }
+    }
 }
 
 /// Says what follows.

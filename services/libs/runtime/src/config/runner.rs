@@ -53,6 +53,7 @@ pub struct RunnerConfig {
     pub preset: Option<String>,
     pub command: Option<Vec<String>>,
     pub arguments: Arguments,
+    pub gateway: GatewayConfig,
     pub permissions: BTreeMap<Permission, Vec<String>>,
     pub permission: Option<Permission>,
     pub output: Option<RunnerOutput>,
@@ -81,6 +82,74 @@ pub struct Arguments {
     pub budget: Vec<String>,
     /// The session to go on with.
     pub resume: Vec<String>,
+    /// The address of the gateway to its model.
+    pub gateway: Vec<String>,
+}
+
+/// `runners.<name>.gateway.*` as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "`GatewaySpec` tells the fields")]
+pub struct GatewayConfig {
+    pub enabled: Option<bool>,
+    pub wire: Option<GatewayWire>,
+    pub upstream: Option<String>,
+    pub variable: Option<String>,
+    pub credentials: Option<Vec<String>>,
+    pub max_tokens: Option<u64>,
+}
+
+/// In which format a model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayWire {
+    /// That of Anthropic.
+    Anthropic,
+    /// That of OpenAI.
+    Openai,
+    /// That of Gemini.
+    Gemini,
+}
+
+/// How a program asks its model through the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySpec {
+    /// In which format.
+    pub wire: GatewayWire,
+    /// Where the model is, unless the variable says otherwise.
+    pub upstream: String,
+    /// The variable by which the program is told where its model is.
+    pub variable: Option<String>,
+    /// The credentials that the gateway can put in; with another one the program has to ask its model itself.
+    pub credentials: Vec<String>,
+    /// The most tokens of one attempt.
+    pub max_tokens: Option<u64>,
+}
+
+impl GatewayConfig {
+    fn over(self, below: &Self) -> Self {
+        Self {
+            enabled: self.enabled.or(below.enabled),
+            wire: self.wire.or(below.wire),
+            upstream: self.upstream.or_else(|| below.upstream.clone()),
+            variable: self.variable.or_else(|| below.variable.clone()),
+            credentials: self.credentials.or_else(|| below.credentials.clone()),
+            max_tokens: self.max_tokens.or(below.max_tokens),
+        }
+    }
+
+    fn spec(self) -> Option<GatewaySpec> {
+        if self.enabled == Some(false) {
+            return None;
+        }
+        Some(GatewaySpec {
+            wire: self.wire?,
+            upstream: self.upstream?,
+            variable: self.variable,
+            credentials: self.credentials.unwrap_or_default(),
+            max_tokens: self.max_tokens,
+        })
+    }
 }
 
 /// How a program's output is read.
@@ -131,6 +200,8 @@ pub struct RunnerSpec {
     pub command: Vec<String>,
     /// What stands in these places.
     pub arguments: Arguments,
+    /// How it asks its model through the gateway; none when it does so itself.
+    pub gateway: Option<GatewaySpec>,
     /// What stands in the command for each permission.
     pub permissions: BTreeMap<Permission, Vec<String>>,
     /// The permission that its runs have.
@@ -183,7 +254,9 @@ impl RunnerConfig {
                 max_turns: pick(self.arguments.max_turns, &below.arguments.max_turns),
                 budget: pick(self.arguments.budget, &below.arguments.budget),
                 resume: pick(self.arguments.resume, &below.arguments.resume),
+                gateway: pick(self.arguments.gateway, &below.arguments.gateway),
             },
+            gateway: self.gateway.over(&below.gateway),
             permissions: {
                 let mut all = below.permissions.clone();
                 all.extend(self.permissions);
@@ -215,6 +288,7 @@ impl RunnerConfig {
             name: name.to_owned(),
             command: self.command.filter(|command| !command.is_empty())?,
             arguments: self.arguments,
+            gateway: self.gateway.spec(),
             permissions: self.permissions,
             permission: self.permission.unwrap_or(Permission::Skip),
             output: self.output.unwrap_or(RunnerOutput::Plain),

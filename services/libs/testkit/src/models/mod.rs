@@ -84,6 +84,7 @@ struct Shared {
     dialect: Dialect,
     scripts: Mutex<Vec<(String, VecDeque<Turn>)>>,
     requests: Mutex<Vec<Value>>,
+    keys: Mutex<Vec<String>>,
 }
 
 impl ModelServer {
@@ -92,7 +93,12 @@ impl ModelServer {
     /// # Panics
     /// When there is no port.
     pub async fn start(dialect: Dialect) -> Self {
-        let shared = Arc::new(Shared { dialect, scripts: Mutex::default(), requests: Mutex::default() });
+        let shared = Arc::new(Shared {
+            dialect,
+            scripts: Mutex::default(),
+            requests: Mutex::default(),
+            keys: Mutex::default(),
+        });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
@@ -127,6 +133,12 @@ impl ModelServer {
     pub fn requests(&self) -> Vec<Value> {
         self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// The keys that were shown, in any of the places for them.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Drop for ModelServer {
@@ -149,6 +161,10 @@ impl Shared {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (path, method) = (request.uri().path().to_owned(), request.method().clone());
+    let shown = ["x-api-key", "authorization", "x-goog-api-key"].into_iter().filter_map(|name| {
+        request.headers().get(name)?.to_str().ok().map(|value| value.trim_start_matches("Bearer ").to_owned())
+    });
+    shared.keys.lock().unwrap_or_else(PoisonError::into_inner).extend(shown);
     if method != Method::POST {
         return axum::Json(json!({"data": [], "models": []})).into_response();
     }

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod failures;
+mod gateway;
 mod mcp;
 mod place;
 mod sessions;

@@ -45,7 +45,7 @@ impl Cli {
         }
     }
 
-    fn credential(self) -> &'static str {
+    pub fn credential(self) -> &'static str {
         match self {
             Self::Claude => "ANTHROPIC_API_KEY",
             Self::Codex => "CODEX_API_KEY",
@@ -67,25 +67,11 @@ impl Cli {
             Self::Claude => json!({"env": {"ANTHROPIC_BASE_URL": url}}),
             Self::Gemini => json!({"env": {"GOOGLE_GEMINI_BASE_URL": url}, "model": "gemini-2.5-pro"}),
             Self::Codex => {
-                let provider = format!(
-                    "model_providers.test={{name=\"test\",base_url=\"{url}/v1\",env_key=\"CODEX_API_KEY\",\
-                     wire_api=\"responses\",request_max_retries=1,stream_max_retries=1}}"
-                );
-                let command = [
-                    "codex",
-                    "exec",
-                    "{resume}",
-                    "--json",
-                    "--skip-git-repo-check",
-                    "{permission}",
-                    "{model}",
-                    "-c",
-                    "model_provider=\"test\"",
-                    "-c",
-                    &provider,
-                    "-",
-                ];
-                json!({"command": command, "model": "test-model"})
+                // It would try for long.
+                let provider = "model_providers.conductor={name=\"conductor\",base_url=\"{value}/v1\",env_key=\"CODEX_API_KEY\",\
+                     wire_api=\"responses\",request_max_retries=1,stream_max_retries=1}";
+                let told = ["-c", "model_provider=\"conductor\"", "-c", provider];
+                json!({"gateway": {"upstream": url}, "arguments": {"gateway": told}, "model": "test-model"})
             }
         }
     }
