@@ -74,8 +74,14 @@ fn finish(path: &str, method: &str, operation: &mut Map<String, Value>) {
     if responses.remove("4XX").is_some() {
         statuses.extend(RANGE);
     }
+    let has_pages =
+        responses.get("200").is_some_and(|response| response["content"].get("text/html").is_some());
     for status in statuses {
-        responses.insert(status.to_string(), problem(status));
+        let mut problem = problem(status);
+        if has_pages {
+            problem["content"]["text/html"] = json!({"schema": {"type": "string"}});
+        }
+        responses.insert(status.to_string(), problem);
     }
     for (status, response) in responses.iter_mut() {
         if response["description"].as_str().is_none_or(str::is_empty) {
