@@ -1,6 +1,7 @@
 //! From arguments and configuration to what a worker needs to know.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use conductor_core::{Name, NameError};
@@ -14,6 +15,9 @@ use crate::run::CopyRoots;
 use crate::runner::{self, Limits, Programs};
 use crate::session::{ParseError, Target};
 use crate::worker::Settings;
+
+/// The name of the command.
+const CONDUCTOR: &str = "conductor";
 
 /// Why an agent cannot be configured.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +130,16 @@ pub fn programs(loaded: &Loaded, environment: &[(OsString, OsString)]) -> Result
         secrets: Some(loaded.secrets()?),
         uses: Arc::new(loaded.config.secrets.clone()),
         sandbox: loaded.config.sandbox.mode,
+        api_url: loaded.config.api_url(),
+        conductor: conductor(),
     })
+}
+
+/// The `conductor` command: this program, where it is that by another name, or the one beside it, or the one in the path.
+fn conductor() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    let beside = own.with_file_name(CONDUCTOR);
+    if beside.is_file() { beside } else { CONDUCTOR.into() }
 }
 
 fn checked_name(name: &str) -> Result<String, Error> {

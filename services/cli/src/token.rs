@@ -110,5 +110,6 @@ fn kind(kind: TokenKind) -> &'static str {
         TokenKind::File => "the tokens file",
         TokenKind::Runtime => "token create",
         TokenKind::Session => "a session",
+        TokenKind::Attempt => "a running task",
     }
 }

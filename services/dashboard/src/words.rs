@@ -124,6 +124,7 @@ impl Words {
             TokenKind::File => self.of("tokens_file", "tokens_file"),
             TokenKind::Runtime => self.of("made here", "ここで作成"),
             TokenKind::Session => self.of("a session", "セッション"),
+            TokenKind::Attempt => self.of("a running task", "実行中のタスク"),
         }
     }
 

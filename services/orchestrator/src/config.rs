@@ -125,6 +125,7 @@ impl Config {
                 runners,
                 types: types(config)?,
                 secrets: Arc::new(config.secrets.clone()),
+                below: None,
             },
             heartbeat: config.orchestrator.heartbeat,
             lease: config.orchestrator.lease,

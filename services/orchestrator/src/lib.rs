@@ -5,6 +5,7 @@
 mod accept;
 mod access;
 mod agents;
+mod below;
 mod compactor;
 mod config;
 mod control;
@@ -30,6 +31,7 @@ mod uploads;
 mod view;
 
 pub use access::TokensFileError;
+pub use below::Below;
 pub use compactor::{LoadError, load, load_until};
 pub use config::{Config, Error as ConfigError, EventLogPlace};
 pub use notify::Options as NotifyOptions;

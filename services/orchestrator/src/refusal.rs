@@ -22,6 +22,14 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
         Rejection::TooManySubtasks { parent, limit } => {
             Problem::at("/subtasks", format!("task {parent} would have more than {limit} subtasks"))
         }
+        Rejection::AttemptOver(task) => {
+            Problem::new(Code::Forbidden, format!("the attempt of task {task} that this token is of is over"))
+        }
+        Rejection::TooManyOffspring { task, limit } => {
+            let detail =
+                format!("task {task} has made {limit} tasks below itself, which is the limit, or would");
+            Problem::new(Code::Conflict, detail)
+        }
         Rejection::TooManyDependencies { task, limit } => {
             Problem::at("/depends_on", format!("task {task} depends on more than {limit} tasks"))
         }

@@ -51,6 +51,7 @@ pub(crate) fn stored_actor(actor: &Actor, groups: Groups) -> ActorView {
         groups,
         via: "schedule".to_owned(),
         address: actor.address.as_deref().map(ToOwned::to_owned),
+        attempt: None,
     }
 }
 

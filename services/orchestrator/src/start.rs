@@ -15,7 +15,7 @@ use conductor_store::history::{self, History};
 use conductor_store::log::{self, EventLog};
 use conductor_store::state_dir::{LockError, StateDir};
 
-use crate::access::{Access, OWNER, TokensFile, TokensFileError};
+use crate::access::{Access, AttemptTokens, OWNER, TokensFile, TokensFileError};
 use crate::compactor::{self, LoadError};
 use crate::config::Config;
 use crate::engine::{self, Engine};
@@ -203,6 +203,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         max_volume_percent: config.max_volume_percent,
     };
     let uploads = Uploads::new(&config.home.workspace, config.max_upload_bytes, clock.clone());
+    let attempts = Arc::new(AttemptTokens::new(credentials::attempt_key(&config.home)?));
     let agents = Arc::new(agents::Context::new(agents::Parts {
         engine: handle.clone(),
         log: log.clone(),
@@ -214,13 +215,14 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown) -> Result<
         heartbeat_seconds: config.heartbeat.as_secs().max(1),
         lease_seconds: config.lease.as_secs().max(1),
         restored: restored(&config.home.state),
+        attempts: attempts.clone(),
     }));
     let access = Arc::new(Access::new(
         config.auth,
         admin_token.secret.reveal(),
         file_tokens,
-        handle.clone(),
-        clock.clone(),
+        attempts,
+        (handle.clone(), clock.clone()),
     ));
     let context = Arc::new(control::Context {
         engine: handle.clone(),

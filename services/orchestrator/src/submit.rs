@@ -11,6 +11,7 @@ use conductor_store::log::{Payload, PayloadKey};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::below::Below;
 use crate::task_types::TaskTypes;
 use crate::uploads::Wanted;
 
@@ -37,6 +38,8 @@ pub struct Defaults {
     pub types: TaskTypes,
     /// Secrets that tasks may use.
     pub secrets: Arc<BTreeMap<String, SecretUse>>,
+    /// The running task that submits, where one does.
+    pub below: Option<Arc<Below>>,
 }
 
 /// Tasks ready for the machine.
@@ -191,6 +194,9 @@ impl Preparing<'_> {
         let mut task = SubmitTask::parse(body.get(), at)?;
         submit::check(&task, at)?;
         submit::refuse_unavailable(&task)?;
+        if let Some(below) = &self.defaults.below {
+            below.check(&task, at)?;
+        }
         let has_changed = !self.origin.has_preset && self.defaults.types.apply(&mut task, at)?;
         let id = TaskId(uuid::Uuid::now_v7().as_u128());
         if let Some(reference) = task.reference.take()
@@ -399,6 +405,7 @@ mod tests {
             runners: vec![name("auto"), name("mock"), name("command")],
             types: TaskTypes::new(Default::default()),
             secrets: Arc::default(),
+            below: None,
         }
     }
 

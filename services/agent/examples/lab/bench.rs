@@ -140,6 +140,7 @@ fn attempt() -> Attempt {
         start: Start::Fresh,
         starts_from: None,
         git: Default::default(),
+        submits: None,
         read_only: false,
         verify: None,
         timeout: Duration::from_secs(60),

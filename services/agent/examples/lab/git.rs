@@ -78,6 +78,7 @@ fn attempt(url: &str) -> Attempt {
         start: Start::Fresh,
         starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Nothing".into(), push_only: false },
+        submits: None,
         read_only: false,
         verify: None,
         timeout: Duration::from_secs(60),

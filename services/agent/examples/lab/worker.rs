@@ -151,6 +151,7 @@ fn attempt(job: Job) -> Attempt {
         secrets: Vec::new(),
         starts_from: None,
         git: Default::default(),
+        submits: None,
         read_only: false,
         verify: None,
         start: if job.resume { Start::Resume } else { Start::Fresh },

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conductor_runtime::credentials::{Secret, TOKEN_ENV};
 use uuid::Uuid;
 
 use super::program::Order;
@@ -35,6 +36,8 @@ pub struct Attempt {
     pub starts_from: Option<StartsFrom>,
     /// What it asks of git.
     pub git: git::Asked,
+    /// How it hands work to the queue, where it may.
+    pub submits: Option<Submits>,
     /// Whether the work is only to be read.
     pub read_only: bool,
     /// What must succeed afterwards, in the same folder.
@@ -43,6 +46,22 @@ pub struct Attempt {
     pub timeout: Duration,
     /// How much it may produce.
     pub limits: Limits,
+}
+
+/// How a run hands work to the queue.
+#[derive(Debug, Clone)]
+pub struct Submits {
+    /// Where the API is.
+    pub url: String,
+    /// The attempt's own token.
+    pub token: Secret,
+}
+
+impl Submits {
+    /// The variables by which the `conductor` command finds the queue.
+    pub(super) fn variables(&self) -> [(&'static str, &str); 2] {
+        [("CONDUCTOR_URL", &self.url), (TOKEN_ENV, self.token.reveal())]
+    }
 }
 
 /// The runner kinds and what each of them needs.

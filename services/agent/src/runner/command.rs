@@ -10,7 +10,7 @@ use conductor_gateway::Gateways;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Submits};
 use super::environment::{self, Inherited};
 use super::live::{Cause, Live};
 use super::outcome::{Failure, FailureReason, Verdict};
@@ -118,8 +118,10 @@ fn start(attempt: &Attempt, argv: &[String], folder: &Folder, tools: &Tools<'_>)
     ];
     let secrets = tools.given.variables.iter().filter(|(name, _)| own.iter().all(|(set, _)| set != name));
     let secrets = secrets.map(|(name, value)| (name.as_str(), OsStr::new(value.reveal())));
-    let own: Vec<(&str, &OsStr)> =
-        secrets.chain(own.iter().map(|(name, value)| (*name, value.as_os_str()))).collect();
+    let submits = attempt.submits.iter().flat_map(Submits::variables);
+    let submits = submits.map(|(name, value)| (name, OsStr::new(value)));
+    let fixed = own.iter().map(|(name, value)| (*name, value.as_os_str()));
+    let own: Vec<(&str, &OsStr)> = secrets.chain(fixed).chain(submits).collect();
     let env = tools.inherited.with(&attempt.env, &own);
     let (read, write) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| internal(errno.into()))?;

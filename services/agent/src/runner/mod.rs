@@ -24,7 +24,7 @@ mod turnstile;
 mod verify;
 mod watched;
 
-pub use attempt::{Attempt, Limits, OnOutputLimit, Start, StartsFrom, What};
+pub use attempt::{Attempt, Limits, OnOutputLimit, Start, StartsFrom, Submits, What};
 pub(crate) use control::Inbox;
 pub use control::{Answer, Control, End, Progress, Report, ReportBody};
 pub(crate) use live::wait;

@@ -53,7 +53,9 @@ impl Programs {
         // A key that is so short is a stand-in of a test.
         let credential = credential.filter(|value| value.reveal().len() >= MIN_SECRET_BYTES);
         let values = variables.iter().map(|(_, value)| value).chain(credential).chain(&token);
-        let redactor = Redactor::new(values.map(|value| value.reveal().as_bytes())).map_err(|unfit| {
+        let own = attempt.submits.iter().map(|submits| submits.token.reveal().as_bytes());
+        let values = values.map(|value| value.reveal().as_bytes()).chain(own);
+        let redactor = Redactor::new(values).map_err(|unfit| {
             let message = format!("its secrets cannot be kept out of its output: {unfit}");
             failure(FailureReason::InvalidRequest, message, "name fewer secrets, or longer ones")
         })?;

@@ -9,12 +9,13 @@ use conductor_protocol::agent::{After, Assign, End};
 use conductor_protocol::submit::{GitWorkspace, SubmitTask, Workspace};
 use conductor_protocol::task::FailureView;
 use conductor_protocol::text;
+use conductor_runtime::credentials::Secret;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::git;
 use crate::run::{InputFile, InputUpload};
-use crate::runner::{Attempt, Limits, Order, Programs, Start, StartsFrom, What};
+use crate::runner::{Attempt, Limits, Order, Programs, Start, StartsFrom, Submits, What};
 
 /// Reads an assignment.
 ///
@@ -24,6 +25,7 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> 
     let body = SubmitTask::parse(assign.body.get(), "")
         .map_err(|problem| failed(FailureReason::InvalidRequest, problem.detail))?;
     let what = what(assign, &body, programs)?;
+    let submits = submits(assign, programs)?;
     let task_json = task_json(assign, &body);
     let git = asked_of_git(&body);
     let (mut files, mut uploads) = (Vec::new(), Vec::new());
@@ -52,11 +54,22 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> 
             (None, Some(Workspace::Git(_) | Workspace::Continue(_) | Workspace::Push(_)) | None) => None,
         },
         git,
+        submits,
         read_only: body.preset.as_ref().is_some_and(|preset| preset.read_only),
         verify: body.verify,
         timeout: Duration::from_millis(assign.timeout_ms),
         limits: limits.clone(),
     })
+}
+
+/// How the run hands work to the queue, where its task may.
+fn submits(assign: &Assign, programs: &Programs) -> Result<Option<Submits>, End> {
+    let Some(token) = &assign.token else { return Ok(None) };
+    let url = programs.api_url.clone().ok_or_else(|| {
+        let message = "the task may submit, and this agent does not know where the API is; set agent.api_url";
+        failed(FailureReason::InvalidRequest, message.to_owned())
+    })?;
+    Ok(Some(Submits { url, token: Secret::new(token.clone()) }))
 }
 
 fn asked_of_git(body: &SubmitTask) -> git::Asked {
@@ -237,6 +250,7 @@ mod tests {
             after: None,
             starts_from: None,
             uploads: Vec::new(),
+            token: None,
             body: RawValue::from_string(body.into()).unwrap(),
         }
     }

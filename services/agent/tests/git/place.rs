@@ -177,6 +177,7 @@ pub fn script(workspace: GitWorkspace, script: &str) -> Attempt {
         start: Start::Fresh,
         starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Change things".into(), push_only: false },
+        submits: None,
         read_only: false,
         verify: None,
         timeout: Duration::from_secs(60),

@@ -68,6 +68,7 @@ impl Place {
             start: Start::Fresh,
             starts_from: None,
             git: Asked::default(),
+            submits: None,
             read_only: false,
             verify: None,
             timeout: Duration::from_secs(60),

@@ -55,6 +55,7 @@ pub(crate) async fn follow(
         let number = last.to_str().ok().and_then(|text| text.parse().ok());
         since = Some(number.ok_or_else(|| Problem::at("/Last-Event-ID", "not the number of an event"))?);
     }
+    caller.check_is_no_task()?;
     let story = Story::begin(&app, &caller, since).await?;
     let (log, seq) = story.log();
     let hello = serde_json::json!({"log": log, "seq": seq}).to_string();

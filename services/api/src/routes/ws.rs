@@ -47,6 +47,7 @@ pub(crate) async fn connect(
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     let upgrade = http::upgrade(asked)?;
+    caller.check_is_no_task()?;
     let following = app.hub.join().await?;
     let (log, seq) = app.hub.log()?;
     let hello = serde_json::json!({"hello": {"log": &*log, "seq": seq}}).to_string();

@@ -39,6 +39,7 @@ async fn who_asks_is_who_showed_the_token_whatever_the_request_says() {
         groups: Groups::All,
         via: "cli".into(),
         address: None,
+        attempt: None,
     };
     for control in [control.clone(), control.on_behalf_of(actor)] {
         let listed = control.list(ListRequest::default()).await.unwrap();

@@ -83,6 +83,9 @@ pub struct TaskOptions {
     /// A command that must succeed afterwards; a shell reads it.
     #[arg(long, value_name = "CMD", help_heading = "Task")]
     pub verify: Option<String>,
+    /// Lets it submit tasks below itself while it runs.
+    #[arg(long, help_heading = "Task")]
+    pub may_submit: bool,
     /// A label.
     #[arg(long, value_name = "K=V", value_parser = parse::pair, help_heading = "Task")]
     pub label: Vec<(String, String)>,

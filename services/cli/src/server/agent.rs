@@ -13,6 +13,8 @@ use conductor_runtime::lifecycle::Shutdown;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::watch;
 
+/// The variable that sets `agent.api_url`.
+const API_URL: &str = "CONDUCTOR__AGENT__API_URL";
 /// The first pause before an agent that died is started again; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before an agent that died is started again.
@@ -39,6 +41,8 @@ pub struct Agents {
     console_level: &'static str,
     /// What the first is called; the others have a number behind it.
     name: String,
+    /// Where their tasks find the API, when this process serves it.
+    api_url: Option<String>,
 }
 
 /// An agent that runs.
@@ -54,7 +58,13 @@ impl Agents {
     pub fn none(console_level: &'static str, loaded: &Loaded) -> Self {
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = loaded.config.agent.name.clone().unwrap_or_else(host);
-        Self { shutdown: Shutdown::new(), count: watch::Sender::new(0), console_level, name }
+        Self { shutdown: Shutdown::new(), count: watch::Sender::new(0), console_level, name, api_url: None }
+    }
+
+    /// Tells agents that are started where their tasks find the API, unless the configuration says so.
+    pub fn serve(&mut self, api_url: &str, loaded: &Loaded) {
+        let is_set = loaded.config.agent.api_url.is_some();
+        self.api_url = (!is_set).then(|| api_url.to_owned());
     }
 
     /// Starts agents until there are so many.
@@ -73,11 +83,12 @@ impl Agents {
             };
             let mut command = vec![program.clone().into_os_string(), conductor_agent::MONITOR.into()];
             command.extend(args.to_vec());
-            let first = spawn(&command)?;
+            let api_url = self.api_url.clone();
+            let first = spawn(&command, api_url.as_deref())?;
             self.count.send_modify(|count| *count += 1);
             let (shutdown, count) = (self.shutdown.clone(), self.count.clone());
             self.shutdown.spawn("agent", async move {
-                keep(first, &command, &shutdown).await;
+                keep(first, (&command, api_url.as_deref()), &shutdown).await;
                 count.send_modify(|count| *count -= 1);
             });
         }
@@ -102,9 +113,10 @@ impl Agents {
     }
 }
 
-fn spawn(command: &[OsString]) -> io::Result<Running> {
+fn spawn(command: &[OsString], api_url: Option<&str>) -> io::Result<Running> {
     let mut child = Command::new(&command[0])
         .args(&command[1..])
+        .envs(api_url.map(|url| (API_URL, url)))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         // A Ctrl-C at the terminal is for this process, which ends its agents in order.
@@ -117,11 +129,11 @@ fn spawn(command: &[OsString]) -> io::Result<Running> {
 }
 
 /// Keeps an agent running until the end, or until it says that it cannot work.
-async fn keep(first: Running, command: &[OsString], shutdown: &Shutdown) {
+async fn keep(first: Running, (command, api_url): (&[OsString], Option<&str>), shutdown: &Shutdown) {
     let mut next = Some(first);
     let mut pause = FIRST_PAUSE;
     loop {
-        let running = match next.take().map_or_else(|| spawn(command), Ok) {
+        let running = match next.take().map_or_else(|| spawn(command, api_url), Ok) {
             Ok(running) => running,
             Err(error) => return tracing::error!(%error, "cannot start an agent"),
         };

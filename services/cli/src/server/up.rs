@@ -46,6 +46,7 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
         }
     };
     let mut agents = Agents::none("warn", loaded);
+    agents.serve(&http.api_url, loaded);
     let started = agents.start(args.agents.into());
     let told = match started {
         Ok(()) => match tell(context, args, &http) {

@@ -46,6 +46,7 @@ pub fn task(
         run_at: options.at.clone(),
         env: map(&options.env, "--env")?,
         secrets: options.secret.clone(),
+        may_submit: options.may_submit,
         verify: options.verify.as_ref().map(|line| ["sh", "-c", line].map(str::to_owned).to_vec()),
         webhook: options.webhook.clone().map(|url| Webhook { url, secret: None }),
         ..SubmitTask::default()

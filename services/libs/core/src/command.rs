@@ -26,6 +26,15 @@ pub enum Command {
     },
     /// Tasks are to be accepted, all or none.
     Submit(Submit),
+    /// A running task submits tasks below itself: all or none.
+    SubmitBelow {
+        /// The task that runs.
+        parent: TaskId,
+        /// The lease under which it does.
+        lease: Lease,
+        /// What it submits; tasks without a parent become its subtasks.
+        submit: Submit,
+    },
     /// A task, and all below it, is to end.
     Cancel {
         /// The task.
@@ -334,6 +343,15 @@ pub enum Rejection {
         /// The limit.
         limit: u32,
     },
+    /// The attempt that submits is over, or was told to end.
+    AttemptOver(TaskId),
+    /// A running task would have made more tasks below itself than it may.
+    TooManyOffspring {
+        /// The task.
+        task: TaskId,
+        /// The limit.
+        limit: u32,
+    },
     /// A task depends on more tasks than it may, those that its parent depends on among them.
     TooManyDependencies {
         /// The task.
@@ -416,6 +434,10 @@ impl fmt::Display for Rejection {
             }
             Self::TooManySubtasks { parent, limit } => {
                 write!(f, "{parent} would have more than {limit} subtasks")
+            }
+            Self::AttemptOver(task) => write!(f, "the attempt of {task} is over"),
+            Self::TooManyOffspring { task, limit } => {
+                write!(f, "{task} would have made more than {limit} tasks below itself")
             }
             Self::TooManyDependencies { task, limit } => {
                 write!(f, "{task} depends on more than {limit} tasks")

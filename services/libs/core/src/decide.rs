@@ -34,6 +34,7 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
             Ok(Reply::Done)
         }
         Command::Submit(submit) => submit::submit(step, submit),
+        Command::SubmitBelow { parent, lease, submit } => submit::submit_below(step, parent, lease, submit),
         Command::Cancel { task, reason, by } => cancel::cancel(step, task, reason, by),
         Command::Answer { task, request_id, answer_json, by } => {
             owner::answer(step, task, request_id, answer_json, by)

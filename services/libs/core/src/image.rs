@@ -43,6 +43,8 @@ pub enum Part {
     Secrets(SecretsImage),
     /// A task whose run is kept whatever its age.
     Pin(TaskId),
+    /// What a live task made while it ran.
+    Offspring(Offspring),
 }
 
 /// The secrets that a live task names.
@@ -150,6 +152,15 @@ pub struct TaskImage {
     pub started_at: Option<Wall>,
     /// Where it stands.
     pub stage: StageImage,
+}
+
+/// What a live task made while it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offspring {
+    /// The task.
+    pub task: TaskId,
+    /// How many tasks were made below it.
+    pub made: u32,
 }
 
 /// Where a live task stands.

@@ -36,7 +36,9 @@ pub use id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, ParseIdError, ParseLeaseError, RequestId,
     ScheduleId, Seq, TaskId,
 };
-pub use image::{AgentImage, Header, KeyImage, Part, RunImage, SecretsImage, StageImage, TaskImage};
+pub use image::{
+    AgentImage, Header, KeyImage, Offspring, Part, RunImage, SecretsImage, StageImage, TaskImage,
+};
 pub use lane::{AUTH_FAILURES_THAT_CLOSE, AgentLanes, FULL_TRUST, Lane, RunnerLane, Trouble};
 pub use live::Counters;
 pub use machine::{AgentView, Machine, Pending, Step, Unserved};

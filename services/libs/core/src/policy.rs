@@ -52,6 +52,8 @@ pub struct Policy {
     pub max_depth: u32,
     /// How many live subtasks a task may have.
     pub max_subtasks: u32,
+    /// How many tasks a running task may make below itself, over all its attempts; what those make counts as well.
+    pub max_offspring: u32,
     /// How much may be to be told at once; further notices are dropped, and counted.
     pub max_deliveries: usize,
     /// Who is told of what.
@@ -103,6 +105,7 @@ impl Default for Policy {
             max_sessions: 10_000,
             max_depth: 3,
             max_subtasks: 1_000,
+            max_offspring: 50,
             max_deliveries: 100_000,
             notify: Vec::new(),
             assign_after: Seq(0),

@@ -384,6 +384,9 @@ pub struct Assign {
     /// `<workspace>/private/uploads/<id>/data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<AssignedUpload>,
+    /// The attempt's token, for a task that may submit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// The task as it was submitted, as [`crate::submit::SubmitTask`].
     pub body: Box<RawValue>,
 }

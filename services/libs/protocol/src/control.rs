@@ -25,8 +25,8 @@ mod task_type;
 mod transfer;
 
 pub use access::{
-    CreateToken, Groups, Identity, LoginCode, NewSession, NewToken, Presented, Role, TokenKind, TokenName,
-    TokenView,
+    AttemptRef, CreateToken, Groups, Identity, LoginCode, NewSession, NewToken, Presented, Role, TokenKind,
+    TokenName, TokenView,
 };
 pub use browse::{Browse, BrowseView, EntryKind, EntryView};
 pub use keep::{Gc, GcItem, GcKind, GcView, Pin};
@@ -92,6 +92,9 @@ pub struct ActorView {
     /// From where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The attempt that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptRef>,
 }
 
 /// What can be asked. The answer's type stands with each.

@@ -2,10 +2,10 @@
 //! admin token made at the first.
 
 mod file;
+mod kept_key;
 mod secret_kind;
 mod start_key;
 mod token;
-mod webhook_key;
 
 use std::fmt;
 use std::io;
@@ -15,10 +15,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub(crate) use file::replace as replace_file;
+pub use kept_key::{attempt_key, webhook_key};
 pub use secret_kind::{SecretKind, new_secret};
 pub use start_key::StartKey;
 pub use token::{AdminToken, Origin, admin_token, read_token, shown_token};
-pub use webhook_key::webhook_key;
 
 /// The environment variable of a server's first admin token.
 pub const ADMIN_TOKEN_ENV: &str = "CONDUCTOR_ADMIN_TOKEN";

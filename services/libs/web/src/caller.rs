@@ -62,6 +62,18 @@ impl Caller {
             groups: self.identity.groups.clone(),
             via: self.via.to_owned(),
             address: Some(self.address.to_string()),
+            attempt: self.identity.attempt,
+        }
+    }
+
+    /// Refuses a running task, for what is answered here and not by the orchestrator.
+    ///
+    /// # Errors
+    /// `forbidden` for a running task.
+    pub fn check_is_no_task(&self) -> Result<(), Refusal> {
+        match self.identity.attempt {
+            None => Ok(()),
+            Some(_) => Err(Refusal::new(Code::Forbidden, "a running task may not follow what goes on")),
         }
     }
 

@@ -98,7 +98,14 @@ mod tests {
 
     fn somebody() -> Identity {
         let kind = TokenKind::Runtime;
-        Identity { name: "ci".into(), role: Role::Viewer, groups: Groups::All, expires_at: None, kind }
+        Identity {
+            name: "ci".into(),
+            role: Role::Viewer,
+            groups: Groups::All,
+            expires_at: None,
+            kind,
+            attempt: None,
+        }
     }
 
     #[test]

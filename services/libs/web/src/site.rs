@@ -100,6 +100,7 @@ impl Site {
             groups: Groups::All,
             expires_at: None,
             kind: TokenKind::File,
+            attempt: None,
         };
         let caller = || Caller::new(identity, String::new(), client.clone(), self.shared.options.via);
         self.is_open().then(caller)

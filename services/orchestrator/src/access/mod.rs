@@ -3,12 +3,16 @@
 //! Secrets never come here, only their SHA-256. What a digest is compared with is compared in constant time where it stands
 //! in a list; tokens and sessions of the log are looked up by digest, whose timing tells at most of a hash.
 
+mod attempts;
 mod file;
 mod login;
 mod tokens;
 
-use conductor_core::{Actor, LoginSession, Name, Role, SecretDigest, Token, Wall};
-use conductor_protocol::control::{Identity, NewSession, Presented, TokenKind};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use conductor_core::{Actor, Lease, LoginSession, Name, Role, SecretDigest, TaskId, Token, Wall};
+use conductor_protocol::control::{AttemptRef, Identity, NewSession, Presented, TokenKind};
 use conductor_protocol::{Code, Problem};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::config::AuthMode;
@@ -19,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::engine::{self, Handle};
 use crate::view;
+pub(crate) use attempts::AttemptTokens;
 pub use file::Error as TokensFileError;
 pub(crate) use file::{FileTokens, TokensFile};
 use login::Logins;
@@ -31,6 +36,8 @@ const NOBODY: &str = "nobody";
 pub(crate) const OWNER: &str = "owner";
 /// Names that stand for somebody already.
 const RESERVED: [&str; 4] = [ADMIN, NOBODY, OWNER, "schedule"];
+/// What the names of running tasks begin with.
+const TASK: &str = "task/";
 /// How long a session lasts at most: 30 days.
 const SESSION_MS: u64 = 30 * 24 * 3_600_000;
 /// The longest address that goes into the audit, in bytes.
@@ -44,6 +51,7 @@ pub(crate) struct Access {
     /// The tokens of the file, when there is one.
     file: Option<watch::Receiver<FileTokens>>,
     logins: Logins,
+    attempts: Arc<AttemptTokens>,
     engine: Handle,
     clock: Clock,
 }
@@ -53,6 +61,8 @@ pub(crate) struct Access {
 struct Known {
     token: Token,
     kind: TokenKind,
+    /// The attempt whose token it is.
+    attempt: Option<AttemptRef>,
 }
 
 impl Access {
@@ -60,16 +70,23 @@ impl Access {
         mode: AuthMode,
         home_token: &str,
         file: Option<watch::Receiver<FileTokens>>,
-        engine: Handle,
-        clock: Clock,
+        attempts: Arc<AttemptTokens>,
+        (engine, clock): (Handle, Clock),
     ) -> Self {
-        Self { mode, home: digest_of(home_token), file, logins: Logins::default(), engine, clock }
+        Self { mode, home: digest_of(home_token), file, logins: Logins::default(), attempts, engine, clock }
     }
 
     /// Says who a secret stands for.
     pub(crate) async fn authenticate(&self, presented: &Presented) -> Result<Identity, Problem> {
         match self.mode {
-            AuthMode::None => Ok(nobody(TokenKind::Session)),
+            // A running task is held to what it may do even where everybody else may do everything.
+            AuthMode::None => {
+                let attempt = match parse_digest(&presented.digest) {
+                    Some(digest) => self.attempt(digest).await?,
+                    None => None,
+                };
+                Ok(attempt.map_or_else(|| nobody(TokenKind::Session), |known| known.identity()))
+            }
             AuthMode::Token => {
                 let known = self.known(digest(presented)?).await?.ok_or_else(unknown)?;
                 Ok(known.identity())
@@ -92,6 +109,9 @@ impl Access {
         };
         match (known.kind, known.token.role) {
             (TokenKind::Session, _) => return Err(unknown()),
+            (TokenKind::Attempt, _) => {
+                return Err(Problem::new(Code::Forbidden, "a running task's token opens no session"));
+            }
             (TokenKind::Home | TokenKind::File | TokenKind::Runtime, Role::Agent) => {
                 return Err(Problem::new(Code::Forbidden, "an agent's token opens no session"));
             }
@@ -136,13 +156,37 @@ impl Access {
         });
         let (session, runtime, now) = looked.await?;
         let wanted = session.as_ref().map_or(digest, |session| session.token);
-        let runtime = runtime.map(|token| Known { token, kind: TokenKind::Runtime });
-        let Some(known) = self.given(wanted).or(runtime) else { return Ok(None) };
+        let runtime = runtime.map(|token| Known::new(token, TokenKind::Runtime));
+        let Some(known) = self.given(wanted).or(runtime) else { return self.attempt(digest).await };
         let known = match &session {
             Some(session) => known.in_session(session),
             None => known,
         };
         Ok(Some(known).filter(|known| known.token.expires_at.is_none_or(|expires_at| expires_at > now)))
+    }
+
+    /// The running attempt whose token has this digest. It reaches no group: what it may see and do is for the control calls
+    /// to say.
+    async fn attempt(&self, digest: SecretDigest) -> Result<Option<Known>, Problem> {
+        let looked = self.engine.look(|machine, now| {
+            let state = machine.state();
+            let agents = state.agents().map(|agent| agent.profile.agent_id);
+            let live: HashMap<Lease, TaskId> = agents.flat_map(|agent| state.leases(agent)).collect();
+            (live, now.wall)
+        });
+        let (live, now) = looked.await?;
+        let Some((task, lease)) = self.attempts.find(digest, &live) else { return Ok(None) };
+        let name = Name::new(&format!("{TASK}{task}")).expect("an id is of letters a name may hold");
+        let token = Token {
+            name: name.clone(),
+            role: Role::Operator,
+            groups: conductor_core::Groups::Only(Box::default()),
+            digest,
+            created_at: now,
+            created_by: name,
+            expires_at: None,
+        };
+        Ok(Some(Known { token, kind: TokenKind::Attempt, attempt: Some(AttemptRef { task, lease }) }))
     }
 
     /// A token that is not in the log. All of them are looked at, whichever it is.
@@ -152,7 +196,7 @@ impl Access {
         let mut found = matches(&self.home).then(|| self.admin());
         for token in file.iter() {
             if matches(&token.digest) {
-                found = Some(Known { token: token.clone(), kind: TokenKind::File });
+                found = Some(Known::new(token.clone(), TokenKind::File));
             }
         }
         found
@@ -161,7 +205,7 @@ impl Access {
     /// The tokens that are not in the log.
     fn all_given(&self) -> Vec<Known> {
         let file = self.file.as_ref().map(|tokens| tokens.borrow().clone()).unwrap_or_default();
-        let file = file.iter().map(|token| Known { token: token.clone(), kind: TokenKind::File });
+        let file = file.iter().map(|token| Known::new(token.clone(), TokenKind::File));
         std::iter::once(self.admin()).chain(file).collect()
     }
 
@@ -176,11 +220,15 @@ impl Access {
             created_by: fixed(ADMIN),
             expires_at: None,
         };
-        Known { token, kind: TokenKind::Home }
+        Known::new(token, TokenKind::Home)
     }
 }
 
 impl Known {
+    fn new(token: Token, kind: TokenKind) -> Self {
+        Self { token, kind, attempt: None }
+    }
+
     fn identity(&self) -> Identity {
         Identity {
             name: self.token.name.to_string(),
@@ -188,6 +236,7 @@ impl Known {
             groups: view::groups_on_wire(&self.token.groups),
             expires_at: self.token.expires_at,
             kind: self.kind,
+            attempt: self.attempt,
         }
     }
 
@@ -214,7 +263,7 @@ impl Known {
 fn nobody(kind: TokenKind) -> Identity {
     let role = conductor_protocol::control::Role::Admin;
     let groups = conductor_protocol::control::Groups::All;
-    Identity { name: NOBODY.to_owned(), role, groups, expires_at: None, kind }
+    Identity { name: NOBODY.to_owned(), role, groups, expires_at: None, kind, attempt: None }
 }
 
 fn unknown() -> Problem {

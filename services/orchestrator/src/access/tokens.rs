@@ -9,7 +9,7 @@ use conductor_runtime::config::AuthMode;
 use conductor_runtime::credentials::SecretKind;
 
 use super::login::CODE_MS;
-use super::{Access, Known, OWNER, RESERVED, digest_of, new_secret};
+use super::{Access, Known, OWNER, RESERVED, TASK, digest_of, new_secret};
 use crate::engine;
 use crate::view;
 
@@ -23,14 +23,14 @@ impl Access {
     pub(crate) async fn tokens(&self) -> Result<Vec<TokenView>, Problem> {
         let runtime: Vec<Token> =
             self.engine.look(|machine, _| machine.state().tokens().cloned().collect()).await?;
-        let runtime = runtime.into_iter().map(|token| Known { token, kind: TokenKind::Runtime });
+        let runtime = runtime.into_iter().map(|token| Known::new(token, TokenKind::Runtime));
         Ok(self.all_given().into_iter().chain(runtime).map(|known| view(&known)).collect())
     }
 
     /// Makes a token. Its secret is told this once.
     pub(crate) async fn create_token(&self, by: Arc<Actor>, call: CreateToken) -> Result<NewToken, Problem> {
         let name = Name::new(&call.name).map_err(|error| Problem::at("/name", error.to_string()))?;
-        if RESERVED.contains(&name.as_str()) {
+        if RESERVED.contains(&name.as_str()) || name.as_str().starts_with(TASK) {
             return Err(Problem::at("/name", format!("the name {name} stands for somebody already")));
         }
         if self.all_given().iter().any(|known| known.token.name == name) {
@@ -48,7 +48,7 @@ impl Access {
             expires_at: expires_at(now, call.expires_in_seconds)?,
         };
         self.engine.command(Command::CreateToken { token: Box::new(token.clone()), by }).await?;
-        Ok(NewToken { secret, token: view(&Known { token, kind: TokenKind::Runtime }) })
+        Ok(NewToken { secret, token: view(&Known::new(token, TokenKind::Runtime)) })
     }
 
     /// Takes a token, and every session that it opened.
@@ -63,7 +63,7 @@ impl Access {
             let whence = match known.kind {
                 TokenKind::Home => "is the home's own; put another in its place and start anew",
                 TokenKind::File => "comes from the tokens file; take it out there",
-                TokenKind::Runtime | TokenKind::Session => "cannot be revoked",
+                TokenKind::Runtime | TokenKind::Session | TokenKind::Attempt => "cannot be revoked",
             };
             return Err(Problem::new(Code::Conflict, format!("the token {name} {whence}")));
         }

@@ -17,6 +17,7 @@ use conductor_runtime::listen::UnixListener;
 use conductor_store::copy::Restored;
 use conductor_store::log::EventLog;
 
+use crate::access::AttemptTokens;
 use crate::engine::Handle;
 use crate::hub::Hub;
 use crate::socket::{self, Stream};
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) lease_seconds: u64,
     /// The log that this one was restored from.
     pub(crate) restored: Option<Restored>,
+    /// Makes the tokens of tasks that may submit.
+    pub(crate) attempts: Arc<AttemptTokens>,
 }
 
 /// What a session needs.

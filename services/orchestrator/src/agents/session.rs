@@ -228,6 +228,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                     ids if ids.is_empty() => Vec::new(),
                     ids => context.uploads.assigned(ids).await,
                 };
+                let token = may_submit(&body).then(|| context.attempts.token(task, lease));
                 message.assign.push(Assign {
                     task,
                     lease,
@@ -237,6 +238,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                     after: after.map(convert::after),
                     starts_from,
                     uploads,
+                    token,
                     body,
                 });
                 context.hub.assigned(lease, task, attempt);
@@ -283,6 +285,12 @@ fn starts_from(body: &RawValue) -> Option<conductor_core::TaskId> {
         Workspace::Continue(id) | Workspace::Push(id) => id.parse().ok(),
         Workspace::Git(_) | Workspace::Copy(_) => None,
     }
+}
+
+/// Whether a body lets its task submit. Most bodies do not, and are not read for it.
+fn may_submit(body: &RawValue) -> bool {
+    body.get().contains("\"may_submit\"")
+        && SubmitTask::parse(body.get(), "").is_ok_and(|task| task.may_submit)
 }
 
 /// The uploads that a body's files name. Most bodies name none, and are not read for it.

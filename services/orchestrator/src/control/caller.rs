@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use conductor_core::{Actor, Groups, Name, ScheduleId, TaskId};
-use conductor_protocol::control::{self, ActorView, Call, Id, Role};
+use conductor_protocol::control::{self, ActorView, AttemptRef, Call, Id, Role};
 use conductor_protocol::{Code, Problem};
 
 use crate::view;
@@ -17,6 +17,8 @@ pub(super) struct Caller {
     groups: Groups,
     /// Whether nobody was named: the program at the other end of the socket asks for itself.
     is_owner: bool,
+    /// The running attempt that asks, which may do what [`super::attempt`] says and nothing else.
+    pub(super) attempt: Option<AttemptRef>,
 }
 
 /// What a call reaches, as far as it decides who may make it.
@@ -47,7 +49,8 @@ impl Caller {
     /// Who a request says to ask.
     pub(super) fn new(view: Option<ActorView>, owner: &Arc<Actor>) -> Result<Self, Problem> {
         let Some(view) = view else {
-            return Ok(Self { actor: owner.clone(), role: Role::Admin, groups: Groups::All, is_owner: true });
+            let (actor, role, groups) = (owner.clone(), Role::Admin, Groups::All);
+            return Ok(Self { actor, role, groups, is_owner: true, attempt: None });
         };
         let name = |field: &str, text: &str| {
             Name::new(text).map_err(|error| Problem::at(format!("/actor/{field}"), error.to_string()))
@@ -64,7 +67,7 @@ impl Caller {
                 Groups::Only(names.iter().map(|group| name("groups", group)).collect::<Result<_, _>>()?)
             }
         };
-        Ok(Self { actor, role: view.role, groups, is_owner: false })
+        Ok(Self { actor, role: view.role, groups, is_owner: false, attempt: view.attempt })
     }
 
     /// Whether nothing is hidden from the caller.

@@ -1,5 +1,6 @@
 //! The control listener: the API, the dashboard and the command line ask here.
 
+mod attempt;
 mod caller;
 mod calls;
 mod groups;

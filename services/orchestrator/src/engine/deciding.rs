@@ -72,7 +72,7 @@ impl Engine {
         payloads: Vec<Payload>,
         deleted: Vec<PayloadKey>,
     ) -> Result<Applied, Problem> {
-        if matches!(command, Command::Submit(_) | Command::AddSchedule { .. }) {
+        if matches!(command, Command::Submit(_) | Command::SubmitBelow { .. } | Command::AddSchedule { .. }) {
             self.gate.admit()?;
         }
         let step = self.machine.handle(now, command).map_err(|rejection| refusal::problem(&rejection))?;

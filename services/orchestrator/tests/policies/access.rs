@@ -125,6 +125,7 @@ async fn only_the_owner_of_the_socket_asks_who_a_secret_is() {
         groups: Groups::All,
         via: "http".into(),
         address: None,
+        attempt: None,
     };
     let control = server.control.on_behalf_of(admin);
     let secret = server.admin_token();

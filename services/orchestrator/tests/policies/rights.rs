@@ -19,7 +19,14 @@ use crate::server::Server;
 
 /// Somebody of a role and some groups, as the API would name them.
 pub(super) fn someone(role: Role, groups: Groups) -> ActorView {
-    ActorView { name: "someone".into(), role, groups, via: "http".into(), address: Some("192.0.2.7".into()) }
+    ActorView {
+        name: "someone".into(),
+        role,
+        groups,
+        via: "http".into(),
+        address: Some("192.0.2.7".into()),
+        attempt: None,
+    }
 }
 
 /// Everything that can be asked, once; about what is not there, so that nothing changes. A stream that is followed would

@@ -90,6 +90,7 @@ async fn an_upload_of_somebody_else_is_not_there() {
         groups: Groups::All,
         via: "http".into(),
         address: None,
+        attempt: None,
     };
     let other = server.control.on_behalf_of(other);
     assert_eq!(problem(other.upload(upload.id).await).code, Code::NotFound);
@@ -141,6 +142,7 @@ async fn what_was_sent_before_stands_in_for_the_same_bytes_of_the_same_owner() {
         groups: Groups::All,
         via: "http".into(),
         address: None,
+        attempt: None,
     };
     let foreign = server.control.on_behalf_of(other).create_upload(again()).await.unwrap();
     assert!(foreign.id != first.id && !foreign.complete, "{foreign:?}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use conductor_protocol::agent;
@@ -28,6 +29,10 @@ pub struct Programs {
     pub uses: Arc<BTreeMap<String, SecretUse>>,
     /// What the owner wrote as `sandbox.mode`.
     pub sandbox: Option<SandboxMode>,
+    /// Where tasks that may submit find the API.
+    pub api_url: Option<String>,
+    /// The `conductor` command, which such tasks are given as their MCP server.
+    pub conductor: PathBuf,
 }
 
 /// A credential that is there.

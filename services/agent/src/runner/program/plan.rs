@@ -7,8 +7,9 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use conductor_runtime::config::{GatewaySpec, RunnerSpec};
+use conductor_runtime::credentials::TOKEN_ENV;
 
-use super::super::attempt::Attempt;
+use super::super::attempt::{Attempt, Submits};
 use super::super::command::Tools;
 use super::super::environment;
 use super::credential::{Credential, Programs};
@@ -19,6 +20,8 @@ use crate::run::beneath::{self, Existing, RelativePath};
 
 /// The private file with the prompt.
 const PROMPT: &str = "prompt";
+/// The file of a private home that names the queue's tools.
+const MCP: &str = ".conductor-mcp.json";
 
 /// A program that is ready to be started.
 #[derive(Debug)]
@@ -66,6 +69,7 @@ pub(super) fn plan(
     };
     let input = prompt(folder, order, session.is_some())?;
     files(folder, spec, &places)?;
+    let mcp = mcp(folder, attempt, programs)?;
     let mut own: Vec<(String, OsString)> = Vec::new();
     for name in &spec.inherit_env {
         for name in [name.clone(), name.to_lowercase()] {
@@ -82,6 +86,9 @@ pub(super) fn plan(
     if let Some((gateway, url)) = gateway {
         super::gateway::tell(&mut own, gateway, url);
     }
+    for (name, value) in attempt.submits.iter().flat_map(Submits::variables) {
+        own.push((name.to_owned(), value.into()));
+    }
     own.push(("HOME".into(), folder.home().into()));
     own.push(("TMPDIR".into(), folder.temporary().into()));
     own.push((leftover::TASK_VARIABLE.into(), attempt.task_id.to_string().into()));
@@ -96,7 +103,8 @@ pub(super) fn plan(
     let own: Vec<(&str, &OsStr)> =
         own.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
     let env = tools.inherited.with(&attempt.env, &own);
-    Ok(Plan { argv: argv(order, (session, gateway.map(|(_, url)| url.as_str())), &places), env, input })
+    let given = [session, gateway.map(|(_, url)| url.as_str()), mcp.as_deref()];
+    Ok(Plan { argv: argv(order, given, &places), env, input })
 }
 
 /// Checks what a task wants to set.
@@ -104,7 +112,7 @@ pub(super) fn check(attempt: &Attempt) -> Result<(), environment::Refused> {
     attempt.env.iter().try_for_each(|(name, value)| environment::check(name, value))
 }
 
-fn argv(order: &Order, (session, gateway): (Option<&str>, Option<&str>), places: &Places) -> Vec<String> {
+fn argv(order: &Order, [session, gateway, mcp]: [Option<&str>; 3], places: &Places) -> Vec<String> {
     let spec = &*order.spec;
     let arguments = &spec.arguments;
     let mut argv = Vec::with_capacity(spec.command.len() + 8);
@@ -122,6 +130,7 @@ fn argv(order: &Order, (session, gateway): (Option<&str>, Option<&str>), places:
             "{budget}" => group(&arguments.budget, None, &mut argv),
             super::gateway::PLACE => group(&arguments.gateway, gateway, &mut argv),
             "{resume}" => group(&arguments.resume, session, &mut argv),
+            "{mcp}" => group(&arguments.mcp, mcp, &mut argv),
             "{permission}" => {
                 // What narrows more holds.
                 let permission = order.permission.map_or(spec.permission, |own| own.max(spec.permission));
@@ -162,6 +171,21 @@ fn files(folder: &Folder, spec: &RunnerSpec, places: &Places) -> io::Result<()> 
             .map_err(disk_error)?;
     }
     Ok(())
+}
+
+/// Writes the file that names `conductor mcp` for a run that may submit, and says where it is. The token is not in it: the program
+/// passes its variables on.
+fn mcp(folder: &Folder, attempt: &Attempt, programs: &Programs) -> io::Result<Option<String>> {
+    if attempt.submits.is_none() {
+        return Ok(None);
+    }
+    let variables = serde_json::json!({"CONDUCTOR_URL": "${CONDUCTOR_URL}", TOKEN_ENV: "${CONDUCTOR_TOKEN}"});
+    let server = serde_json::json!({"command": &programs.conductor, "args": ["mcp"], "env": variables});
+    let json = serde_json::json!({"mcpServers": {"conductor": server}}).to_string();
+    let home = beneath::open_folder(folder.private.as_fd(), "home")?;
+    let path = RelativePath::new(MCP).map_err(io::Error::other)?;
+    beneath::write_file(home.as_fd(), path, json.as_bytes(), Existing::Replace).map_err(disk_error)?;
+    Ok(Some(folder.home().join(MCP).to_string_lossy().into_owned()))
 }
 
 fn disk_error(error: beneath::Error) -> io::Error {

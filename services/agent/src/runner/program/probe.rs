@@ -204,6 +204,8 @@ mod tests {
             secrets: None,
             sandbox: mode,
             uses: Default::default(),
+            api_url: None,
+            conductor: Default::default(),
         }
     }
 

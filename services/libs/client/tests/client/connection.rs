@@ -76,6 +76,7 @@ async fn requests_are_made_on_behalf_of_the_actor() {
         groups: Groups::All,
         via: "http".into(),
         address: None,
+        attempt: None,
     };
     let other = control.on_behalf_of(actor.clone());
     let server = async {

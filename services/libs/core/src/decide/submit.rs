@@ -9,9 +9,9 @@ use crate::command::{Rejection, Reply, Submit};
 use crate::context::{Context, View};
 use crate::event::{EventKind, Standing};
 use crate::hash::IdMap;
-use crate::id::TaskId;
+use crate::id::{Lease, TaskId};
 use crate::name::Name;
-use crate::state::task::Stage;
+use crate::state::task::{Stage, Task};
 use crate::task::{CancelReason, NewTask, OnDependencyFailure, Outcome, Work};
 
 /// The tasks of a submit by their ids.
@@ -70,6 +70,33 @@ pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Re
         step.emit(EventKind::TaskFinished { task, outcome, by: None });
     }
     Ok(Reply::Submitted { tasks: ids, repeated: false })
+}
+
+/// Accepts what a running task submits below itself. It runs on, whatever becomes of them.
+pub(crate) fn submit_below(
+    step: &mut Context<'_>,
+    parent: TaskId,
+    lease: Lease,
+    mut submit: Submit,
+) -> Result<Reply, Rejection> {
+    let run = step.state().live(parent).and_then(|task| task.run());
+    if run.is_none_or(|run| run.lease != lease || run.cancel.is_some()) {
+        return Err(Rejection::AttemptOver(parent));
+    }
+    for task in &mut submit.tasks {
+        task.parent.get_or_insert(parent);
+    }
+    let is_repeated = submit.key.is_some_and(|(key, _)| step.state().key(key).is_some());
+    if !is_repeated {
+        let limit = step.policy().max_offspring;
+        let new = u32::try_from(submit.tasks.len()).unwrap_or(u32::MAX);
+        let full = |(_, task): &(TaskId, &Task)| task.offspring().saturating_add(new) > limit;
+        if let Some((task, _)) = step.state().line(parent).filter(|(_, task)| task.run().is_some()).find(full)
+        {
+            return Err(Rejection::TooManyOffspring { task, limit });
+        }
+    }
+    self::submit(step, submit)
 }
 
 /// Where a new task stands at first.

@@ -171,11 +171,24 @@ impl State {
         }
         if let Some(parent) = asked.parent {
             self.waits.adopted(parent, asked.id);
+            self.made_below(parent);
         }
         let task = Task::new(asked, key, place, stage, at, self.seq);
         self.queues.enter_stage(asked.id, &task);
         self.tasks.insert(asked.id, Box::new(task));
         Ok(())
+    }
+
+    /// Counts a new task for those above it that run: they, or what they made, made it.
+    fn made_below(&mut self, parent: TaskId) {
+        let mut above = Some(parent);
+        while let Some(task) = above.and_then(|id| self.tasks.get_mut(&id)) {
+            if task.run().is_some() {
+                let rare = task.rare_mut();
+                rare.offspring = rare.offspring.saturating_add(1);
+            }
+            above = task.parent();
+        }
     }
 
     /// The stage that a standing means for a task that is live already.

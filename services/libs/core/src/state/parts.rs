@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::id::{AgentId, KeyId, Lease, ScheduleId, Seq, TaskId};
-use crate::image::{Header, Part, SecretsImage, StageImage, TaskImage};
+use crate::image::{Header, Offspring, Part, SecretsImage, StageImage, TaskImage};
 use crate::lane::{AgentLanes, Trouble};
 use crate::state::State;
 use crate::state::keys::Key;
@@ -107,7 +107,10 @@ impl State {
         let secrets = self.tasks.iter().filter(|(_, task)| !task.secrets().is_empty());
         let secrets = secrets
             .map(|(id, task)| Part::Secrets(SecretsImage { task: *id, secrets: task.secrets().into() }));
-        let told = webhooks.chain(deliveries).chain(secrets);
+        let offspring = self.tasks.iter().filter(|(_, task)| task.offspring() > 0);
+        let offspring =
+            offspring.map(|(id, task)| Part::Offspring(Offspring { task: *id, made: task.offspring() }));
+        let told = webhooks.chain(deliveries).chain(secrets).chain(offspring);
         let credentials = lanes.chain(offers).chain(troubles);
         let pins = self.pins.iter().map(|task| Part::Pin(*task));
         first
@@ -136,7 +139,8 @@ impl State {
             ..Self::default()
         };
         let mut queued = BTreeMap::new();
-        let (mut offers, mut troubles, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut offers, mut troubles) = (Vec::new(), Vec::new());
+        let (mut secrets, mut offspring) = (Vec::new(), Vec::new());
         for part in parts {
             match part {
                 Part::Header(_) => return Err(RestoreError::SecondHeader),
@@ -198,6 +202,7 @@ impl State {
                 Part::AgentLanes(lanes) => offers.push(lanes),
                 Part::Trouble(trouble) => troubles.push(trouble),
                 Part::Secrets(image) => secrets.push(image),
+                Part::Offspring(made) => offspring.push(made),
                 Part::Task(image) => state.restore_task(*image, &mut queued)?,
             }
         }
@@ -210,6 +215,10 @@ impl State {
         for SecretsImage { task, secrets } in secrets {
             let known = state.tasks.get_mut(&task).ok_or(RestoreError::Task(task))?;
             known.rare_mut().secrets = secrets;
+        }
+        for Offspring { task, made } in offspring {
+            let parent = state.tasks.get_mut(&task).ok_or(RestoreError::Task(task))?;
+            parent.rare_mut().offspring = made;
         }
         for (place, tasks) in queued {
             state.queues.fill(place, tasks);

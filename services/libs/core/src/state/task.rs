@@ -49,6 +49,8 @@ pub(crate) struct Rare {
     pub(crate) new_session: bool,
     /// The secrets that its runs get.
     pub(crate) secrets: Box<[Name]>,
+    /// How many tasks were made below it while it ran.
+    pub(crate) offspring: u32,
 }
 
 impl Rare {
@@ -188,6 +190,11 @@ impl Task {
 
     pub(crate) fn secrets(&self) -> &[Name] {
         self.rare.as_ref().map_or(&[], |rare| &rare.secrets)
+    }
+
+    /// How many tasks were made below it while it ran.
+    pub(crate) fn offspring(&self) -> u32 {
+        self.rare.as_ref().map_or(0, |rare| rare.offspring)
     }
 
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {

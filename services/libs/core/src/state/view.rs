@@ -81,6 +81,12 @@ impl State {
         self.tasks.get(&id).map(|task| self.image(id, task))
     }
 
+    /// Whether a task runs under a lease.
+    #[must_use]
+    pub fn is_held(&self, task: TaskId, lease: Lease) -> bool {
+        self.live(task).and_then(|task| task.run()).is_some_and(|run| run.lease == lease)
+    }
+
     /// Whose share a live task counts against.
     #[must_use]
     pub fn group_of(&self, id: TaskId) -> Option<&Name> {
@@ -229,6 +235,12 @@ impl State {
         self.tasks.get(&id).map(|task| &**task)
     }
 
+    /// A live task and the live ones above it, the nearest first.
+    pub(crate) fn line(&self, id: TaskId) -> impl Iterator<Item = (TaskId, &Task)> {
+        let with_id = |id: TaskId| self.live(id).map(|task| (id, task));
+        std::iter::successors(with_id(id), move |(_, task)| with_id(task.parent()?))
+    }
+
     pub(crate) fn live_tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
         self.tasks.iter().map(|(id, task)| (*id, &**task))
     }
@@ -305,6 +317,7 @@ impl PartialEq for State {
                 Part::Trouble(trouble) => (11, trouble.task.0),
                 Part::Secrets(image) => (12, image.task.0),
                 Part::Pin(task) => (13, task.0),
+                Part::Offspring(offspring) => (14, offspring.task.0),
             });
             parts
         };

@@ -12,6 +12,7 @@ mod lanes;
 mod limits;
 mod links;
 mod notices;
+mod offspring;
 mod owner;
 mod questions;
 mod restart;

@@ -1,6 +1,6 @@
 //! Tokens, sessions and who may do what.
 
-use conductor_core::Wall;
+use conductor_core::{Lease, TaskId, Wall};
 use serde::{Deserialize, Serialize};
 
 use crate::text;
@@ -59,6 +59,23 @@ pub struct Identity {
     pub expires_at: Option<Wall>,
     /// What was presented.
     pub kind: TokenKind,
+    /// The attempt whose token it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptRef>,
+}
+
+/// A running attempt, which may submit below its task and see what is there, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AttemptRef {
+    /// The task that runs.
+    #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
+    pub task: TaskId,
+    /// The lease under which it does; the token ends with it.
+    #[serde(with = "text::display")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub lease: Lease,
 }
 
 /// Where a token comes from.
@@ -74,6 +91,8 @@ pub enum TokenKind {
     Runtime,
     /// A browser's session.
     Session,
+    /// Of a running attempt.
+    Attempt,
 }
 
 /// A browser's session that was opened.

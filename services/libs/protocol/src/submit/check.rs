@@ -335,7 +335,6 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         (git.is_some_and(|git| git.submodules), "workspace.git.submodules"),
         (git.is_some_and(|git| git.lfs), "workspace.git.lfs"),
         (task.budget_usd.is_some(), "budget_usd"),
-        (task.may_submit, "may_submit"),
     ];
     match asked.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Problem::unavailable(what)),

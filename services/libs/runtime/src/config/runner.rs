@@ -82,6 +82,8 @@ pub struct Arguments {
     pub budget: Vec<String>,
     /// The session to go on with.
     pub resume: Vec<String>,
+    /// The file that names the queue's tools, for a task that may submit.
+    pub mcp: Vec<String>,
     /// The address of the gateway to its model.
     pub gateway: Vec<String>,
 }
@@ -255,6 +257,7 @@ impl RunnerConfig {
                 budget: pick(self.arguments.budget, &below.arguments.budget),
                 resume: pick(self.arguments.resume, &below.arguments.resume),
                 gateway: pick(self.arguments.gateway, &below.arguments.gateway),
+                mcp: pick(self.arguments.mcp, &below.arguments.mcp),
             },
             gateway: self.gateway.over(&below.gateway),
             permissions: {

@@ -132,6 +132,7 @@ pub(super) const KEYS: &[Key] = &[
     seconds("agent.stop_grace_seconds", 0),
     key("agent.copy_roots", Kind::Paths),
     key("agent.secrets_dir", Kind::Path).optional(),
+    key("agent.api_url", Kind::Url).optional(),
     key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"]))
         .optional()
         .later(SAFETY)
@@ -171,6 +172,7 @@ pub(super) const KEYS: &[Key] = &[
     key("runners.*.gateway.variable", Kind::Name).optional(),
     key("runners.*.gateway.credentials", Kind::Names).optional(),
     whole("runners.*.gateway.max_tokens", 1).optional(),
+    key("runners.*.arguments.mcp", Kind::Texts),
     key("runners.*.permissions.skip", Kind::Texts),
     key("runners.*.permissions.edit", Kind::Texts),
     key("runners.*.permissions.plan", Kind::Texts),

@@ -91,6 +91,22 @@ pub struct Smtp {
 }
 
 impl Config {
+    /// Where the tasks of an agent find the API; none where it listens at a port that nobody knows before.
+    #[must_use]
+    pub fn api_url(&self) -> Option<String> {
+        if let Some(url) = &self.agent.api_url {
+            return Some(url.as_str().trim_end_matches('/').to_owned());
+        }
+        let scheme = if self.tls.cert_file.is_some() { "https" } else { "http" };
+        let (host, port) = self.api.listen.rsplit_once(':')?;
+        let host = match host {
+            "0.0.0.0" => "127.0.0.1",
+            "[::]" => "[::1]",
+            other => other,
+        };
+        (port != "0").then(|| format!("{scheme}://{host}:{port}"))
+    }
+
     /// Where a browser finds the dashboard: the public address, or this machine.
     #[must_use]
     pub fn front(&self) -> String {
@@ -152,6 +168,9 @@ pub struct Agent {
     pub copy_roots: Vec<PathBuf>,
     /// The folder of the secrets that people keep; unset, `secrets` in the config folder.
     pub secrets_dir: Option<PathBuf>,
+    /// Where tasks that may submit find the API; [`Config::api_url`] tells it where this is unset.
+    #[serde(deserialize_with = "optional_url")]
+    pub api_url: Option<Url>,
 }
 
 impl Agent {

@@ -11,6 +11,8 @@ pub enum SecretKind {
     Session,
     /// A code that opens one session.
     Login,
+    /// The token of a running attempt.
+    Attempt,
 }
 
 impl SecretKind {
@@ -21,6 +23,7 @@ impl SecretKind {
             Self::Token => "cnd_",
             Self::Session => "cns_",
             Self::Login => "cnl_",
+            Self::Attempt => "cna_",
         }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use conductor_core::{
     Actor, AgentId, AgentImage, AgentLanes, AttemptEnd, BodyDigest, CancelReason, CatchUp, Event, EventKind,
     Failure, FailureReason, Groups, Header, Incarnation, InstanceId, KeyId, KeyImage, Lane, Lease,
-    LoginSession, Name, NewTask, OnDependencyFailure, Outcome, Overlap, Part, Priority, Profile, Question,
-    Report, RequestId, Requeue, Role, RunImage, RunnerLane, RunnerOffer, Schedule, ScheduleId, SecretDigest,
-    Seq, StageImage, Standing, TaskId, TaskImage, Token, Trouble, Usage, Wall, Work,
+    LoginSession, Name, NewTask, Offspring, OnDependencyFailure, Outcome, Overlap, Part, Priority, Profile,
+    Question, Report, RequestId, Requeue, Role, RunImage, RunnerLane, RunnerOffer, Schedule, ScheduleId,
+    SecretDigest, Seq, StageImage, Standing, TaskId, TaskImage, Token, Trouble, Usage, Wall, Work,
 };
 
 /// A name that is known to be one.
@@ -450,6 +450,7 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         ("trouble", Part::Trouble(trouble())),
         ("secrets", Part::Secrets(conductor_core::SecretsImage { task: TaskId(9), secrets: secrets() })),
         ("pin", Part::Pin(TaskId(9))),
+        ("offspring", Part::Offspring(Offspring { task: TaskId(9), made: 7 })),
     ]);
     parts.extend(told::parts());
     parts

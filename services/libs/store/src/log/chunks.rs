@@ -59,7 +59,8 @@ impl Cutter {
                 | Part::AgentLanes(_)
                 | Part::Trouble(_)
                 | Part::Secrets(_)
-                | Part::Pin(_),
+                | Part::Pin(_)
+                | Part::Offspring(_),
                 has_header,
             ) => {
                 if !has_header {

@@ -2,9 +2,9 @@
 
 use conductor_core::{
     AgentId, AgentImage, AgentLanes, BodyDigest, CancelReason, Delivery, Header, Incarnation, KeyId,
-    KeyImage, Lane, Lease, LoginSession, Name, OnDependencyFailure, Part, Priority, Profile, Question,
-    RequestId, Requeue, RunImage, Schedule, SecretsImage, Seq, StageImage, TaskId, TaskImage, Token, Trouble,
-    Wall, Work,
+    KeyImage, Lane, Lease, LoginSession, Name, Offspring, OnDependencyFailure, Part, Priority, Profile,
+    Question, RequestId, Requeue, RunImage, Schedule, SecretsImage, Seq, StageImage, TaskId, TaskImage,
+    Token, Trouble, Wall, Work,
 };
 
 use super::context::{Context, Invalid};
@@ -27,6 +27,7 @@ Part => PartV1 {
     Trouble(trouble: Trouble),
     Secrets(secrets: SecretsImage),
     Pin(task: TaskId),
+    Offspring(offspring: Offspring),
 });
 
 mirror_struct!(SecretsImage => SecretsImageV1 { task: TaskId, secrets: Box<[Name]> });
@@ -80,6 +81,11 @@ mirror_struct!(TaskImage => TaskImageV1 {
     last_end: Option<Requeue>,
     started_at: Option<Wall>,
     stage: StageImage,
+});
+
+mirror_struct!(Offspring => OffspringV1 {
+    task: TaskId,
+    made: u32,
 });
 
 mirror_enum!(StageImage => StageImageV1 {

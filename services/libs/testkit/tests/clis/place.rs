@@ -83,7 +83,7 @@ pub struct Place {
     pub server: ModelServer,
     pub control: Control,
     pub cli: Cli,
-    _programs: [Spawned; 2],
+    _programs: Vec<Spawned>,
 }
 
 /// What a test changes.
@@ -93,6 +93,8 @@ pub struct Change {
     pub runner: Value,
     /// The variable of the credential, where it is another one.
     pub credential: Option<&'static str>,
+    /// Whether the API is served too.
+    pub with_api: bool,
 }
 
 impl Place {
@@ -133,7 +135,10 @@ impl Place {
         world.set_variable("CLAUDECODE", "1");
         world.set_variable("CLAUDE_CODE_ENTRYPOINT", "cli");
         world.set_variable(change.credential.unwrap_or(cli.credential()), KEY);
-        let programs = [world.orchestrator().await, world.agent("one")];
+        let programs = match change.with_api {
+            true => vec![world.up().await],
+            false => vec![world.orchestrator().await, world.agent("one")],
+        };
         let control = world.connect().await;
         eventually(LIMIT, "the agent offers the runner", async || {
             let agents = control.agents().await.unwrap();

@@ -29,7 +29,8 @@ pub struct People {
 impl People {
     pub fn let_in(&self, secret: &str, name: &str, role: Role) {
         let (groups, kind) = (Groups::All, TokenKind::Runtime);
-        let identity = Identity { name: name.to_owned(), role, groups, expires_at: None, kind };
+        let identity =
+            Identity { name: name.to_owned(), role, groups, expires_at: None, kind, attempt: None };
         self.known.lock().unwrap().insert(digest(secret), identity);
     }
 

@@ -21,7 +21,8 @@ const DAY_STEP_MINUTES: u32 = 15;
 /// A page of tasks.
 pub(super) async fn list(context: &Context, caller: &Caller, call: ListRequest) -> Result<Page, Problem> {
     let mut query = query(&call)?;
-    query.visible = caller.visible();
+    // What a running task lists was held to what lies below it.
+    query.visible = caller.visible().filter(|_| caller.attempt.is_none());
     let look = |machine: &Machine| (machine.state().seq(), machine.state().pins().clone());
     let (seq, pins) = context.engine.look(move |machine, _| look(machine)).await?;
     context.follower.reach(seq).await;

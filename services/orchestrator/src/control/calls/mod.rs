@@ -17,11 +17,11 @@ use serde_json::value::RawValue;
 
 use super::Context;
 use super::caller::{Caller, about};
-use super::groups;
 use super::session::{Items, raw};
+use super::{attempt, groups};
 
 pub(crate) use read::get as task;
-pub(super) use read::status;
+pub(super) use read::{behind, status};
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -31,7 +31,13 @@ pub(super) async fn answer(
     items: Items,
 ) -> Result<Box<RawValue>, Problem> {
     caller.check(&call)?;
-    groups::check(context, caller, about(&call)).await?;
+    let call = match caller.attempt {
+        None => {
+            groups::check(context, caller, about(&call)).await?;
+            call
+        }
+        Some(attempt) => attempt::admit(context, attempt, call).await?,
+    };
     let actor = caller.actor.clone();
     let done = |()| raw(&Done {});
     match call {
@@ -48,7 +54,10 @@ pub(super) async fn answer(
         Call::Stats => Ok(raw(&list::stats(context, caller.visible()).await?)),
         Call::Trends(call) => Ok(raw(&numbers::trends(context, caller.visible(), call).await?)),
         Call::Metrics => Ok(raw(&numbers::metrics(context).await?)),
-        Call::Status => Ok(raw(&read::status(context).await?)),
+        Call::Status => {
+            let status = read::status(context).await?;
+            Ok(raw(&if caller.attempt.is_some() { attempt::little(status) } else { status }))
+        }
         Call::Audit(call) => Ok(raw(&list::audit(context, call).await?)),
         Call::Cancel(call) => Ok(raw(&change::cancel(context, actor, call).await?)),
         Call::CancelMatching(filter) => Ok(raw(&change::cancel_matching(context, caller, *filter).await?)),

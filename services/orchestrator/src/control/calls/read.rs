@@ -76,7 +76,7 @@ async fn put_together(context: &Context, seen: Seen) -> Result<TaskView, Problem
 }
 
 /// Nobody can tell yet whether a task is there.
-pub(super) fn behind() -> Problem {
+pub(crate) fn behind() -> Problem {
     Problem::new(Code::Unavailable, "the history is behind; ask again").retry_after(1)
 }
 

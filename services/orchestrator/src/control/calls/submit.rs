@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use conductor_core::{BodyDigest, Command, FailureReason, KeyId, Rejection, Reply, Submit, TaskId};
-use conductor_protocol::control::{self, Message, Outcome, Submitted};
+use conductor_protocol::control::{self, AttemptRef, Message, Outcome, Submitted};
 use conductor_protocol::submit::{SubmitTask, Workspace};
 use conductor_protocol::{Code, Problem, limits};
 use conductor_store::history::TaskRecord;
@@ -13,7 +14,8 @@ use serde_json::value::RawValue;
 
 use super::super::caller::Caller;
 use super::super::session::raw;
-use super::super::{Context, groups};
+use super::super::{Context, attempt, groups};
+use crate::below::Below;
 use crate::refusal;
 use crate::submit::{self, Defaults, Origin, Prepared};
 
@@ -39,6 +41,10 @@ pub(super) async fn submit_each(
     if calls.len() > limits::MAX_SUBMITS_TOGETHER {
         let detail = format!("at most {} submits, are {}", limits::MAX_SUBMITS_TOGETHER, calls.len());
         return Err(Problem::at("/call/submit_each", detail));
+    }
+    if caller.attempt.is_some() {
+        // What its task may hand on has to be looked up.
+        return Ok(calls.iter().map(|_| Outcome::Alone).collect());
     }
     let defaults = defaults(context, caller);
     let mut outcomes = Vec::with_capacity(calls.len());
@@ -105,7 +111,11 @@ async fn accept(
     origin: Origin,
 ) -> Result<Submitted, Problem> {
     let key = call.key.as_deref().map(|key| submit::key(key, &caller.actor, &call.tasks)).transpose()?;
-    let mut prepared = submit::prepare(&call.tasks, &defaults(context, caller), origin)?;
+    let defaults = match caller.attempt {
+        None => defaults(context, caller),
+        Some(attempt) => Cow::Owned(defaults_below(context, attempt).await?),
+    };
+    let mut prepared = submit::prepare(&call.tasks, &defaults, origin)?;
     check_groups(context, caller, &prepared).await?;
     check_continued(context, caller, &prepared).await?;
     context.keys.check(std::mem::take(&mut prepared.signed_with)).await?;
@@ -139,7 +149,11 @@ async fn accept_prepared(
         };
         let webhooks = prepared.webhooks.clone();
         let (secrets, by) = (secrets.clone(), caller.actor.clone());
-        let command = Command::Submit(Submit { tasks, key, settled, webhooks, secrets, by });
+        let submit = Submit { tasks, key, settled, webhooks, secrets, by };
+        let command = match caller.attempt {
+            None => Command::Submit(submit),
+            Some(AttemptRef { task, lease }) => Command::SubmitBelow { parent: task, lease, submit },
+        };
         match context.engine.change(command, payloads, Vec::new()).await {
             Ok(applied) => return answer(&places, applied.reply),
             Err(problem) if last || !names_dependency(&problem) => return Err(prepared.in_refs(problem)),
@@ -212,7 +226,7 @@ async fn known(context: &Context, tasks: &[TaskId]) -> Result<Vec<TaskRecord>, P
 /// A task can go on only from one that is over.
 async fn check_continued(context: &Context, caller: &Caller, prepared: &Prepared) -> Result<(), Problem> {
     let continued: Vec<TaskId> = prepared.tasks.iter().filter_map(|task| task.continues).collect();
-    if let Some(unseen) = groups::unseen(context, caller, &continued).await?.first() {
+    if let Some(unseen) = unseen(context, caller, &continued).await?.first() {
         return Err(nothing_to_continue(*unseen));
     }
     for task in continued {
@@ -236,12 +250,34 @@ pub(super) fn defaults<'c>(context: &'c Context, caller: &Caller) -> Cow<'c, Def
     }
 }
 
+/// What tasks that a running task submits get where they say nothing, and what they may not say.
+async fn defaults_below(context: &Context, attempt: AttemptRef) -> Result<Defaults, Problem> {
+    let task = attempt.task;
+    let look = move |machine: &conductor_core::Machine, _| machine.state().task(task);
+    let image = context.engine.look(look).await?;
+    let over = || refusal::problem(&Rejection::AttemptOver(task));
+    let (group, priority) = image.map(|image| (image.group, image.priority)).ok_or_else(over)?;
+    let below = Below::new(task, (group.clone(), priority), body(context, task).await?)?;
+    Ok(Defaults { group, priority, below: Some(Arc::new(below)), ..context.defaults.clone() })
+}
+
+/// The tasks among these that a caller may not see, or that are not there.
+async fn unseen(context: &Context, caller: &Caller, tasks: &[TaskId]) -> Result<Vec<TaskId>, Problem> {
+    match caller.attempt {
+        None => groups::unseen(context, caller, tasks).await,
+        Some(attempt) => attempt::outside(context, attempt.task, tasks).await,
+    }
+}
+
 /// A caller makes tasks in groups that it reaches, and they wait for tasks that it sees.
 async fn check_groups(context: &Context, caller: &Caller, prepared: &Prepared) -> Result<(), Problem> {
-    for task in &prepared.tasks {
-        caller.check_group(&task.group)?;
+    // What a running task submits is in its own group, which was checked with the rest of its wishes.
+    if caller.attempt.is_none() {
+        for task in &prepared.tasks {
+            caller.check_group(&task.group)?;
+        }
     }
-    match groups::unseen(context, caller, &prepared.outside).await?.first() {
+    match unseen(context, caller, &prepared.outside).await?.first() {
         // In the words of the machine for one that is not there.
         Some(unseen) => Err(refusal::problem(&Rejection::UnknownDependency(*unseen))),
         None => Ok(()),
