@@ -222,6 +222,7 @@ pub fn icon(name: &str) -> Html {
 pub fn flags(words: &Words, flags: &[String]) -> Vec<String> {
     let text = |flag: &String| match flag.as_str() {
         "no_tool_calls" => words.no_tool_calls.to_owned(),
+        "real_credential" => words.real_credential.to_owned(),
         "changed_read_only" => words.changed_read_only.to_owned(),
         other => other.to_owned(),
     };

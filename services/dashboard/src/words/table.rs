@@ -139,6 +139,8 @@ messages! {
         "これは模擬の結果です。モックランナーが応答し、モデルは使われていません。";
     changed_read_only: "Its type says that it changes nothing, and it changed files: they are not pushed.",
         "このタイプは何も変更しないはずですが、ファイルが変更されました。プッシュはされません。";
+    real_credential: "The run held the real credential of its model: no gateway stood between them.",
+        "この実行はモデルの本物の認証情報を保持していました（ゲートウェイを経由していません）。";
     no_tool_calls: "It succeeded without using a single tool: look whether anything was done at all.",
         "ツールを一度も使わずに成功しました。実際に作業が行われたか確認してください。";
     on_this_page: "on this page", "件を表示";

@@ -224,3 +224,30 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     }
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
+
+/// What passing through costs beside a plain copy; a figure for people: `cargo nextest run --release --run-ignored only`.
+#[test]
+#[ignore = "it measures, and tells nothing of what is right"]
+fn throughput_beside_a_plain_copy() {
+    use std::hint::black_box;
+    use std::time::Instant;
+    let line =
+        "test runner::secrets::tests::a_line_as_builds_print_them ... ok (12.5 ms) [path/to/file.rs:123]\n";
+    let part = line.repeat(700).into_bytes();
+    let time = |pass: &mut dyn FnMut(&[u8])| {
+        let since = Instant::now();
+        (0..2_000).for_each(|_| pass(black_box(&part)));
+        (2_000 * part.len()) as f64 / since.elapsed().as_secs_f64() / 1e6
+    };
+    let mut copy = Vec::with_capacity(part.len());
+    let copied = time(&mut |bytes| {
+        copy.clear();
+        copy.extend_from_slice(bytes);
+        black_box(&copy);
+    });
+    let mut stream = Stream::new(Arc::clone(&BOTH));
+    let passed = time(&mut |bytes| {
+        black_box(stream.push(bytes));
+    });
+    println!("copied {copied:.0} MB/s, passed {passed:.0} MB/s: {:.3}", passed / copied);
+}
