@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use conductor_core::{Name, NameError};
-use conductor_runtime::config::{self, Loaded, OnOutputLimit, Sources};
+use conductor_runtime::config::{self, Loaded, OnOutputLimit, RunnerSpec, Sources};
 use conductor_runtime::{paths, secrets};
 
 use crate::args::Args;
@@ -13,6 +13,7 @@ use crate::git;
 use crate::process::KeeperProgram;
 use crate::run::CopyRoots;
 use crate::runner::{self, Limits, Programs};
+use crate::sandbox::{self, Kernel, Needs, Sandbox};
 use crate::session::{ParseError, Target};
 use crate::worker::Settings;
 
@@ -34,6 +35,8 @@ pub enum Error {
     Label { label: String, source: NameError },
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::GrantError),
     #[error("find this program's file")]
     Program(#[source] std::io::Error),
 }
@@ -124,12 +127,13 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
 /// When the secrets cannot be looked at.
 pub fn programs(loaded: &Loaded, environment: &[(OsString, OsString)]) -> Result<Programs, Error> {
     let specs = loaded.config.programs();
+    let sandbox = sandbox(loaded, environment, specs.values())?;
     Ok(Programs {
         specs: specs.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect(),
         environment: environment.into(),
         secrets: Some(loaded.secrets()?),
         uses: Arc::new(loaded.config.secrets.clone()),
-        sandbox: loaded.config.sandbox.mode,
+        sandbox,
         api_url: loaded.config.api_url(),
         conductor: conductor(),
     })
@@ -140,6 +144,34 @@ fn conductor() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let beside = own.with_file_name(CONDUCTOR);
     if beside.is_file() { beside } else { CONDUCTOR.into() }
+}
+
+/// What runs are confined to.
+fn sandbox<'a>(
+    loaded: &Loaded,
+    environment: &[(OsString, OsString)],
+    specs: impl Iterator<Item = &'a RunnerSpec>,
+) -> Result<Sandbox, Error> {
+    let Loaded { config, home, .. } = loaded;
+    let mut sealed =
+        [&home.config, &home.state, &home.run, &home.logs, &home.workspace].map(Clone::clone).to_vec();
+    sealed.extend(config.agent.secrets_dir.clone());
+    sealed.extend(config.auth.tokens_file.clone());
+    sealed.extend(config.tls.key_file.clone());
+    sealed.extend(config.git.credentials.iter().filter_map(|credential| credential.token_file.clone()));
+    let search = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+    let found = specs.filter_map(|spec| runner::program::probe::find(spec.command.first()?, search));
+    let programs = found.chain([conductor()]).collect();
+    let needs = Needs {
+        sealed,
+        environment,
+        programs,
+        read_paths: &config.sandbox.read_paths,
+        write_paths: &config.sandbox.write_paths,
+        local_ipc: config.sandbox.local_ipc,
+        max_file_bytes: Some(config.tasks.max_workspace_bytes),
+    };
+    Ok(Sandbox::new(config.sandbox.mode, Kernel::probe(), &needs)?)
 }
 
 fn checked_name(name: &str) -> Result<String, Error> {

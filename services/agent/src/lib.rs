@@ -9,6 +9,7 @@ pub mod process;
 mod program;
 pub mod run;
 pub mod runner;
+pub mod sandbox;
 pub mod session;
 pub mod worker;
 

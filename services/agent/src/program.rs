@@ -97,8 +97,9 @@ fn end_with_any_panic() {
 
 fn work(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = config::load(args)?;
-    let settings = config::settings(args, &loaded, vec![OsStr::new(KEEPER).to_owned()])?;
+    // What is there can be told from what lies around it, which tasks may read.
     loaded.home.create()?;
+    let settings = config::settings(args, &loaded, vec![OsStr::new(KEEPER).to_owned()])?;
     end_with_any_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (end, telemetry) = runtime.block_on(async {

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use conductor_agent::process::{Keepers, Reply, Stdio, spawn};
-use conductor_agent::runner::{Attempt, Limits, ReportBody, Settings, Slots, Start, Verdict, What};
+use conductor_agent::runner::{Attempt, Limits, Programs, ReportBody, Settings, Slots, Start, Verdict, What};
 use tokio::sync::mpsc;
 
 const PARALLEL: usize = 4;
@@ -76,7 +76,7 @@ fn kept(time: Duration) -> anyhow::Result<(u64, f64)> {
         while Instant::now() < until {
             let null = null.as_fd();
             let stdio = Stdio { cwd: cwd.as_fd(), input: null, output: null, error: null };
-            keeper.spawn(b"/bin/true", &["/bin/true"], &["A=b"], stdio)?;
+            keeper.spawn(None, b"/bin/true", &["/bin/true"], &["A=b"], stdio)?;
             while !matches!(keeper.reply()?, Reply::ExitedAndGone(_)) {}
             count += 1;
         }
@@ -94,6 +94,7 @@ fn attempts(time: Duration) -> anyhow::Result<(u64, f64)> {
     let folder = tempfile::tempdir()?.keep();
     println!("run folders in {}", folder.display());
     let (reports, mut receiver) = mpsc::channel(64);
+    let programs = Programs { sandbox: crate::worker::sandbox(&folder)?, ..Programs::default() };
     let settings = Settings {
         at_once: u32::try_from(PARALLEL)?,
         workspace: folder,
@@ -101,7 +102,7 @@ fn attempts(time: Duration) -> anyhow::Result<(u64, f64)> {
         keeper: crate::keeper_program()?,
         environment: std::env::vars_os().collect(),
         git: Default::default(),
-        programs: Default::default(),
+        programs,
     };
     let slots = Slots::start(&settings, PARALLEL, &reports)?;
     drop(reports);

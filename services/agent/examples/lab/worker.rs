@@ -6,9 +6,11 @@ use std::time::Duration;
 use conductor_agent::process::{leftover, monitor::MonitorPipe};
 use conductor_agent::run::InputFile;
 use conductor_agent::runner::{
-    Answer, Attempt, End, Limits, OnOutputLimit, Report, ReportBody, Run, Settings, Slots, Start, Verdict,
-    What,
+    Answer, Attempt, End, Limits, OnOutputLimit, Programs, Report, ReportBody, Run, Settings, Slots, Start,
+    Verdict, What,
 };
+use conductor_agent::sandbox::{Kernel, Needs, Sandbox};
+use conductor_runtime::config::SandboxMode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -61,7 +63,7 @@ pub fn run(socket: &Path, workspace: &Path, agent_id: &str, slots: usize) -> any
         keeper: crate::keeper_program()?,
         environment: std::env::vars_os().collect(),
         git: Default::default(),
-        programs: Default::default(),
+        programs: Programs { sandbox: sandbox(workspace)?, ..Programs::default() },
     };
     let slots = Slots::start(&settings, slots, &reports)?;
     // Only the slots report, so that the reports end with them.
@@ -70,6 +72,20 @@ pub fn run(socket: &Path, workspace: &Path, agent_id: &str, slots: usize) -> any
     let _ = std::fs::remove_file(socket);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(socket, slots, receiver, ended))
+}
+
+/// What `LAB_SANDBOX` asks for: a mode, and the version of Landlock that this kernel is taken to have.
+pub fn sandbox(workspace: &Path) -> anyhow::Result<Sandbox> {
+    let Ok(asked) = std::env::var("LAB_SANDBOX") else { return Ok(Sandbox::default()) };
+    let (mode, abi) = asked.split_once(':').unwrap_or((&asked, "99"));
+    let mode = match mode {
+        "required" => SandboxMode::Required,
+        "best_effort" => SandboxMode::BestEffort,
+        other => anyhow::bail!("LAB_SANDBOX has the mode {other}"),
+    };
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let needs = Needs { sealed: vec![workspace.to_owned()], environment: &environment, ..Needs::default() };
+    Ok(Sandbox::new(Some(mode), Kernel::probe().capped(abi.parse()?), &needs)?)
 }
 
 async fn serve(

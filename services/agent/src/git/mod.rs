@@ -28,6 +28,7 @@ mod remote;
 mod settings;
 mod snapshot;
 mod spare;
+mod task_config;
 mod tree;
 
 pub use plan::Pending;
@@ -36,6 +37,7 @@ pub(crate) use program::Git;
 pub(crate) use push::may_help;
 pub use settings::Settings;
 pub(crate) use spare::{Maker, Spares};
+pub(crate) use task_config::{config_of_tasks, write_config_of_tasks};
 pub(crate) use tree::Tree;
 pub use tree::{Asked, Place};
 

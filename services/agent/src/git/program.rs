@@ -4,12 +4,12 @@
 //! one is a socket: it lies ready in there, and the helper that git asks reads it from its own standard error, which it
 //! inherits. What git says is read from the same socket's other direction.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -20,6 +20,7 @@ use rustix::pipe::PipeFlags;
 use super::settings::{Login, Settings};
 use crate::process::{Exit, Keeper, Reply, Stdio, boot_ms};
 use crate::runner::{End, Inbox, wait};
+use crate::sandbox::{Place, Policy, Sandbox};
 
 /// How often a helper may ask for the credential in one step.
 const MAX_ASKED: usize = 8;
@@ -30,6 +31,8 @@ const MAX_SHOWN_CHARS: usize = 1_000;
 const LOOK: Duration = Duration::from_millis(500);
 /// Between TERM and KILL for a step that is ended.
 const GRACE: Duration = Duration::from_secs(2);
+/// The steps that may reach a server. They look at no work folder.
+const REACHING: [&str; 3] = ["fetch", "push", "ls-remote"];
 /// How much is read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -96,6 +99,8 @@ impl Error {
 #[derive(Debug)]
 pub(crate) struct Git<'a> {
     pub keeper: &'a Keeper,
+    /// What confines every step but those that reach a server.
+    pub sandbox: &'a Sandbox,
     pub null: &'a File,
     pub inbox: &'a Inbox,
     pub settings: &'a Settings,
@@ -198,10 +203,28 @@ impl Git<'_> {
             output: output_end.as_fd(),
             error: said_end.as_fd(),
         };
-        self.keeper.spawn(b"git", &argv, &env, stdio).map_err(|error| no_git(error.to_string()))?;
+        let policy = self.policy(step);
+        self.keeper
+            .spawn(policy.as_ref(), b"git", &argv, &env, stdio)
+            .map_err(|error| no_git(error.to_string()))?;
         drop((output_end, said_end));
         let call = Call { git: self, step, output: Some(output), said: Some(said), cause: None };
         call.follow()
+    }
+
+    /// What a step may reach: its repository, the work folder, the objects that are borrowed, and no network.
+    fn policy(&self, step: &Step<'_>) -> Option<Policy> {
+        if REACHING.iter().any(|name| step.args.first().is_some_and(|first| first == name)) {
+            return None;
+        }
+        let own = step.git_dir.parent().unwrap_or(step.git_dir);
+        let writes = [own].into_iter().chain(step.work_tree).collect();
+        let borrowed = std::fs::read(step.git_dir.join("objects/info/alternates")).unwrap_or_default();
+        let borrowed = borrowed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let mut reads: Vec<PathBuf> = borrowed.map(|line| OsStr::from_bytes(line).into()).collect();
+        let objects = step.env.iter().filter(|(name, _)| *name == "GIT_ALTERNATE_OBJECT_DIRECTORIES");
+        reads.extend(objects.flat_map(|(_, paths)| std::env::split_paths(paths)));
+        self.sandbox.policy_of_own(Place { writes, reads, ports: Some(Vec::new()) })
     }
 
     fn argv(&self, step: &Step<'_>) -> Vec<Vec<u8>> {
@@ -322,6 +345,9 @@ impl Call<'_> {
                 Ok(Reply::Refused { errno }) => {
                     let why = io::Error::from(Errno::from_raw_os_error(errno)).to_string();
                     return Err(Error::NoGit { why });
+                }
+                Ok(Reply::Unconfined) => {
+                    return Err(Error::NoGit { why: "it could not be confined".into() });
                 }
                 Ok(Reply::Exited(code)) => exit = Some(code),
                 Ok(Reply::ExitedAndGone(code)) => {

@@ -21,6 +21,7 @@ use super::program::{Error, Git, Step};
 use super::{Settings, objects};
 use crate::process::{Keeper, KeeperStarter, boot_ms, leftover};
 use crate::runner::{Control, End, Inbox, wait};
+use crate::sandbox::Sandbox;
 
 /// The most spares that wait to be made; more are not made.
 const MAX_ORDERS: usize = 16;
@@ -78,10 +79,11 @@ impl Maker {
         agent_id: String,
         path: std::ffi::OsString,
         starter: KeeperStarter,
+        sandbox: Sandbox,
     ) -> std::io::Result<(Self, Spares)> {
         let (control, inbox) = Control::pair()?;
         let (orders, receiver) = sync_channel(MAX_ORDERS);
-        let bench = Bench { settings, agent_id, path, starter, inbox, keeper: None };
+        let bench = Bench { settings, agent_id, path, starter, sandbox, inbox, keeper: None };
         let thread = std::thread::Builder::new().name("git-spares".into()).spawn(move || {
             bench.serve(&receiver);
         })?;
@@ -102,6 +104,7 @@ struct Bench {
     agent_id: String,
     path: std::ffi::OsString,
     starter: KeeperStarter,
+    sandbox: Sandbox,
     inbox: Inbox,
     keeper: Option<Keeper>,
 }
@@ -157,6 +160,7 @@ impl Bench {
         let null = File::open("/dev/null").map_err(Error::disk("open /dev/null"))?;
         let git = Git {
             keeper: self.keeper.as_ref().expect("it was made above"),
+            sandbox: &self.sandbox,
             null: &null,
             inbox: &self.inbox,
             settings: &self.settings,

@@ -174,6 +174,12 @@ impl Tree {
         self.mirrors.join(&self.plan.mirror).join("repo.git")
     }
 
+    /// The folder of objects that the task's repository borrows.
+    #[must_use]
+    pub fn borrowed(&self) -> PathBuf {
+        self.mirror().join("objects")
+    }
+
     /// What is told of the repository.
     #[must_use]
     pub fn outcome(&self) -> super::Outcome {

@@ -1,7 +1,7 @@
 //! What the worker and a keeper say to each other over their socket pair.
 //!
-//! A request is a header (its length, its kind, two numbers) and, for a spawn, NUL-terminated strings: the program, the
-//! arguments, the environment. Four descriptors travel with a spawn: the working directory, standard
+//! A request is a header (its length, its kind, two numbers) and, for a spawn, NUL-terminated strings: what it is confined to,
+//! the program, the arguments, the environment. Four descriptors travel with a spawn: the working directory, standard
 //! input, output and error. A reply has a fixed size. Both ends are the same binary, so the numbers are in
 //! the order of the host and there is no version.
 
@@ -20,7 +20,7 @@ use rustix::process::WaitStatus;
 
 /// The most bytes of a request; more than the kernel takes as arguments and environment in any case.
 const MAX_REQUEST: usize = 8 << 20;
-const HEADER: usize = 12;
+const HEADER: usize = 16;
 const SPAWN: u32 = 1;
 const END: u32 = 2;
 const REPLY: usize = 24;
@@ -42,13 +42,14 @@ pub(crate) enum Request {
 #[derive(Debug)]
 pub(crate) struct Spawn {
     strings: Vec<u8>,
+    confines: usize,
     arguments: usize,
     pub descriptors: [OwnedFd; DESCRIPTORS],
 }
 
 impl Spawn {
-    /// Returns the program, the arguments and the environment.
-    pub fn strings(&self) -> Option<(&CStr, Vec<&CStr>, Vec<&CStr>)> {
+    /// Returns what it is confined to, line by line, the program, the arguments and the environment.
+    pub fn strings(&self) -> Option<Strings<'_>> {
         let mut rest = self.strings.as_slice();
         let mut all = Vec::new();
         while !rest.is_empty() {
@@ -56,13 +57,35 @@ impl Spawn {
             rest = &rest[string.count_bytes() + 1..];
             all.push(string);
         }
-        if all.len() <= self.arguments {
+        let before = self.confines.checked_add(1)?;
+        if all.len() < before.checked_add(self.arguments)? {
             return None;
         }
-        let env = all.split_off(1 + self.arguments);
-        let argv = all.split_off(1);
-        Some((all[0], argv, env))
+        let env = all.split_off(before + self.arguments);
+        let argv = all.split_off(before);
+        let program = all.pop()?;
+        Some(Strings { confines: all, program, argv, env })
     }
+}
+
+/// The strings of a spawn.
+#[derive(Debug)]
+pub(crate) struct Strings<'a> {
+    /// None is a child that nothing confines.
+    pub confines: Vec<&'a CStr>,
+    pub program: &'a CStr,
+    pub argv: Vec<&'a CStr>,
+    pub env: Vec<&'a CStr>,
+}
+
+/// A child to make, as it is asked for.
+#[derive(Debug)]
+pub(crate) struct Child<'a, A, E> {
+    /// What it is confined to, line by line.
+    pub confines: &'a [Vec<u8>],
+    pub program: &'a [u8],
+    pub argv: &'a [A],
+    pub env: &'a [E],
 }
 
 /// How a child ended.
@@ -110,6 +133,8 @@ pub enum Reply {
     Started { pid: i32, from_ms: u64, to_ms: u64 },
     /// There is no child; the error of `posix_spawn`.
     Refused { errno: i32 },
+    /// There is no child; it cannot be confined, and why is in the log.
+    Unconfined,
     /// The child has ended. What it left behind is being ended.
     Exited(Exit),
     /// Nothing of the run is left; so many processes could not be ended.
@@ -128,6 +153,7 @@ impl Reply {
             Self::Gone { left } => (5, 0, u64::from(left), 0),
             Self::ExitedAndGone(Exit::Code(code)) => (6, code, 0, 0),
             Self::ExitedAndGone(Exit::Signal(signal)) => (7, signal, 0, 0),
+            Self::Unconfined => (8, 0, 0, 0),
         };
         let mut bytes = [0; REPLY];
         bytes[..4].copy_from_slice(&kind.to_ne_bytes());
@@ -152,6 +178,7 @@ impl Reply {
             5 => Some(Self::Gone { left: u32::try_from(first).ok()? }),
             6 => Some(Self::ExitedAndGone(Exit::Code(number))),
             7 => Some(Self::ExitedAndGone(Exit::Signal(number))),
+            8 => Some(Self::Unconfined),
             _ => None,
         }
     }
@@ -160,15 +187,13 @@ impl Reply {
 /// Sends a spawn with its descriptors.
 pub(crate) fn send_spawn(
     socket: BorrowedFd<'_>,
-    program: &[u8],
-    argv: &[impl AsRef<[u8]>],
-    env: &[impl AsRef<[u8]>],
+    child: &Child<'_, impl AsRef<[u8]>, impl AsRef<[u8]>>,
     descriptors: [BorrowedFd<'_>; DESCRIPTORS],
 ) -> io::Result<()> {
+    let Child { confines, program, argv, env } = child;
     let mut message = vec![0; HEADER];
-    for string in
-        [program].into_iter().chain(argv.iter().map(AsRef::as_ref)).chain(env.iter().map(AsRef::as_ref))
-    {
+    let confined = confines.iter().map(Vec::as_slice).chain([*program]);
+    for string in confined.chain(argv.iter().map(AsRef::as_ref)).chain(env.iter().map(AsRef::as_ref)) {
         if string.contains(&0) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -182,10 +207,12 @@ pub(crate) fn send_spawn(
         return Err(Errno::TOOBIG.into());
     }
     let length = u32::try_from(message.len() - HEADER).expect("the limit of a request fits its length field");
-    let arguments = u32::try_from(argv.len()).expect("every argument takes a byte of the request");
+    let count = |length| u32::try_from(length).expect("every string takes a byte of the request");
+    let (arguments, confines) = (count(argv.len()), count(confines.len()));
     message[..4].copy_from_slice(&length.to_ne_bytes());
     message[4..8].copy_from_slice(&SPAWN.to_ne_bytes());
     message[8..12].copy_from_slice(&arguments.to_ne_bytes());
+    message[12..16].copy_from_slice(&confines.to_ne_bytes());
 
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -234,7 +261,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Request>> {
         return Ok(None);
     }
     let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let (length, kind, number) = (word(0), word(4), word(8));
+    let (length, kind, number, confines) = (word(0), word(4), word(8), word(12));
     match kind {
         END => Ok(Some(Request::End { grace_ms: number })),
         SPAWN => {
@@ -248,8 +275,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Request>> {
             }
             let descriptors =
                 descriptors.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-            let arguments = usize::try_from(number).unwrap_or(usize::MAX);
-            Ok(Some(Request::Spawn(Spawn { strings, arguments, descriptors })))
+            let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
+            let (arguments, confines) = (count(number), count(confines));
+            Ok(Some(Request::Spawn(Spawn { strings, confines, arguments, descriptors })))
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }

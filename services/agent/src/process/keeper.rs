@@ -5,23 +5,29 @@
 //! use for it, and it ends what it has and leaves; so it does when anything goes wrong. As long as children end by themselves it needs no timer and
 //! no look at `/proc`.
 
+use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
-use super::frame::{self, Exit, Reply, Request, Spawn};
+use super::frame::{self, Exit, Reply, Request, Spawn, Strings};
 use super::spawn::{self, Command};
 use super::table::boot_ms;
 use super::tree::{self, Children, MAX_SWEEP, SWEEP_PAUSE, Tree};
+use crate::sandbox::{self, Policy};
 
 /// How long a child lives before its worker hears that it runs, to write it down for a later life. Most short tasks end
 /// before; until then what a child carries in its environment is enough to find it, and two messages become one.
 pub const SHORT: Duration = Duration::from_millis(20);
 /// How long what a child left behind has to end by itself.
 const REMAINS_GRACE: Duration = Duration::from_millis(500);
+/// How much sooner than anything else the kernel ends a child when memory runs out, of 1,000.
+const OOM_SCORE: i32 = 500;
 
 /// Is the keeper, until the worker closes the socket that is this process's standard input.
 ///
@@ -35,7 +41,7 @@ pub fn main() -> io::Result<()> {
     spawn::seal_descriptors()?;
     let children = spawn::signal_fd(&[Signal::CHILD])?;
     let stdin = io::stdin();
-    let served = Keeper { socket: stdin.as_fd(), children }.serve();
+    let served = Keeper { socket: stdin.as_fd(), children, oom: OomScore::open() }.serve();
     // After an error there may be a run; usually there is nothing.
     tree::end_own()?;
     served
@@ -44,6 +50,7 @@ pub fn main() -> io::Result<()> {
 struct Keeper<'a> {
     socket: BorrowedFd<'a>,
     children: OwnedFd,
+    oom: Option<OomScore>,
 }
 
 /// A run that is not over.
@@ -76,12 +83,12 @@ impl Keeper<'_> {
     fn serve(&self) -> io::Result<()> {
         while let Some(request) = frame::receive(self.socket)? {
             match request {
-                Request::Spawn(spawn) => match start(&spawn) {
+                Request::Spawn(spawn) => match self.start(&spawn) {
                     Ok(run) => {
                         drop(spawn);
                         self.run(run)?;
                     }
-                    Err(errno) => self.reply(Reply::Refused { errno: errno.raw_os_error() }),
+                    Err(refusal) => self.reply(refusal),
                 },
                 // The run that was meant ended while the request was on its way.
                 Request::End { .. } => {}
@@ -166,15 +173,82 @@ impl Keeper<'_> {
     }
 }
 
-fn start(spawn: &Spawn) -> Result<Run, rustix::io::Errno> {
-    let (program, argv, env) = spawn.strings().ok_or(rustix::io::Errno::INVAL)?;
-    let [cwd, input, output, error] = &spawn.descriptors;
-    let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
-    let from_ms = boot_ms();
-    let pid = spawn::spawn(&Command { program, argv: &argv, env: &env, cwd: Some(cwd.as_fd()), stdio })?;
-    let started = Reply::Started { pid: pid.as_raw_nonzero().get(), from_ms, to_ms: boot_ms() };
-    let untold = Some((Instant::now(), started));
-    Ok(Run { child: Some(pid), untold, phase: Phase::Running, orphaned: false })
+impl Keeper<'_> {
+    /// Makes the child; fails with what is to be replied.
+    fn start(&self, spawn: &Spawn) -> Result<Run, Reply> {
+        let invalid = Reply::Refused { errno: rustix::io::Errno::INVAL.raw_os_error() };
+        let Strings { confines, program, argv, env } = spawn.strings().ok_or(invalid)?;
+        let [cwd, input, output, error] = &spawn.descriptors;
+        let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
+        let command = Command { program, argv: &argv, env: &env, cwd: Some(cwd.as_fd()), stdio };
+        let from_ms = boot_ms();
+        let _first_to_go = self.oom.as_ref().map(OomScore::raise);
+        let pid = match confines.as_slice() {
+            [] => spawn::spawn(&command).map_err(refused)?,
+            confines => make_confined(confines, &command)?,
+        };
+        let started = Reply::Started { pid: pid.as_raw_nonzero().get(), from_ms, to_ms: boot_ms() };
+        let untold = Some((Instant::now(), started));
+        Ok(Run { child: Some(pid), untold, phase: Phase::Running, orphaned: false })
+    }
+}
+
+fn refused(errno: rustix::io::Errno) -> Reply {
+    Reply::Refused { errno: errno.raw_os_error() }
+}
+
+/// Makes a child in a thread that is confined and ends with it; this one stays as it is.
+fn make_confined(confines: &[&CStr], command: &Command<'_>) -> Result<Pid, Reply> {
+    let unconfined = |why: &dyn std::fmt::Display| {
+        eprintln!("conductor-agent: a run cannot be confined: {why}");
+        Reply::Unconfined
+    };
+    let policy = Policy::from_lines(confines).map_err(|_| unconfined(&"its policy cannot be read"))?;
+    sandbox::limit_files(policy.max_file_bytes);
+    std::thread::scope(|scope| {
+        let making = std::thread::Builder::new().name("confined".into()).spawn_scoped(scope, || {
+            sandbox::confine(&policy).map_err(|error| unconfined(&error))?;
+            spawn::spawn(command).map_err(refused)
+        });
+        let making = making.map_err(|error| unconfined(&error))?;
+        making.join().unwrap_or_else(|_| Err(unconfined(&"its thread panicked")))
+    })
+}
+
+/// The place where a process says how soon the kernel ends it when memory runs out. A child is born with what its keeper
+/// says at that moment.
+struct OomScore {
+    file: File,
+    own: i32,
+}
+
+/// Says the keeper's own score again when it goes.
+struct Raised<'a>(&'a OomScore);
+
+impl OomScore {
+    /// None where the kernel does not say, or children are as likely to be ended in any case.
+    fn open() -> Option<Self> {
+        const PATH: &str = "/proc/self/oom_score_adj";
+        let own = std::fs::read_to_string(PATH).ok()?.trim().parse().ok()?;
+        let file = File::options().write(true).open(PATH).ok()?;
+        (own < OOM_SCORE).then_some(Self { file, own })
+    }
+
+    fn raise(&self) -> Raised<'_> {
+        self.say(OOM_SCORE);
+        Raised(self)
+    }
+
+    fn say(&self, score: i32) {
+        // Where it may not be said, the kernel chooses as it would without.
+        let _ = self.file.write_all_at(score.to_string().as_bytes(), 0);
+    }
+}
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.say(self.0.own);
+    }
 }
 
 impl Run {

@@ -14,10 +14,11 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::frame::{self, DESCRIPTORS, Reply};
+use super::frame::{self, Child, DESCRIPTORS, Reply};
 use super::spawn::{self, Command};
 use super::table;
 use super::tree::{MAX_SWEEP, SWEEP_PAUSE, Tree};
+use crate::sandbox::Policy;
 
 /// What goes wrong between the worker and a keeper.
 #[derive(Debug, thiserror::Error)]
@@ -133,21 +134,24 @@ impl Keeper {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Asks for a child. The reply is [`Reply::Refused`], or the end of a child that ended soon, or
-    /// [`Reply::Started`] and its end later.
+    /// Asks for a child, confined to a policy where there is one. The reply is [`Reply::Refused`] or [`Reply::Unconfined`], or
+    /// the end of a child that ended soon, or [`Reply::Started`] and its end later.
     ///
     /// # Errors
     ///
     /// Fails when an argument cannot be sent or the keeper is gone.
     pub fn spawn(
         &self,
+        policy: Option<&Policy>,
         program: &[u8],
         argv: &[impl AsRef<[u8]>],
         env: &[impl AsRef<[u8]>],
         stdio: Stdio<'_>,
     ) -> io::Result<()> {
         let descriptors: [BorrowedFd<'_>; DESCRIPTORS] = [stdio.cwd, stdio.input, stdio.output, stdio.error];
-        frame::send_spawn(self.socket.as_fd(), program, argv, env, descriptors)
+        let confines = policy.map(Policy::to_lines).unwrap_or_default();
+        let child = Child { confines: &confines, program, argv, env };
+        frame::send_spawn(self.socket.as_fd(), &child, descriptors)
     }
 
     /// Asks to end the run, TERM first and KILL after the grace; the reply is [`Reply::Gone`] in the end.

@@ -108,6 +108,17 @@ pub fn seal_descriptors() -> Result<(), Errno> {
     if result < 0 { Err(last_error()) } else { Ok(()) }
 }
 
+/// Asks the kernel for the version of Landlock's interface; 0 where it has none, or has it switched off.
+#[must_use]
+pub fn landlock_abi() -> u32 {
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: with this flag the call takes no attributes, makes nothing and gives a number.
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<libc::c_void>(), 0_usize, VERSION)
+    };
+    u32::try_from(version).unwrap_or(0)
+}
+
 struct Actions(libc::posix_spawn_file_actions_t);
 
 impl Actions {

@@ -96,6 +96,8 @@ pub struct Folder {
     pub work: OwnedFd,
     pub attempt: OwnedFd,
     pub private: OwnedFd,
+    /// What its programs read besides what all may: the objects of a repository.
+    pub borrows: Vec<PathBuf>,
     path: PathBuf,
     private_path: PathBuf,
 }
@@ -298,7 +300,7 @@ impl Entered {
 
     fn ready(self, work: OwnedFd, attempt: OwnedFd) -> Folder {
         let Self { path, private_path, private, .. } = self;
-        Folder { work, attempt, private, path, private_path }
+        Folder { work, attempt, private, borrows: Vec::new(), path, private_path }
     }
 
     fn was_ready(&self) -> bool {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use conductor_gateway::Gateways;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
 use super::attempt::{Attempt, Submits};
+use super::confined;
 use super::environment::{self, Inherited};
 use super::live::{Cause, Live};
 use super::outcome::{Failure, FailureReason, Verdict};
@@ -20,6 +22,7 @@ use super::watched::{Gone, Ready, Watched, has_more};
 use crate::process::leftover;
 use crate::process::{Exit, Keeper, Stdio};
 use crate::run::Folder;
+use crate::sandbox::{Policy, Sandbox};
 
 /// How much is read from the child at once.
 pub(super) const READ_BYTES: usize = 64 << 10;
@@ -31,6 +34,9 @@ const MAX_LAST_READS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Tools<'a> {
     pub keeper: &'a Keeper,
+    pub sandbox: &'a Sandbox,
+    /// What git reads in place of the system's configuration.
+    pub git_config: &'a Path,
     pub inherited: &'a Inherited,
     pub agent_id: &'a str,
     pub null: &'a File,
@@ -56,8 +62,10 @@ pub(super) fn run(
     tools: Tools<'_>,
 ) -> (Ended, KeeperState) {
     let program = argv.first().map(String::as_str).unwrap_or_default();
-    let pipe = match start(attempt, argv, folder, &tools) {
-        Ok(pipe) => pipe,
+    let started = confined::policy(attempt, folder, &tools)
+        .and_then(|policy| Ok((start(attempt, argv, folder, &tools, policy.as_ref())?, policy.is_some())));
+    let (pipe, is_confined) = match started {
+        Ok(started) => started,
         Err(verdict) => return (Ended::without_child(verdict), KeeperState::Fit),
     };
     tools.buffer.resize(READ_BYTES, 0);
@@ -75,7 +83,8 @@ pub(super) fn run(
             let message = "its keeper process ended".to_owned();
             (Verdict::Crashed { message }, KeeperState::Unfit)
         }
-        (Gone::Refused(errno), _) => (refused(program, errno), KeeperState::Fit),
+        (Gone::Refused(errno), _) => (refused(program, errno, is_confined), KeeperState::Fit),
+        (Gone::Unconfined, _) => (confined::unconfined(), KeeperState::Fit),
         (Gone::Empty { left }, cause) => {
             let verdict = match (cause, exit) {
                 (Some(cause), _) => live.verdict(cause),
@@ -98,7 +107,13 @@ pub(super) fn run(
 }
 
 /// Asks the keeper for the child and returns the end of the pipe that it prints to.
-fn start(attempt: &Attempt, argv: &[String], folder: &Folder, tools: &Tools<'_>) -> Result<OwnedFd, Verdict> {
+fn start(
+    attempt: &Attempt,
+    argv: &[String],
+    folder: &Folder,
+    tools: &Tools<'_>,
+    policy: Option<&Policy>,
+) -> Result<OwnedFd, Verdict> {
     let invalid = |message: String| failure(FailureReason::InvalidRequest, message, "");
     let internal =
         |error: io::Error| failure(FailureReason::Internal, format!("no process can be made: {error}"), "");
@@ -131,11 +146,11 @@ fn start(attempt: &Attempt, argv: &[String], folder: &Folder, tools: &Tools<'_>)
         output: write.as_fd(),
         error: write.as_fd(),
     };
-    match tools.keeper.spawn(program.as_bytes(), argv, &env, stdio) {
+    match tools.keeper.spawn(policy, program.as_bytes(), argv, &env, stdio) {
         Ok(()) => Ok(read),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(invalid(error.to_string())),
         Err(error) if error.raw_os_error() == Some(Errno::TOOBIG.raw_os_error()) => {
-            Err(refused(program, Errno::TOOBIG))
+            Err(refused(program, Errno::TOOBIG, false))
         }
         // A keeper that is gone shows as such when its reply is waited for.
         Err(_) => Ok(read),
@@ -208,13 +223,19 @@ fn failed(program: &str, exit: Exit) -> Verdict {
     failure(FailureReason::ExitCode, format!("{program} {exit}"), hint)
 }
 
-pub(super) fn refused(program: &str, errno: Errno) -> Verdict {
+pub(super) fn refused(program: &str, errno: Errno, is_confined: bool) -> Verdict {
     let (reason, message, hint) = match errno {
         Errno::NOENT => (
             FailureReason::RunnerError,
             format!("the program {program:?} is not found"),
             "a name is looked up in the agent's PATH, a path with a slash is seen from the work folder; a script also \
              needs the program of its first line",
+        ),
+        Errno::ACCESS if is_confined => (
+            FailureReason::RunnerError,
+            format!("the program {program:?} may not be executed"),
+            "it needs to be a file with its executable bit set, and to lie where the sandbox lets runs read: in the work \
+             folder, the system, the agent's PATH or sandbox.read_paths",
         ),
         Errno::ACCESS => (
             FailureReason::RunnerError,

@@ -44,6 +44,7 @@ pub(super) fn outcome(ended: Ended, attempt: &Attempt) -> Outcome {
         output_dropped_bytes: 0,
         files: FileList::default(),
         verified: None,
+        sandbox: None,
         git: None,
         diff_bytes: 0,
         run_ms: 0,

@@ -131,6 +131,13 @@ impl Inherited {
         Self(kept)
     }
 
+    /// The same with one more variable, which a task may not set.
+    pub fn set(mut self, name: &str, value: &Path) -> Self {
+        self.0.retain(|(known, _)| known != name.as_bytes());
+        self.0.push((name.as_bytes().to_vec(), value.as_os_str().as_bytes().to_vec()));
+        self
+    }
+
     /// Where programs are found.
     pub fn path(&self) -> Option<OsString> {
         use std::os::unix::ffi::OsStringExt as _;

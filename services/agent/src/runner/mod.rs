@@ -6,6 +6,7 @@
 mod attempt;
 mod command;
 mod conclude;
+mod confined;
 mod control;
 pub mod environment;
 mod live;

@@ -4,6 +4,7 @@ use conductor_protocol::agent::LimitClass;
 
 use crate::git;
 use crate::run::FileList;
+use crate::sandbox::Held;
 
 /// Says how an attempt ended and what it left; the same facts are in its `result.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub files: FileList,
     /// What its verify command found; none when it has none, or did not come so far.
     pub verified: Option<bool>,
+    /// How it was confined; none when no program was to be started.
+    pub sandbox: Option<Held>,
     /// What became of its changes to a repository.
     pub git: Option<git::Outcome>,
     /// How long `diff.patch` is; there is none when nothing changed.
@@ -103,6 +106,8 @@ pub enum FailureReason {
     Timeout,
     OutputLimit,
     DiskFull,
+    Oom,
+    ProcessLimit,
     InvalidRequest,
     InvalidWorkspace,
     RunnerError,
@@ -128,6 +133,8 @@ impl FailureReason {
             Self::Timeout => "timeout",
             Self::OutputLimit => "output_limit",
             Self::DiskFull => "disk_full",
+            Self::Oom => "oom",
+            Self::ProcessLimit => "process_limit",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidWorkspace => "invalid_workspace",
             Self::RunnerError => "runner_error",

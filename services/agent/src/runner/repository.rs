@@ -32,6 +32,7 @@ impl Slot {
         let path = self.environment_path();
         Git {
             keeper: self.keeper.as_ref().expect("a slot that runs git has its keeper"),
+            sandbox: &self.programs.sandbox,
             null: self.null.as_ref().expect("a slot that runs git is ready"),
             inbox,
             settings: &self.git,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::outcome::{Outcome, Usage, Verdict};
 use crate::git;
 use crate::run::{LeftOut, ResultFile};
+use crate::sandbox::Held;
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
@@ -23,6 +24,8 @@ struct ResultJson<'a> {
     verified: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     git: Option<&'a git::Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<&'a Held>,
     session_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     flags: &'a [&'static str],
@@ -68,6 +71,7 @@ pub(super) fn to_json(task_id: uuid::Uuid, attempt: u32, outcome: &Outcome) -> V
         simulated: outcome.simulated,
         verified: outcome.verified,
         git: outcome.git.as_ref(),
+        sandbox: outcome.sandbox.as_ref(),
         session_id: outcome.session_id.as_deref(),
         flags: &outcome.flags,
         run_ms: outcome.run_ms,

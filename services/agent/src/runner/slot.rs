@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
 use super::command::{self, KeeperState, Tools};
 use super::conclude::{CHANGED_READ_ONLY, outcome, unusable, unwritable};
+use super::confined;
 use super::control::{End, Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
@@ -52,6 +54,7 @@ pub(super) struct Slot {
     inherited: Inherited,
     pub(super) git: Arc<git::Settings>,
     spares: Spares,
+    git_config: PathBuf,
     pub(super) programs: Programs,
     starter: KeeperStarter,
     turnstile: Turnstile,
@@ -81,9 +84,11 @@ impl Slot {
             unfinished: Unfinished::new(workspace.private(), &settings.agent_id, number),
             workspace,
             agent_id: settings.agent_id.clone(),
-            inherited: Inherited::from(&settings.environment),
+            inherited: Inherited::from(&settings.environment)
+                .set("GIT_CONFIG_SYSTEM", &git::config_of_tasks(&settings.workspace)),
             git: Arc::clone(&settings.git),
             spares,
+            git_config: git::config_of_tasks(&settings.workspace),
             programs: settings.programs.clone(),
             starter,
             turnstile,
@@ -121,7 +126,7 @@ impl Slot {
             Ok(given) => given,
             Err(failure) => return outcome(Ended::without_child(Verdict::Failed(failure)), &attempt),
         };
-        let folder = match self.prepare(&attempt, &inbox) {
+        let mut folder = match self.prepare(&attempt, &inbox) {
             Ok(folder) => folder,
             Err(verdict) => return outcome(Ended::without_child(verdict), &attempt),
         };
@@ -151,6 +156,7 @@ impl Slot {
         if has_tree {
             self.unfinished.note(attempt.task_id, attempt.number);
         }
+        folder.borrows.extend(tree.as_ref().map(Tree::borrowed));
         let outcome = match tree.as_ref().and_then(Tree::pending) {
             Some(pending) => of_pending(pending, &attempt),
             None => self.run(&attempt, &folder, &mut live),
@@ -180,7 +186,8 @@ impl Slot {
             }
         };
         let verified = self.verify(attempt, &mut ended, folder, live);
-        Outcome { verified, ..outcome(ended, attempt) }
+        let sandbox = confined::held(&self.programs.sandbox, attempt);
+        Outcome { verified, sandbox, ..outcome(ended, attempt) }
     }
 
     /// Makes the folder ready, after all that is left of an earlier attempt on this host is ended.
@@ -300,6 +307,8 @@ impl Slot {
         let keeper = self.keeper.take().expect("it was made ready above");
         let tools = Tools {
             keeper: &keeper,
+            sandbox: &self.programs.sandbox,
+            git_config: &self.git_config,
             inherited: &self.inherited,
             agent_id: &self.agent_id,
             null: self.null.as_ref().expect("it was opened above"),

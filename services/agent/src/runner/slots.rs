@@ -44,6 +44,8 @@ pub struct Settings {
 pub enum Error {
     #[error("open the workspace")]
     Workspace(#[source] folder::Error),
+    #[error("write the git configuration of tasks")]
+    GitConfig(#[source] std::io::Error),
     #[error("start the keepers")]
     Keepers(#[source] KeeperError),
     #[error("start the thread of slot {slot}")]
@@ -119,10 +121,16 @@ impl Slots {
     /// Fails when the workspace cannot be opened or a thread cannot be made.
     pub fn start(settings: &Settings, count: usize, reports: &mpsc::Sender<Report>) -> Result<Self, Error> {
         let turnstile = Turnstile::new(settings.at_once).map_err(Error::Turnstile)?;
+        git::write_config_of_tasks(&settings.workspace, &settings.git.config).map_err(Error::GitConfig)?;
         let keepers = Keepers::new(settings.keeper.clone()).map_err(Error::Keepers)?;
         let path = Inherited::from(&settings.environment).path_or_usual();
-        let maker =
-            git::Maker::start(Arc::clone(&settings.git), settings.agent_id.clone(), path, keepers.handle());
+        let maker = git::Maker::start(
+            Arc::clone(&settings.git),
+            settings.agent_id.clone(),
+            path,
+            keepers.handle(),
+            settings.programs.sandbox.clone(),
+        );
         let (maker, spares) = maker.map_err(Error::Spares)?;
         let gateways = Gateways::default();
         let mut slots = Vec::with_capacity(count);

@@ -18,6 +18,7 @@ use crate::run::Folder;
 pub(super) enum Gone {
     Empty { left: u32 },
     Refused(Errno),
+    Unconfined,
     KeeperLost,
 }
 
@@ -74,6 +75,7 @@ impl<'a> Watched<'a> {
         match self.keeper.reply() {
             Ok(Reply::Started { pid, from_ms, to_ms }) => self.started(pid, from_ms, to_ms),
             Ok(Reply::Refused { errno }) => return Some(Gone::Refused(Errno::from_raw_os_error(errno))),
+            Ok(Reply::Unconfined) => return Some(Gone::Unconfined),
             Ok(Reply::Exited(exit)) => self.exit = Some(exit),
             Ok(Reply::Gone { left }) => return Some(Gone::Empty { left }),
             Ok(Reply::ExitedAndGone(exit)) => {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use conductor_protocol::agent::{RunnerView, SandboxView};
+use conductor_protocol::agent::RunnerView;
 use tokio::time::Instant;
 
 use super::settings::Settings;
 use super::state::Worker;
 use crate::runner::program::probe::Versions;
+use crate::sandbox::Kind;
 
 /// How often it is looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
@@ -29,8 +30,7 @@ impl Offers {
     pub fn tell(&mut self, settings: &Settings) -> Vec<RunnerView> {
         let mut runners = settings.built_in.clone();
         for command in runners.iter_mut().filter(|runner| runner.name == "command") {
-            let mode = settings.programs.command_sandbox_mode();
-            command.sandbox = Some(SandboxView { mode, ..SandboxView::default() });
+            command.sandbox = Some(settings.programs.sandbox.held(Kind::Command).view());
         }
         runners.extend(self.versions.views(&settings.programs));
         self.told.clone_from(&runners);

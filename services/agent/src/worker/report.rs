@@ -7,6 +7,7 @@ use conductor_protocol::task::{FailureView, FileView, GitView, Resultant, UsageV
 use crate::git;
 use crate::run::FileList;
 use crate::runner::{self, Outcome, Usage, Verdict};
+use crate::sandbox::Held;
 
 /// The most bytes of a text in a report; more is in the run folder.
 const MAX_TEXT_BYTES: usize = 16 << 10;
@@ -14,7 +15,7 @@ const MAX_TEXT_BYTES: usize = 16 << 10;
 const MAX_PATHS_BYTES: usize = 1 << 20;
 
 /// What is reported of an attempt that ran.
-pub(super) fn finished(lease: Lease, sandbox: Option<&str>, outcome: Outcome) -> Finished {
+pub(super) fn finished(lease: Lease, outcome: Outcome) -> Finished {
     let result = Resultant {
         summary: Some(shorten(outcome.summary)),
         exit_code: outcome.exit_code,
@@ -23,7 +24,7 @@ pub(super) fn finished(lease: Lease, sandbox: Option<&str>, outcome: Outcome) ->
         files_total: outcome.files.total,
         files_left_out: Default::default(),
         files: Vec::new(),
-        sandbox: sandbox.map(str::to_owned),
+        sandbox: outcome.sandbox.as_ref().map(Held::text),
         verified: outcome.verified,
         git: outcome.git.map(git_view),
     };
@@ -66,6 +67,8 @@ fn reason(reason: runner::FailureReason) -> FailureReason {
         runner::FailureReason::Timeout => FailureReason::Timeout,
         runner::FailureReason::OutputLimit => FailureReason::OutputLimit,
         runner::FailureReason::DiskFull => FailureReason::DiskFull,
+        runner::FailureReason::Oom => FailureReason::Oom,
+        runner::FailureReason::ProcessLimit => FailureReason::ProcessLimit,
         runner::FailureReason::InvalidRequest => FailureReason::InvalidRequest,
         runner::FailureReason::InvalidWorkspace => FailureReason::InvalidWorkspace,
         runner::FailureReason::RunnerError => FailureReason::RunnerError,
@@ -140,6 +143,7 @@ mod tests {
             flags: Vec::new(),
             simulated: true,
             verified: None,
+            sandbox: None,
             git: None,
             output_bytes: 5,
             output_dropped_bytes: 0,
@@ -161,7 +165,7 @@ mod tests {
             left_out: vec![LeftOut { reason: "fifo", count: 3 }],
         };
         let outcome = Outcome { summary: "é".repeat(1 << 20), files, ..outcome() };
-        let report = finished(LEASE, None, outcome);
+        let report = finished(LEASE, outcome);
         let result = report.result.as_ref().unwrap();
         assert_eq!(result.files_left_out["fifo"], 3);
         assert_eq!(result.files.len() as u64 + result.files_left_out["report_too_long"], 1_000);
@@ -171,9 +175,9 @@ mod tests {
 
     #[test]
     fn usage_is_told_only_where_there_is_some() {
-        assert_eq!(finished(LEASE, None, outcome()).usage, None);
+        assert_eq!(finished(LEASE, outcome()).usage, None);
         let used = Usage { input_tokens: 3, cost_micro_usd: Some(1_500_000), ..Usage::default() };
-        let usage = finished(LEASE, None, Outcome { usage: used, ..outcome() }).usage.unwrap();
+        let usage = finished(LEASE, Outcome { usage: used, ..outcome() }).usage.unwrap();
         assert_eq!((usage.input_tokens, usage.cost_usd), (3, Some(1.5)));
     }
 }

@@ -16,8 +16,6 @@ pub(super) struct Run {
     pub wanted: bool,
     /// Whether its program runs or ran.
     pub started: bool,
-    /// How its program is confined, for the report.
-    pub sandbox: Option<&'static str>,
     pub question: Option<Question>,
     /// The length of its output that was told last.
     pub told_bytes: u64,

@@ -9,8 +9,7 @@ use super::state::Worker;
 use super::{assign, report};
 use crate::outbox::Entry;
 use crate::output::Order;
-use crate::runner::program::UNSANDBOXED;
-use crate::runner::{self, Answer, Outcome, Report, ReportBody, What};
+use crate::runner::{self, Answer, Outcome, Report, ReportBody};
 
 impl Worker {
     pub(super) fn assign(&mut self, assign: &Assign) {
@@ -32,17 +31,12 @@ impl Worker {
             phase: Phase::Storing,
             wanted: true,
             started: false,
-            sandbox: None,
             question: None,
             told_bytes: 0,
         };
         match assign::attempt(assign, &self.settings.limits, &self.settings.programs) {
             Err(end) => self.outbox.store(report::never_ran(assign.lease, end).into()),
             Ok(attempt) => {
-                run.sandbox = match attempt.what {
-                    What::Command { .. } | What::Program(_) => Some(UNSANDBOXED),
-                    What::Mock { .. } | What::Replay { .. } => None,
-                };
                 run.phase = Phase::Parked(Box::new(attempt));
             }
         }
@@ -100,7 +94,7 @@ impl Worker {
     fn finished(&mut self, slot: usize, outcome: Outcome) {
         self.ahead.learn(&outcome);
         let Some(run) = self.runs.get_mut(slot) else { return };
-        let (task, lease, sandbox) = (run.task, run.lease, run.sandbox);
+        let (task, lease) = (run.task, run.lease);
         run.question = None;
         run.phase = Phase::Storing;
         if run.wanted {
@@ -110,7 +104,7 @@ impl Worker {
                 self.sending.insert(lease);
                 self.order(Order::Finish { lease, bytes: outcome.output_bytes });
             }
-            self.outbox.store(report::finished(lease, sandbox, outcome).into());
+            self.outbox.store(report::finished(lease, outcome).into());
         } else {
             self.runs.take(slot);
         }

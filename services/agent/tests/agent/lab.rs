@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,8 +24,18 @@ pub struct Lab {
     link: Option<Link>,
     /// The pid of the worker.
     pub worker: i32,
+    setting: Setting,
     /// How many processes of an earlier life the worker ended when it started.
     pub ended_at_start: u64,
+}
+
+/// How a lab is started.
+#[derive(Debug, Default, Clone)]
+pub struct Setting {
+    /// The mode of the sandbox and the version of Landlock, as the lab reads them.
+    pub sandbox: Option<String>,
+    /// The user that it runs as; none is this one.
+    pub user: Option<u32>,
 }
 
 struct Link {
@@ -35,7 +46,17 @@ struct Link {
 impl Lab {
     /// Starts a lab in one of its modes: `worker`, `monitor`, `child-monitor`.
     pub fn start(mode: &str) -> Self {
+        Self::set(mode, &Setting::default())
+    }
+
+    /// Starts a worker in a setting.
+    pub fn with(setting: &Setting) -> Self {
+        Self::set("worker", setting)
+    }
+
+    fn set(mode: &str, setting: &Setting) -> Self {
         let mut lab = Self {
+            setting: setting.clone(),
             folder: tempfile::tempdir().unwrap(),
             agent_id: uuid::Uuid::now_v7().to_string(),
             child: None,
@@ -43,6 +64,9 @@ impl Lab {
             worker: 0,
             ended_at_start: 0,
         };
+        if let Some(user) = setting.user {
+            std::os::unix::fs::chown(lab.folder.path(), Some(user), Some(user)).unwrap();
+        }
         lab.restart(mode);
         lab
     }
@@ -52,6 +76,12 @@ impl Lab {
         let _ = fs::remove_file(self.socket());
         let mut command = Command::new(binary());
         command.arg(mode).arg(self.socket()).arg(self.folder.path().join("ws")).arg(&self.agent_id).arg("4");
+        if let Some(sandbox) = &self.setting.sandbox {
+            command.env("LAB_SANDBOX", sandbox);
+        }
+        if let Some(user) = self.setting.user {
+            command.uid(user).gid(user).env("HOME", "/nonexistent");
+        }
         self.child = Some(command.stdin(Stdio::piped()).spawn().expect("the lab starts"));
         self.connect();
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test")]
 
+mod escapes;
 mod lab;
 mod runs;
 mod simulations;

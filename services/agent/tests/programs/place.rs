@@ -32,7 +32,7 @@ impl Place {
         let (sender, reports) = mpsc::channel(256);
         let settings = Settings {
             at_once: 1,
-            programs: Programs { sandbox: Some(SandboxMode::Off), ..Programs::default() },
+            programs: Programs::default(),
             workspace: folder.path().join("workspace"),
             agent_id: Uuid::now_v7().to_string(),
             keeper: KeeperProgram {

@@ -6,15 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use conductor_protocol::agent;
-use conductor_runtime::config::{RunnerSpec, SandboxMode, SecretUse};
+use conductor_runtime::config::{RunnerSpec, SecretUse};
 use conductor_runtime::secrets::{self, Secret, Secrets};
 use sha2::{Digest as _, Sha256};
 
+use crate::sandbox::{Kind, Sandbox};
+
 /// How many bytes of the digest name a credential: enough to tell a few apart, too few to try values against.
 const LANE_BYTES: usize = 4;
-/// How runs of programs are confined in this release.
-pub const UNSANDBOXED: &str = "unsandboxed";
 
 /// The programs that an agent knows.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +26,12 @@ pub struct Programs {
     pub secrets: Option<Secrets>,
     /// The secrets that tasks may use.
     pub uses: Arc<BTreeMap<String, SecretUse>>,
-    /// What the owner wrote as `sandbox.mode`.
-    pub sandbox: Option<SandboxMode>,
     /// Where tasks that may submit find the API.
     pub api_url: Option<String>,
     /// The `conductor` command, which such tasks are given as their MCP server.
     pub conductor: PathBuf,
+    /// What confines them, and commands too.
+    pub sandbox: Sandbox,
 }
 
 /// A credential that is there.
@@ -64,33 +63,10 @@ impl Credential {
     }
 }
 
-fn mode(mode: SandboxMode) -> agent::SandboxMode {
-    match mode {
-        SandboxMode::Off => agent::SandboxMode::Off,
-        SandboxMode::BestEffort => agent::SandboxMode::BestEffort,
-        SandboxMode::Required => agent::SandboxMode::Required,
-    }
-}
-
 impl Programs {
     /// Why no program may run here, if so.
-    pub(in crate::runner) fn refusal(&self) -> Option<&'static str> {
-        match self.sandbox {
-            Some(SandboxMode::Off | SandboxMode::BestEffort) => None,
-            Some(SandboxMode::Required) | None => Some(
-                "there is no sandbox yet, so coding agents run only where sandbox.mode is written off or best_effort",
-            ),
-        }
-    }
-
-    /// What is asked of the sandbox of programs.
-    pub(in crate::runner) fn sandbox_mode(&self) -> agent::SandboxMode {
-        self.sandbox.map_or(agent::SandboxMode::Required, mode)
-    }
-
-    /// What is asked of the sandbox of commands.
-    pub fn command_sandbox_mode(&self) -> agent::SandboxMode {
-        self.sandbox.map_or(agent::SandboxMode::BestEffort, mode)
+    pub(in crate::runner) fn refusal(&self) -> Option<String> {
+        self.sandbox.refusal(Kind::Program)
     }
 
     /// The credential of a runner; none when it needs none.

@@ -18,6 +18,7 @@ use super::{missing, render};
 use crate::process::{Exit, Keeper, Stdio, boot_ms};
 use crate::run::Folder;
 use crate::run::events::Event;
+use crate::sandbox::Policy;
 
 /// How much is still read when nothing of the run is left.
 const MAX_LAST_READS: usize = 16;
@@ -59,7 +60,12 @@ pub(super) struct Follow<'a> {
 }
 
 /// Asks the keeper for the program.
-pub(super) fn spawn(keeper: &Keeper, plan: &Plan, folder: &Folder) -> Result<[OwnedFd; 2], std::io::Error> {
+pub(super) fn spawn(
+    keeper: &Keeper,
+    policy: Option<&Policy>,
+    plan: &Plan,
+    folder: &Folder,
+) -> Result<[OwnedFd; 2], std::io::Error> {
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
     let ((out, out_write), (err, err_write)) = (pipe()?, pipe()?);
     let stdio = Stdio {
@@ -69,7 +75,7 @@ pub(super) fn spawn(keeper: &Keeper, plan: &Plan, folder: &Folder) -> Result<[Ow
         error: err_write.as_fd(),
     };
     let program = plan.argv.first().map(String::as_str).unwrap_or_default();
-    match keeper.spawn(program.as_bytes(), &plan.argv, &plan.env, stdio) {
+    match keeper.spawn(policy, program.as_bytes(), &plan.argv, &plan.env, stdio) {
         // A keeper that is gone shows as such when its reply is waited for.
         Err(error) if !is_about_arguments(&error) => Ok([out, err]),
         Err(error) => Err(error),

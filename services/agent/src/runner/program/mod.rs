@@ -30,16 +30,18 @@ use rustix::io::Errno;
 
 use super::attempt::{Attempt, Start};
 use super::command::{KeeperState, Tools, refused};
+use super::confined;
 use super::live::{Live, disk};
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::slots::Ended;
 use super::watched::{Gone, Watched};
 use crate::run::Folder;
 pub(super) use credential::Credential;
-pub use credential::{Programs, UNSANDBOXED};
+pub use credential::Programs;
 use follow::{Follow, Followed};
 use lines::Lines;
 use parse::Known;
+pub(super) use plan::PROMPT;
 use raw::Raw;
 pub(super) use raw::{NAME as RAW, TIMES as RAW_TIMES};
 use session::Note;
@@ -85,6 +87,10 @@ pub(super) fn run(
     let credential = match ready(attempt, programs, spec) {
         Ok(credential) => credential,
         Err(failure) => return (Ended::without_child(Verdict::Failed(failure)), KeeperState::Fit),
+    };
+    let policy = match confined::policy(attempt, folder, &tools) {
+        Ok(policy) => policy,
+        Err(verdict) => return (Ended::without_child(verdict), KeeperState::Fit),
     };
     let mut note = match (attempt.start, source) {
         (Start::Resume, _) if order.begins_anew => None,
@@ -132,11 +138,11 @@ pub(super) fn run(
             }
         };
         let program = plan.argv.first().cloned().unwrap_or_default();
-        let pipes = match follow::spawn(tools.keeper, &plan, folder) {
+        let pipes = match follow::spawn(tools.keeper, policy.as_ref(), &plan, folder) {
             Ok(pipes) => pipes,
             Err(error) => {
                 let errno = error.raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error);
-                return (Ended::without_child(refused(&program, errno)), KeeperState::Fit);
+                return (Ended::without_child(refused(&program, errno, false)), KeeperState::Fit);
             }
         };
         drop(plan);
@@ -152,7 +158,7 @@ pub(super) fn run(
         keep(&known);
         spent.add(&known, spec, order.model.as_deref(), baseline);
         let state = match gone {
-            Gone::Empty { left: 0 } | Gone::Refused(_) => KeeperState::Fit,
+            Gone::Empty { left: 0 } | Gone::Refused(_) | Gone::Unconfined => KeeperState::Fit,
             Gone::Empty { .. } | Gone::KeeperLost => KeeperState::Unfit,
         };
         let next = verdict::of(&Context {
@@ -166,6 +172,7 @@ pub(super) fn run(
             complaint: &complaint,
             missing: missing.as_deref(),
             credential: credential.as_ref(),
+            is_confined: policy.is_some(),
             was_resumed: resumed.is_some(),
             may_start_again: again < MAX_AGAIN && state == KeeperState::Fit,
             zone: attempt.env.iter().rev().find(|(name, _)| name == "TZ").map(|(_, value)| value.as_str()),
@@ -208,11 +215,6 @@ fn ready(
     spec: &RunnerSpec,
 ) -> Result<Option<credential::Credential>, Failure> {
     let failure = |reason, message: String, hint: String| Failure { reason, message, hint };
-    if let Some(why) = programs.refusal() {
-        let message = format!("{} does not run here: {why}", spec.name);
-        let hint = "write sandbox.mode: off in conductor.yaml if nothing is to confine it".to_owned();
-        return Err(failure(FailureReason::RunnerUnavailable, message, hint));
-    }
     plan::check(attempt)
         .map_err(|refused| failure(FailureReason::InvalidRequest, refused.to_string(), String::new()))?;
     programs.credential(spec).map_err(|error| {

@@ -18,10 +18,10 @@ use crate::process::leftover;
 use crate::run::Folder;
 use crate::run::beneath::{self, Existing, RelativePath};
 
-/// The private file with the prompt.
-const PROMPT: &str = "prompt";
 /// The file of a private home that names the queue's tools.
 const MCP: &str = ".conductor-mcp.json";
+/// The private file with the prompt.
+pub(in crate::runner) const PROMPT: &str = "prompt";
 
 /// A program that is ready to be started.
 #[derive(Debug)]

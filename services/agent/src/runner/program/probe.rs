@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use conductor_protocol::agent::{RunnerView, SandboxView};
+use conductor_protocol::agent::RunnerView;
 use conductor_runtime::config::RunnerSpec;
 use serde::{Deserialize, Serialize};
 
 use super::credential::Programs;
+use crate::sandbox::Kind;
 
 /// How long a program has to say its version.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -103,7 +104,7 @@ impl Versions {
         let program = spec.command.first().map(String::as_str).unwrap_or_default();
         let missing = match (&path, programs.refusal(), &credential) {
             (None, _, _) => Some(format!("the program {program} is not installed")),
-            (_, Some(why), _) => Some(why.to_owned()),
+            (_, Some(why), _) => Some(why),
             (_, _, Err(error)) => Some(error.to_string()),
             (Some(_), None, Ok(_)) => None,
         };
@@ -118,8 +119,8 @@ impl Versions {
             missing,
             credential: (!spec.credentials.is_empty()).then_some(credential.as_ref().is_some()),
             lane: credential.flatten().map(|credential| credential.lane()),
-            sandbox: Some(SandboxView { mode: programs.sandbox_mode(), ..SandboxView::default() }),
             gateway,
+            sandbox: Some(programs.sandbox.held(Kind::Program).view()),
         }
     }
 }
@@ -188,6 +189,8 @@ mod tests {
 
     use conductor_runtime::config::SandboxMode;
 
+    use crate::sandbox::{Kernel, Needs, Sandbox};
+
     use super::*;
 
     fn programs(folder: &Path, mode: Option<SandboxMode>) -> Programs {
@@ -202,10 +205,10 @@ mod tests {
             specs: [("tool".into(), Arc::new(spec))].into(),
             environment,
             secrets: None,
-            sandbox: mode,
             uses: Default::default(),
             api_url: None,
             conductor: Default::default(),
+            sandbox: Sandbox::new(mode, Kernel::default(), &Needs::default()).unwrap(),
         }
     }
 
@@ -245,7 +248,7 @@ mod tests {
         let told = missing(&programs(folder.path(), Some(SandboxMode::Off))).unwrap();
         assert_eq!(told, "the program tool is not installed");
         script(folder.path(), "#!/bin/sh\n");
-        assert!(missing(&programs(folder.path(), None)).unwrap().contains("sandbox.mode"));
+        assert!(missing(&programs(folder.path(), None)).unwrap().contains("Landlock ABI 6"));
         let mut without = programs(folder.path(), Some(SandboxMode::BestEffort));
         assert_eq!(missing(&without), None);
         without.environment = [("PATH".into(), folder.path().into())].into();

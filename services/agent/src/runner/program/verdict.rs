@@ -5,6 +5,7 @@ use conductor_protocol::agent::LimitClass;
 use conductor_runtime::config::{RunnerOutput, RunnerSpec};
 
 use super::super::command::refused;
+use super::super::confined;
 use super::super::live::{Cause, Live};
 use super::super::outcome::{Failure, FailureReason, Verdict};
 use super::super::watched::Gone;
@@ -34,6 +35,7 @@ pub(super) struct Context<'a> {
     /// A command that its output says is missing.
     pub missing: Option<&'a str>,
     pub credential: Option<&'a Credential>,
+    pub is_confined: bool,
     /// Whether it went on with a session.
     pub was_resumed: bool,
     pub may_start_again: bool,
@@ -99,7 +101,8 @@ fn next(context: &Context<'_>) -> Result<(Verdict, String), Next> {
     }
     match &context.gone {
         Gone::KeeperLost => return told(Verdict::Crashed { message: "its keeper process ended".to_owned() }),
-        Gone::Refused(errno) => return told(refused(context.program, *errno)),
+        Gone::Refused(errno) => return told(refused(context.program, *errno, context.is_confined)),
+        Gone::Unconfined => return told(confined::unconfined()),
         Gone::Empty { .. } => {}
     }
     match &context.known.end {

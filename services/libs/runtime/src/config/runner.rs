@@ -1,6 +1,7 @@
 //! The runners that are programs: `runners.<name>.*`, over presets that are in the program.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -23,11 +24,17 @@ const STALL: Duration = Duration::from_secs(600);
 const RESULT_GRACE: Duration = Duration::from_secs(10);
 
 /// `sandbox.*`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sandbox {
     /// How runs are confined; unset, by their runner.
     pub mode: Option<SandboxMode>,
+    /// What runs may read and execute besides the system and what is in the agent's `PATH`.
+    pub read_paths: Vec<PathBuf>,
+    /// What runs may write besides their own folders.
+    pub write_paths: Vec<PathBuf>,
+    /// Whether runs may use Unix sockets, shared memory and message queues.
+    pub local_ipc: bool,
 }
 
 /// `sandbox.mode`
@@ -452,12 +459,16 @@ mod tests {
     }
 
     #[test]
-    fn the_sandbox_can_be_written_off_and_not_yet_be_required() {
+    fn the_sandbox_is_told_by_its_mode_and_unset_by_the_runner() {
         assert_eq!(loaded("").unwrap().config.sandbox.mode, None);
-        for (text, mode) in [("off", SandboxMode::Off), ("best_effort", SandboxMode::BestEffort)] {
+        for (text, mode) in [
+            ("off", SandboxMode::Off),
+            ("best_effort", SandboxMode::BestEffort),
+            ("required", SandboxMode::Required),
+        ] {
             let config = loaded(&format!("sandbox: {{mode: {text}}}")).unwrap().config;
             assert_eq!(config.sandbox.mode, Some(mode));
         }
-        assert!(loaded("sandbox: {mode: required}").is_err());
+        assert!(loaded("sandbox: {mode: maybe}").is_err());
     }
 }

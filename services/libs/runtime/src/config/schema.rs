@@ -133,13 +133,11 @@ pub(super) const KEYS: &[Key] = &[
     key("agent.copy_roots", Kind::Paths),
     key("agent.secrets_dir", Kind::Path).optional(),
     key("agent.api_url", Kind::Url).optional(),
-    key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"]))
-        .optional()
-        .later(SAFETY)
-        .built(&["off", "best_effort"]),
-    key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])).later(SAFETY),
-    key("sandbox.read_paths", Kind::Paths).later(SAFETY),
-    key("sandbox.write_paths", Kind::Paths).later(SAFETY),
+    key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"])).optional(),
+    key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])).later(SAFETY).built(&["open"]),
+    key("sandbox.read_paths", Kind::Paths),
+    key("sandbox.write_paths", Kind::Paths),
+    key("sandbox.local_ipc", Kind::Flag),
     key("tasks.default_runner", Kind::Name),
     seconds("tasks.default_timeout_seconds", 1),
     key("tasks.default_priority", Kind::Whole { min: 0, max: 10 }),
