@@ -28,9 +28,6 @@ pub async fn run(context: &mut Context<'_>, args: &args::Run) -> Result<Exit, Fa
     for note in &prepared.notes {
         context.screen.note(note);
     }
-    if prepared.is_command {
-        context.screen.note("note: commands run unsandboxed in this release");
-    }
     let begun = tokio::select! {
         begun = begin(context, &mut prepared, args.options.key.clone()) => begun?,
         // Nothing was submitted, or nobody knows; a key of the caller's would tell.

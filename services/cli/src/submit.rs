@@ -35,8 +35,6 @@ pub struct Prepared {
     ahead: Vec<Ahead>,
     /// What the person should know about it, one line each.
     pub notes: Vec<String>,
-    /// Whether it is a command, which runs unsandboxed.
-    pub is_command: bool,
 }
 
 /// Makes the task that the command line describes.
@@ -46,8 +44,7 @@ pub struct Prepared {
 pub fn prepare(work: &Work, options: &TaskOptions) -> Result<Prepared, Failure> {
     let mut notes = Vec::new();
     let (task, ahead) = body::task(work, options, &mut notes)?;
-    let is_command = task.command.is_some();
-    let prepared = Prepared { task, ahead, notes, is_command };
+    let prepared = Prepared { task, ahead, notes };
     prepared.written()?;
     Ok(prepared)
 }
@@ -179,7 +176,6 @@ mod tests {
         assert_eq!(value["timeout_seconds"], 2, "a part of a second counts as one");
         assert_eq!(value["requires"][0], "gpu");
         assert_eq!(value["labels"]["team"], "x");
-        assert!(!prepared.is_command);
     }
 
     #[test]

@@ -121,6 +121,13 @@ impl Kernel {
         self.lacks().into_iter().filter(|it| is_needed(it) && *it != Feature::Tcp).collect()
     }
 
+    /// What is missing for `required`, in a sentence; none where all is there.
+    #[must_use]
+    pub fn shortfall(self) -> Option<String> {
+        let words: Vec<_> = self.missing().into_iter().map(Feature::words).collect();
+        (!words.is_empty()).then(|| format!("this kernel cannot hold: {}", words.join("; ")))
+    }
+
     fn has(self, feature: Feature) -> bool {
         match feature.abi() {
             Some(abi) => self.landlock >= abi,

@@ -89,44 +89,24 @@ impl Sandbox {
     /// The mode in which this kind is run.
     #[must_use]
     pub fn mode(&self, kind: Kind) -> SandboxMode {
-        match (self.mode, kind) {
-            (Some(mode), _) => mode,
-            (None, Kind::Program) => SandboxMode::Required,
-            (None, Kind::Command) => SandboxMode::BestEffort,
-        }
+        mode_of(self.mode, kind)
     }
 
     /// How runs of this kind are confined.
     #[must_use]
     pub fn held(&self, kind: Kind) -> Held {
-        let names = |features: Vec<Feature>| features.into_iter().map(Feature::name).collect();
-        match self.mode(kind) {
-            SandboxMode::Off => {
-                Held { mode: agent::SandboxMode::Off, landlock_abi: 0, holds: Vec::new(), lacks: Vec::new() }
-            }
-            mode @ (SandboxMode::Required | SandboxMode::BestEffort) => Held {
-                mode: if mode == SandboxMode::Required {
-                    agent::SandboxMode::Required
-                } else {
-                    agent::SandboxMode::BestEffort
-                },
-                landlock_abi: self.kernel.landlock,
-                holds: names(self.kernel.holds()),
-                lacks: names(self.kernel.lacks()),
-            },
-        }
+        held(self.mode, self.kernel, kind)
     }
 
     /// Why runs of this kind are refused, if so.
     #[must_use]
     pub fn refusal(&self, kind: Kind) -> Option<String> {
-        let missing = match self.mode(kind) {
-            SandboxMode::Required => self.kernel.missing(),
-            SandboxMode::BestEffort | SandboxMode::Off => return None,
-        };
-        let words: Vec<_> = missing.into_iter().map(Feature::words).collect();
-        (!words.is_empty())
-            .then(|| format!("the sandbox is required, and this kernel cannot hold: {}", words.join("; ")))
+        match self.mode(kind) {
+            SandboxMode::Required => {
+                self.kernel.shortfall().map(|lacks| format!("the sandbox is required, and {lacks}"))
+            }
+            SandboxMode::BestEffort | SandboxMode::Off => None,
+        }
     }
 
     /// What a keeper is told to confine a run of this kind to; none where it is not confined.
@@ -152,6 +132,34 @@ impl Sandbox {
             base: Arc::clone(&self.base),
             own,
         }
+    }
+}
+
+fn mode_of(mode: Option<SandboxMode>, kind: Kind) -> SandboxMode {
+    match (mode, kind) {
+        (Some(mode), _) => mode,
+        (None, Kind::Program) => SandboxMode::Required,
+        (None, Kind::Command) => SandboxMode::BestEffort,
+    }
+}
+
+/// How runs of a kind are confined in a mode, which may be unset, by a kernel.
+#[must_use]
+pub fn held(mode: Option<SandboxMode>, kernel: Kernel, kind: Kind) -> Held {
+    let names = |features: Vec<Feature>| features.into_iter().map(Feature::name).collect();
+    match mode_of(mode, kind) {
+        SandboxMode::Off => {
+            Held { mode: agent::SandboxMode::Off, landlock_abi: 0, holds: Vec::new(), lacks: Vec::new() }
+        }
+        mode @ (SandboxMode::Required | SandboxMode::BestEffort) => Held {
+            mode: match mode {
+                SandboxMode::Required => agent::SandboxMode::Required,
+                SandboxMode::BestEffort | SandboxMode::Off => agent::SandboxMode::BestEffort,
+            },
+            landlock_abi: kernel.landlock,
+            holds: names(kernel.holds()),
+            lacks: names(kernel.lacks()),
+        },
     }
 }
 

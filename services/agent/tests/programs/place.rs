@@ -10,7 +10,7 @@ use conductor_agent::process::KeeperProgram;
 use conductor_agent::runner::{
     Attempt, Limits, Order, Outcome, Programs, Report, ReportBody, Settings, Slots, Start, What,
 };
-use conductor_runtime::config::{RunnerSpec, SandboxMode, Sources, load};
+use conductor_runtime::config::{RunnerSpec, Sources, load};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;

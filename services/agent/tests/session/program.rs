@@ -128,7 +128,7 @@ async fn a_command_runs_and_the_agent_ends_in_peace() {
     let finished = connection.finished().await;
     assert_eq!(finished.exit_code, Some(3));
     let result = finished.result.unwrap();
-    assert_eq!(result.sandbox.as_deref(), Some("unsandboxed"));
+    assert!(result.sandbox.is_some_and(|sandbox| sandbox.starts_with("best_effort, ")));
     let paths: Vec<_> = result.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
     assert_eq!(paths, [("in.txt", 1), ("out.txt", 1)]);
     connection.acknowledge(lease(7_101)).await;

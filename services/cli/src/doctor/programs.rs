@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use conductor_agent::runner::program::UNSANDBOXED;
 use conductor_agent::runner::program::probe::Versions;
+use conductor_agent::sandbox::{self, Held, Kernel, Kind, UNSANDBOXED};
 use conductor_runtime::config::Loaded;
 
 use super::{Check, Health};
@@ -19,10 +19,10 @@ const MAX_VERSION_BYTES: usize = 200;
 
 /// Looks for the runners, as far as the configuration says which there are, and for programs that tasks may want.
 pub async fn checks(loaded: Option<&Loaded>) -> Vec<Check> {
+    let mode = loaded.and_then(|loaded| loaded.config.sandbox.mode);
     let mut checks = vec![
         Check::new("runner mock", Health::Ok, "built in; it simulates, no model is asked"),
-        Check::new("runner command", Health::Warning, "built in; commands run unsandboxed in this release")
-            .advice("run only commands that you would run yourself"),
+        confined("runner command", "built in", &sandbox::held(mode, Kernel::probe(), Kind::Command)),
     ];
     if let Some(loaded) = loaded {
         checks.extend(coding(loaded).await);
@@ -56,14 +56,7 @@ async fn coding(loaded: &Loaded) -> Vec<Check> {
         };
         checks.push(match (found, view.missing) {
             (None, _) => Check::new(name, Health::Note, "not installed"),
-            (Some(found), None) => Check::new(
-                name,
-                Health::Warning,
-                format!("{found}; runs {UNSANDBOXED}{held}"),
-            )
-            .advice(
-                "it does without asking what its model says, as you; give it only what you would do yourself",
-            ),
+            (Some(found), None) => confined(&name, &format!("{found}{held}"), &programs.sandbox.held(Kind::Program)),
             (Some(found), Some(missing)) => {
                 Check::new(name, Health::Note, format!("{found}; not ready: {missing}"))
                     .advice("docs/runners.md says how to set it up")
@@ -71,6 +64,16 @@ async fn coding(loaded: &Loaded) -> Vec<Check> {
         });
     }
     checks
+}
+
+/// How a runner is confined: one that nothing confines deserves a look.
+fn confined(name: &str, found: &str, held: &Held) -> Check {
+    let text = held.text();
+    if text == UNSANDBOXED {
+        return Check::new(name, Health::Warning, format!("{found}; runs {text}"))
+            .advice("it does what it is told as you; give it only what you would do yourself");
+    }
+    Check::new(name, Health::Ok, format!("{found}; sandbox: {text}"))
 }
 
 /// Where a program is and what version it says it has.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use conductor_agent::sandbox::{self, Kernel, Kind};
 use conductor_orchestrator::{Config, Running};
 use conductor_runtime::clock::Clock;
 use conductor_runtime::credentials;
@@ -121,6 +122,7 @@ fn tell(context: &mut Context<'_>, args: &args::Up, http: &Http) -> Result<(), F
         }));
     }
     let slots = config.agent.slots();
+    let sandbox = sandbox::held(config.sandbox.mode, Kernel::probe(), Kind::Command).text();
     let login = match &http.login_url {
         Some(url) => format!("  log in          {url} (once, within 15 minutes)"),
         None => {
@@ -138,7 +140,7 @@ fn tell(context: &mut Context<'_>, args: &args::Up, http: &Http) -> Result<(), F
         format!("  control socket  {}", control.display()),
         format!("  agent socket    {}", agent.display()),
         format!("  agents          {}, each with {slots} slots", args.agents),
-        "  not yet         the sandbox comes with a later release: commands run unsandboxed".to_owned(),
+        format!("  sandbox         {sandbox}"),
         "try: conductor run \"Say hello\"; Ctrl-C drains, a second one ends at once".to_owned(),
     ] {
         context.screen.line(line)?;

@@ -117,6 +117,9 @@ fn headline(task: &TaskView) -> String {
     if task.simulated {
         line.push_str(" — simulated: no model was asked");
     }
+    if task.result.as_ref().is_some_and(|result| result.sandbox.as_deref() == Some("unsandboxed")) {
+        line.push_str(" — unsandboxed");
+    }
     line
 }
 

@@ -236,7 +236,7 @@ pub struct Resultant {
     /// What a reader should know though it succeeded: `no_tool_calls`, `changed_read_only`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
-    /// How the run was confined; `unsandboxed` until the sandbox is there.
+    /// How the run was confined; its mode, by what, and what the kernel lacks; `unsandboxed` where nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
     /// What its verify command found; the task's own `verified` is the same.

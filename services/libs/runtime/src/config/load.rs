@@ -117,7 +117,6 @@ fn unavailable(defaults: &Layer, values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Pr
         let later = schema::find(&leaf.path)?.later?;
         let (key, what) = (leaf.path.join("."), later.what);
         match &leaf.value {
-            ValueKind::String(word) if later.built.contains(&word.as_str()) => None,
             ValueKind::String(word) if schema::find(&leaf.path)?.is_choice() => {
                 let key = format!("{key}: {word}");
                 Some(Problem::Unavailable { key, origin: leaf.origin.clone(), what })
@@ -252,8 +251,7 @@ fn typed(layers: &[Layer]) -> Result<Config, ConfigError> {
 
 /// Tells whether the programs read this key; paths are the home's, and what is not built is read by nobody.
 fn is_live(leaf: &Leaf) -> bool {
-    leaf.path[0] != "paths"
-        && schema::find(&leaf.path).is_some_and(|key| key.later.is_none_or(|later| !later.built.is_empty()))
+    leaf.path[0] != "paths" && schema::find(&leaf.path).is_some_and(|key| key.later.is_none())
 }
 
 /// The part of a layer that the programs read, as a source of the `config` crate.

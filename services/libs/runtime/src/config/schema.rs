@@ -19,8 +19,6 @@ pub(super) struct Key {
 pub(super) struct Later {
     /// Fits "... comes with a later release".
     pub(super) what: &'static str,
-    /// Values besides the default that ask for nothing missing.
-    pub(super) built: &'static [&'static str],
 }
 
 /// A key of an earlier release that has gone.
@@ -63,14 +61,7 @@ impl Key {
     }
 
     const fn later(mut self, what: &'static str) -> Self {
-        self.later = Some(Later { what, built: &[] });
-        self
-    }
-
-    const fn built(mut self, built: &'static [&'static str]) -> Self {
-        if let Some(later) = &mut self.later {
-            later.built = built;
-        }
+        self.later = Some(Later { what });
         self
     }
 }
@@ -134,7 +125,7 @@ pub(super) const KEYS: &[Key] = &[
     key("agent.secrets_dir", Kind::Path).optional(),
     key("agent.api_url", Kind::Url).optional(),
     key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"])).optional(),
-    key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])).later(SAFETY).built(&["open"]),
+    key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])).later(SAFETY),
     key("sandbox.read_paths", Kind::Paths),
     key("sandbox.write_paths", Kind::Paths),
     key("sandbox.local_ipc", Kind::Flag),
