@@ -158,6 +158,7 @@ fn sandbox<'a>(
     sealed.extend(config.agent.secrets_dir.clone());
     sealed.extend(config.auth.tokens_file.clone());
     sealed.extend(config.tls.key_file.clone());
+    sealed.extend(config.secrets.values().filter_map(|secret| secret.file.clone()));
     sealed.extend(config.git.credentials.iter().filter_map(|credential| credential.token_file.clone()));
     let search = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let found = specs.filter_map(|spec| runner::program::probe::find(spec.command.first()?, search));
