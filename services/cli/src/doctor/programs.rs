@@ -56,7 +56,9 @@ async fn coding(loaded: &Loaded) -> Vec<Check> {
         };
         checks.push(match (found, view.missing) {
             (None, _) => Check::new(name, Health::Note, "not installed"),
-            (Some(found), None) => confined(&name, &format!("{found}{held}"), &programs.sandbox.held(Kind::Program)),
+            (Some(found), None) => {
+                confined(&name, &format!("{found}{held}"), &programs.sandbox.held(Kind::Program))
+            }
             (Some(found), Some(missing)) => {
                 Check::new(name, Health::Note, format!("{found}; not ready: {missing}"))
                     .advice("docs/runners.md says how to set it up")
