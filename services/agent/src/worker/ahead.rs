@@ -53,6 +53,7 @@ mod tests {
             output_dropped_bytes: 0,
             files: FileList::default(),
             verified: None,
+            sandbox: None,
             git: None,
             diff_bytes: 0,
             run_ms,
