@@ -114,6 +114,7 @@ impl Slot {
         let (_control, inbox) = Control::pair()?;
         let git = Git {
             keeper: self.keeper.as_ref().expect("it was made ready above"),
+            sandbox: &self.programs.sandbox,
             null: self.null.as_ref().expect("it was opened above"),
             inbox: &inbox,
             settings: &self.git,

@@ -26,6 +26,7 @@ impl Workspace {
             work: beneath::open_folder(task.as_fd(), "work")?,
             attempt: beneath::open_folder(attempts.as_fd(), attempt.to_string())?,
             private: beneath::open_folder(self.private.as_fd(), task_id)?,
+            borrows: Vec::new(),
             path: self.path.join("tasks").join(task_id),
             private_path: self.path.join("private").join(task_id),
         })
