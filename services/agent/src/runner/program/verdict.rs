@@ -115,7 +115,8 @@ fn next(context: &Context<'_>) -> Result<(Verdict, String), Next> {
             let class = match (*class, class::of(context.complaint, None)) {
                 (Class::Other, Class::NoSession) => Class::NoSession,
                 (Class::Other, _) if matches!(context.spec.output, RunnerOutput::GeminiStreamJson) => {
-                    class::of(message, status_in(context.complaint))
+                    let status = status_in(context.complaint).or_else(|| status_of_exit(context.exit));
+                    class::of(message, status)
                 }
                 (class, _) => class,
             };
@@ -237,7 +238,30 @@ fn status_in(complaint: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// The status of the service's answer by how Gemini exits: with that status, of which the system keeps the low eight bits.
+fn status_of_exit(exit: Option<Exit>) -> Option<u64> {
+    let Some(Exit::Code(code @ 144..=255)) = exit else { return None };
+    u64::try_from(code).ok().map(|low| low + 256)
+}
+
 fn last_line(text: &str) -> Option<String> {
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().filter(|c| !c.is_control()).take(MAX_COMPLAINT_CHARS).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_gemini_exits_with_has_its_class() {
+        // As Gemini CLI 0.61.0 ends after 429 and 503.
+        for (code, class) in
+            [(173, Class::Limit), (247, Class::Overload), (1, Class::Other), (143, Class::Other)]
+        {
+            let status = status_of_exit(Some(Exit::Code(code)));
+            assert_eq!(class::of("Resource has been spent.", status), class, "{code}");
+        }
+        assert_eq!(status_of_exit(None), None);
+    }
 }

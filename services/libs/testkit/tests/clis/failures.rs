@@ -71,23 +71,40 @@ async fn codex_waits_until_a_limit_is_over_that_it_tells_in_words() {
     assert!(task.state == State::Scheduled && until.contains("until"), "{until}");
 }
 
-#[tokio::test]
-async fn a_limit_without_a_reset_and_overload_give_the_attempt_back() {
-    for (cli, turn) in [
-        (Cli::Claude, refused(429, "rate_limit_error", "This request would exceed your rate limit.")),
-        (Cli::Claude, refused(529, "overloaded_error", "Overloaded")),
-        (Cli::Codex, refused(429, "rate_limit_exceeded", "Rate limit reached.")),
-        (Cli::Codex, refused(503, "server_error", "overloaded")),
-        (Cli::Claude, Turn::Cut("in the midd".into())),
-        (Cli::Codex, Turn::Cut("in the midd".into())),
-        (Cli::Gemini, gemini_refused(503, "UNAVAILABLE", "The model is overloaded.")),
-        (Cli::Gemini, gemini_refused(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")),
-    ] {
-        let Some(place) = Place::new(cli).await else { continue };
+/// Each in a world of its own: Gemini alone tries for a quarter of a minute before it says so.
+async fn they_give_the_attempt_back(cli: Cli, turns: impl IntoIterator<Item = Turn>) {
+    for turn in turns {
+        let Some(place) = Place::new(cli).await else { return };
         place.server.add("not-now", [turn.clone()]);
         let task = limited(&place, "not-now").await;
         assert_eq!(task.attempts.len(), 1, "{cli:?} {turn:?}: {task:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_limit_of_claude_without_a_reset_and_overload_give_the_attempt_back() {
+    let limit = refused(429, "rate_limit_error", "This request would exceed your rate limit.");
+    let overload = refused(529, "overloaded_error", "Overloaded");
+    they_give_the_attempt_back(Cli::Claude, [limit, overload, Turn::Cut("in the midd".into())]).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_codex_without_a_reset_and_overload_give_the_attempt_back() {
+    let limit = refused(429, "rate_limit_exceeded", "Rate limit reached.");
+    let overload = refused(503, "server_error", "overloaded");
+    they_give_the_attempt_back(Cli::Codex, [limit, overload, Turn::Cut("in the midd".into())]).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_gemini_without_a_reset_gives_the_attempt_back() {
+    let limit = gemini_refused(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.");
+    they_give_the_attempt_back(Cli::Gemini, [limit]).await;
+}
+
+#[tokio::test]
+async fn an_overload_of_gemini_gives_the_attempt_back() {
+    let overload = gemini_refused(503, "UNAVAILABLE", "The model is overloaded.");
+    they_give_the_attempt_back(Cli::Gemini, [overload]).await;
 }
 
 #[tokio::test]
