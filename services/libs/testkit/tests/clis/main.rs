@@ -8,6 +8,7 @@ mod failures;
 mod gateway;
 mod mcp;
 mod place;
+mod presets;
 mod sessions;
 mod turns;
 mod types;

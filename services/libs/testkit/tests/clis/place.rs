@@ -24,9 +24,12 @@ pub enum Cli {
     Claude,
     Codex,
     Gemini,
+    Opencode,
+    Aider,
 }
 
 impl Cli {
+    /// Those with events; the others are presets whose output is text.
     pub const ALL: [Self; 3] = [Self::Claude, Self::Codex, Self::Gemini];
 
     pub fn name(self) -> &'static str {
@@ -34,12 +37,14 @@ impl Cli {
             Self::Claude => "claude",
             Self::Codex => "codex",
             Self::Gemini => "gemini",
+            Self::Opencode => "opencode",
+            Self::Aider => "aider",
         }
     }
 
     fn dialect(self) -> Dialect {
         match self {
-            Self::Claude => Dialect::Anthropic,
+            Self::Claude | Self::Opencode | Self::Aider => Dialect::Anthropic,
             Self::Codex => Dialect::OpenAi,
             Self::Gemini => Dialect::Gemini,
         }
@@ -47,7 +52,7 @@ impl Cli {
 
     pub fn credential(self) -> &'static str {
         match self {
-            Self::Claude => "ANTHROPIC_API_KEY",
+            Self::Claude | Self::Opencode | Self::Aider => "ANTHROPIC_API_KEY",
             Self::Codex => "CODEX_API_KEY",
             Self::Gemini => "GEMINI_API_KEY",
         }
@@ -66,6 +71,16 @@ impl Cli {
         match self {
             Self::Claude => json!({"env": {"ANTHROPIC_BASE_URL": url}}),
             Self::Gemini => json!({"env": {"GOOGLE_GEMINI_BASE_URL": url}, "model": "gemini-2.5-pro"}),
+            Self::Opencode => {
+                let provider = json!({"anthropic": {"options": {"baseURL": format!("{url}/v1")}}});
+                let config = json!({"share": "disabled", "provider": provider}).to_string();
+                let model = "anthropic/claude-sonnet-4-5";
+                json!({"preset": "opencode", "files": {".config/opencode/opencode.json": config}, "model": model})
+            }
+            Self::Aider => {
+                let model = "anthropic/claude-sonnet-4-5";
+                json!({"preset": "aider", "env": {"ANTHROPIC_API_BASE": url}, "model": model})
+            }
             Self::Codex => {
                 // It would try for long.
                 let provider = "model_providers.conductor={name=\"conductor\",base_url=\"{value}/v1\",env_key=\"CODEX_API_KEY\",\

@@ -58,6 +58,8 @@ fn program(place: &Place) -> Vec<u32> {
             Cli::Claude => line.contains("--output-format stream-json"),
             Cli::Codex => line.contains("--skip-git-repo-check"),
             Cli::Gemini => line.contains("--output-format stream-json"),
+            Cli::Opencode => line.contains("opencode run"),
+            Cli::Aider => line.contains("--message-file"),
         }
     };
     place.world.commands().iter().map(|found| found.pid).filter(|pid| is_it(*pid)).collect()
