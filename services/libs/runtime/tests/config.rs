@@ -171,7 +171,7 @@ fn a_bad_value_is_named_with_its_key_and_where_it_is_written() {
         ("agent: {slots: [1]}", "agent.slots", "found a list"),
         ("agent: {slots: {a: 1}}", "agent.slots", "found a section"),
         ("agent: {labels: [a b]}", "agent.labels", "may not hold the character ' '"),
-        ("agent: 5", "agent", "expected a section with connect"),
+        ("agent: 5", "agent", "expected a section with api_url, connect"),
         ("tasks: {max_files: null}", "tasks.max_files", "found null"),
         ("tasks: {default_priority: 11}", "tasks.default_priority", "from 0 to 10"),
         ("tasks: {default_timeout_seconds: 0}", "tasks.default_timeout_seconds", "found 0"),
@@ -207,7 +207,6 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("budgets: {day_usd: 10}", "budgets.day_usd"),
         ("budgets: {day_usd: null}", "budgets.day_usd"),
         ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),
-        ("secrets: {key: {file: /key}}", "secrets.key.file"),
         ("orchestrator: {listen: 0.0.0.0:8083}", "orchestrator.listen"),
     ] {
         let machine = Machine::new().file(text);

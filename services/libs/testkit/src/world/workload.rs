@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use conductor_client::{Control, Link};
+use conductor_client::{Control, Error, Link};
 use conductor_core::TaskId;
 use conductor_protocol::control::{AnswerBody, Submit, Submitted};
 use conductor_protocol::task::{State, TaskView};
+use conductor_protocol::{Code, Problem};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::{MARK, Told};
 use crate::seed::Seed;
+
+/// How long a submit waits that is to come later.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What must become of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,15 +132,24 @@ impl Workload {
         }
     }
 
-    /// Submits everything, over lost connections.
+    /// Submits everything, over lost connections, and again where the server says to come later.
     ///
     /// # Panics
-    /// When something is refused.
+    /// When something is refused for good.
     pub async fn submit(&self, link: &mut Link, mark: &str) -> Vec<TaskId> {
         let mut ids = Vec::new();
         for batch in &self.batches {
-            let tasks = batch.iter().map(|planned| body(&planned.body, mark)).collect();
-            let submitted = link.submit(Submit { tasks, key: None }).await.expect("the tasks are accepted");
+            let submitted = loop {
+                let tasks = batch.iter().map(|planned| body(&planned.body, mark)).collect();
+                match link.submit(Submit { tasks, key: None }).await {
+                    Err(Error::Refused(Problem {
+                        code: Code::Unavailable,
+                        retry_after_seconds: Some(_),
+                        ..
+                    })) => tokio::time::sleep(AGAIN).await,
+                    submitted => break submitted.expect("the tasks are accepted"),
+                }
+            };
             ids.extend(submitted.ids);
         }
         ids

@@ -160,7 +160,6 @@ async fn what_a_later_release_brings_is_refused_by_name() {
             "workspace.git.lfs",
             json!({"prompt": "x", "workspace": {"git": {"url": "https://example.org/x", "lfs": true}}}),
         ),
-        ("secrets", json!({"prompt": "x", "secrets": ["KEY"]})),
     ] {
         let problem = refused(&served.control, &[task]).await;
         assert_eq!(problem.code, Code::Unavailable, "{problem:?}");
