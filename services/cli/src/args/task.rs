@@ -105,7 +105,7 @@ pub struct TaskOptions {
     #[arg(long, value_name = "K=V", value_parser = parse::pair, help_heading = "Task")]
     pub env: Vec<(String, String)>,
     /// A secret that the run gets as a variable of its name; may be repeated.
-    #[arg(long, value_name = "NAME", help_heading = "Later releases")]
+    #[arg(long, value_name = "NAME", help_heading = "Task")]
     pub secret: Vec<String>,
     /// What it may cost. (With a later release.)
     #[arg(long, value_name = "USD", help_heading = "Later releases")]
