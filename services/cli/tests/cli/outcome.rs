@@ -119,7 +119,7 @@ fn an_answer_lets_the_task_go_on() {
 
 #[test]
 fn each_attempt_is_shown_with_why_the_one_before_ended() {
-    let place = Place::new();
+    let place = Place::unconfined();
     let script = "echo try >> ../tries; cat ../tries | wc -l; test $(wc -l < ../tries) = 2";
     let ended = place.run(&["run", "--retries", "1", "--", "sh", "-c", script]);
     assert!(ended.err.contains("attempt 2 begins") && ended.err.contains("exit_code"), "{ended:?}");

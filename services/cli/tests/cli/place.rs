@@ -54,6 +54,11 @@ impl Place {
         Self { world: World::new() }
     }
 
+    /// One whose commands run without the sandbox, because they keep something beside their folder.
+    pub fn unconfined() -> Self {
+        Self { world: World::new().with("sandbox.mode", "off") }
+    }
+
     /// Sets a variable of all that is started from now on.
     pub fn set_variable(&mut self, name: &str, value: &std::path::Path) {
         self.world.set_variable(name, value.display());

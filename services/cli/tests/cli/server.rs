@@ -10,7 +10,7 @@ fn up_serves_until_it_is_told_to_end_and_drains() {
     let up = place.up(&[]);
     place.until("it says what there is", || up.out().contains("Ctrl-C"));
     let said = up.out();
-    for part in ["dashboard", "/login?code=", "control socket", "workspace", "later release", "Ctrl-C"] {
+    for part in ["dashboard", "/login?code=", "control socket", "workspace", "sandbox", "Ctrl-C"] {
         assert!(said.contains(part), "{said}");
     }
     place.until("its agent is there", || {
@@ -82,7 +82,7 @@ fn several_agents_have_names_of_their_own() {
 
 #[test]
 fn an_agent_that_dies_is_started_again_and_its_task_runs_on() {
-    let place = Place::new();
+    let place = Place::unconfined();
     let _up = place.up(&[]);
     let id = place.submit(&[
         "--",

@@ -154,7 +154,8 @@ async fn the_tasks_of_a_killed_agent_go_to_another() {
 
 #[tokio::test]
 async fn a_task_that_keeps_killing_its_worker_ends_as_crash_limit_with_the_agents_named() {
-    let world = World::new().with("agent.slots", 1);
+    // In the sandbox it would not reach its worker.
+    let world = World::new().with("agent.slots", 1).with("sandbox.mode", "off");
     let _orchestrator = world.orchestrator().await;
     let _agents = [world.agent("one"), world.agent("two")];
     let control = world.connect().await;

@@ -46,7 +46,8 @@ async fn mixed_tasks_survive_when_everything_is_killed_at_once() {
 
 #[tokio::test]
 async fn what_is_left_running_is_ended_before_its_task_runs_again() {
-    let world = World::new().with("agent.slots", 1);
+    // Its command writes beside its folder, which the sandbox would not let it do.
+    let world = World::new().with("agent.slots", 1).with("sandbox.mode", "off");
     let spawned = vec![world.orchestrator().await, world.agent("one")];
     let control = world.connect().await;
     // A second copy that finds the first one alive says so; one that has ended may wait for init to reap it.
