@@ -16,7 +16,7 @@ use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
 use super::command::{self, KeeperState, Tools};
 use super::conclude::{CHANGED_READ_ONLY, outcome, unusable, unwritable};
 use super::confined;
-use super::control::{End, Inbox, Progress, Report, ReportBody};
+use super::control::{Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
@@ -139,10 +139,10 @@ impl Slot {
         };
         let turn = match self.turnstile.wait(&inbox) {
             Waited::Turn(turn) => turn,
-            Waited::Ended(End::Cancel) => return outcome(Ended::without_child(Verdict::Cancelled), &attempt),
-            Waited::Ended(End::Stop | End::Abandon) | Waited::TooLong => {
-                return outcome(Ended::without_child(Verdict::Stopped), &attempt);
+            Waited::Ended(end) => {
+                return outcome(Ended::without_child(Live::verdict_of_end(end)), &attempt);
             }
+            Waited::TooLong => return outcome(Ended::without_child(Verdict::Stopped), &attempt),
         };
         let limits = (attempt.limits.clone(), attempt.timeout);
         let kept_out = Arc::clone(&redactor);
