@@ -66,6 +66,8 @@ impl Lab {
         };
         if let Some(user) = setting.user {
             std::os::unix::fs::chown(lab.folder.path(), Some(user), Some(user)).unwrap();
+            // The folder of the build may be closed to others.
+            fs::copy(binary(), lab.program()).unwrap();
         }
         lab.restart(mode);
         lab
@@ -74,7 +76,7 @@ impl Lab {
     /// Starts the lab again, in the same workspace and as the same agent.
     pub fn restart(&mut self, mode: &str) {
         let _ = fs::remove_file(self.socket());
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.program());
         command.arg(mode).arg(self.socket()).arg(self.folder.path().join("ws")).arg(&self.agent_id).arg("4");
         if let Some(sandbox) = &self.setting.sandbox {
             command.env("LAB_SANDBOX", sandbox);
@@ -109,6 +111,10 @@ impl Lab {
         read.read_line(&mut line).ok().filter(|&count| count > 0)?;
         self.link = Some(Link { write: stream, read });
         Some(serde_json::from_str(&line).unwrap())
+    }
+
+    fn program(&self) -> PathBuf {
+        self.setting.user.map_or_else(binary, |_| self.folder.path().join("lab"))
     }
 
     fn socket(&self) -> PathBuf {
