@@ -16,6 +16,8 @@ use crate::run::beneath;
 
 /// The place of the kept folders under `private/`.
 const FOLDER: &str = ".spare";
+/// How the name of one ends that is being removed; no task has such a name.
+const GOING: &str = ".going";
 /// Room for the few names that an empty folder has.
 const NAMES_BYTES: usize = 256;
 
@@ -82,9 +84,15 @@ fn moved((from, name): (BorrowedFd<'_>, &str), (to, new_name): (BorrowedFd<'_>, 
 }
 
 /// Removes a kept folder; one that is not as it was made stays.
+///
+/// It is renamed first: whoever would give it to a task at this moment has it whole or not at all.
 fn remove(folder: &OwnedFd, name: &str) {
+    let going = format!("{}{GOING}", name.trim_end_matches(GOING));
+    if name != going && !moved((folder.as_fd(), name), (folder.as_fd(), &going)) {
+        return;
+    }
     for inner in ["/home", "/tmp", ""] {
-        let _ = rustix::fs::unlinkat(folder, format!("{name}{inner}"), AtFlags::REMOVEDIR);
+        let _ = rustix::fs::unlinkat(folder, format!("{going}{inner}"), AtFlags::REMOVEDIR);
     }
 }
 
@@ -181,6 +189,31 @@ mod tests {
         let entries = fs::read_dir(folder).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name != FOLDER).collect()
+    }
+
+    #[test]
+    fn a_kept_folder_is_given_whole_or_not_at_all_while_another_agent_starts() {
+        let home = Home::new();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let removing = scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    Workspace::open(home.private.parent().unwrap()).unwrap();
+                }
+            });
+            let mut broken = Vec::new();
+            for number in 0..200 {
+                let folder = home.begin(&format!("task-{number}"), &[]);
+                if !folder.home().is_dir() || !folder.temporary().is_dir() {
+                    broken.push(number);
+                }
+                home.workspace.take_back(&folder);
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            removing.join().unwrap();
+            assert!(broken.is_empty(), "{broken:?}");
+        });
+        assert!(home.spares().iter().all(|name| !name.ends_with(GOING)), "{:?}", home.spares());
     }
 
     #[test]

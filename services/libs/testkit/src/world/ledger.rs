@@ -28,6 +28,8 @@ pub struct TaskTold {
     pub finished: Option<State>,
     /// Why it failed, in the words of the protocol.
     pub failure: Option<String>,
+    /// What was said of the failure.
+    pub message: Option<String>,
 }
 
 /// All that was told so far.
@@ -90,6 +92,7 @@ impl Told {
                     .failure
                     .as_ref()
                     .map(|failure| conductor_protocol::task::reason_text(failure.reason).to_owned());
+                task.message = event.failure.as_ref().map(|failure| failure.message.clone());
                 None
             }
             _ => None,
