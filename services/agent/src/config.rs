@@ -98,6 +98,7 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
         programs: programs(loaded, &environment)?,
         workspace: home.workspace.clone(),
         agents: home.state.join("agents"),
+        free_floor_bytes: config.retention.free_floor_bytes,
         target,
         limits: Limits {
             max_output_bytes: config.tasks.max_output_bytes,

@@ -12,6 +12,7 @@ mod messages;
 mod offers;
 mod outputs;
 mod report;
+mod room;
 mod runs;
 mod settings;
 mod state;

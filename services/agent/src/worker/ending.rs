@@ -117,6 +117,7 @@ impl Worker {
             self.orphaned_at(),
             self.next_look(),
             self.next_offers(),
+            self.next_room(),
         ]
         .into_iter()
         .flatten()
@@ -140,6 +141,7 @@ impl Worker {
         }
         self.look_at_output(now);
         self.look_at_offers(now);
+        self.look_at_room(now);
     }
 
     fn orphaned_at(&self) -> Option<Instant> {

@@ -75,6 +75,7 @@ pub(super) struct Messages {
     output: BTreeMap<Lease, u64>,
     draining: bool,
     runners: Vec<RunnerView>,
+    disk_full: Option<bool>,
     /// When outputs are looked at next.
     next_look: Instant,
 }
@@ -88,6 +89,7 @@ impl Default for Messages {
             output: BTreeMap::new(),
             draining: false,
             runners: Vec::new(),
+            disk_full: None,
             next_look: Instant::now(),
         }
     }
@@ -129,6 +131,10 @@ impl Messages {
         self.runners = runners;
     }
 
+    pub fn disk_full(&mut self, is_full: bool) {
+        self.disk_full = Some(is_full);
+    }
+
     fn is_empty(&self) -> bool {
         self.started.is_empty()
             && self.finished.is_empty()
@@ -136,13 +142,15 @@ impl Messages {
             && self.output.is_empty()
             && !self.draining
             && self.runners.is_empty()
+            && self.disk_full.is_none()
     }
 }
 
 impl Worker {
     /// How many tasks the agent can take now.
-    pub(super) fn room(&self) -> u32 {
-        if self.ending.is_draining() || self.held_back || self.unacknowledged.is_full() {
+    pub(super) fn takes(&self) -> u32 {
+        let is_held_back = self.held_back || self.room.is_lacking() || self.unacknowledged.is_full();
+        if self.ending.is_draining() || is_held_back {
             return 0;
         }
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -153,7 +161,7 @@ impl Worker {
     }
 
     fn credits(&self) -> u32 {
-        self.room().saturating_sub(self.link.granted)
+        self.takes().saturating_sub(self.link.granted)
     }
 
     fn has_to_speak(&self) -> bool {
@@ -202,6 +210,7 @@ impl Worker {
                 .collect(),
             draining: std::mem::take(&mut messages.draining),
             runners: std::mem::take(&mut messages.runners),
+            disk_full: messages.disk_full.take(),
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Settings {
     pub agents: PathBuf,
     /// Where the orchestrator is.
     pub target: Target,
+    /// How many bytes have to be free on the disks of these folders, or it takes no tasks.
+    pub free_floor_bytes: u64,
     /// How much a run may produce.
     pub limits: Limits,
     /// How long runs go on without an orchestrator.

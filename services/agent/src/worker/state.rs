@@ -14,6 +14,7 @@ use super::ending::Ending;
 use super::identity::{Identity, Seen};
 use super::messages::{Link, Messages};
 use super::offers::Offers;
+use super::room::Room;
 use super::runs::Runs;
 use super::settings::Settings;
 use super::unacknowledged::Unacknowledged;
@@ -30,6 +31,7 @@ pub(super) struct Worker {
     pub(super) identity: Identity,
     instance: InstanceId,
     pub(super) offers: Offers,
+    pub(super) room: Room,
     pub(super) slots: Slots,
     pub(super) runs: Runs,
     pub(super) ahead: Ahead,
@@ -68,6 +70,7 @@ impl Worker {
         Self {
             instance,
             offers: Offers::new(versions),
+            room: Room::new(&settings),
             slots,
             runs,
             ahead: Ahead::default(),
@@ -124,7 +127,7 @@ impl Worker {
             labels: self.settings.labels.clone(),
             runners,
             held: self.runs.leases().chain(self.unacknowledged.leases()).collect(),
-            credits: self.room(),
+            credits: self.takes(),
             shares_workspace: self.shares_workspace,
             seen: self.identity.seen().cloned(),
         }
@@ -156,6 +159,9 @@ impl Worker {
         self.runs.tell_output_again();
         let reportable = self.unacknowledged.leases().filter(|lease| !self.sending.contains(lease));
         self.messages.begin(&self.runs, reportable, self.ending.is_draining());
+        if self.room.is_lacking() {
+            self.messages.disk_full(true);
+        }
         self.check_workspace(&welcome.workspace);
     }
 

@@ -51,6 +51,7 @@ pub fn settings(home: &Path) -> Settings {
         programs: Default::default(),
         workspace: home.join("workspace"),
         agents: home.join("state/agents"),
+        free_floor_bytes: 0,
         target: Target::unix(&home.join("run/agent.sock")),
         limits: Limits { grace: Duration::from_millis(300), ..Limits::default() },
         orphan_grace: Duration::from_secs(3_600),

@@ -1,10 +1,10 @@
 //! How an agent comes, stays and comes again.
 
-use conductor_agent::worker::Exit;
+use conductor_agent::worker::{Exit, Settings};
 use conductor_protocol::agent::{Answer, FromAgent};
 use conductor_protocol::{Code, Problem};
 
-use crate::agent::{Agent, home};
+use crate::agent::{Agent, home, settings};
 use crate::support::{Orchestrator, soon, welcome};
 
 #[tokio::test]
@@ -70,6 +70,18 @@ async fn an_agent_with_another_workspace_comes_anew_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_agent_whose_disk_is_below_its_floor_asks_for_nothing_and_says_why() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::with(Settings { free_floor_bytes: u64::MAX, ..settings(home.path()) });
+    let (mut connection, hello) = orchestrator.welcome(home.path()).await;
+    assert_eq!(hello.credits, 0);
+    let said = connection.hear().await.unwrap();
+    assert_eq!((said.credits, said.disk_full), (0, Some(true)));
+    agent.drained().await;
+}
+
+#[tokio::test]
 async fn a_second_agent_of_the_same_name_is_refused() {
     let home = home();
     let orchestrator = Orchestrator::start(home.path());
@@ -90,11 +102,11 @@ async fn heartbeats_are_sent_as_the_welcome_says_and_pings_are_answered() {
     let often = conductor_protocol::agent::Welcome { heartbeat_seconds: 1, ..welcome(home.path()) };
     connection.answer(Answer::Welcome(often)).await;
     for _ in 0..2 {
-        let FromAgent { credits, started, finished, asked, output, draining, runners } =
+        let FromAgent { credits, started, finished, asked, output, draining, runners, disk_full } =
             connection.hear().await.unwrap();
         assert!(credits == 0 && !draining, "a heartbeat says nothing");
         assert!(started.is_empty() && finished.is_empty() && asked.is_empty() && output.is_empty());
-        assert!(runners.is_empty(), "nothing came or went");
+        assert!(runners.is_empty() && disk_full.is_none(), "nothing came or went");
     }
     agent.drained().await;
 }

@@ -170,6 +170,7 @@ fn everything() -> Vec<Value> {
         output: vec![OutputLength { lease: lease(1), bytes: 1 }],
         draining: true,
         runners: vec![Default::default()],
+        disk_full: Some(true),
     };
     let mut assign = mock(1, "p");
     assign.after = Some(After::Crash);

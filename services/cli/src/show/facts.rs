@@ -18,7 +18,7 @@ pub fn agents(agents: &[AgentView]) -> Table {
         };
         table.row([
             clean(&agent.name),
-            clean(&agent.state),
+            if agent.disk_full { format!("{}, disk full", clean(&agent.state)) } else { clean(&agent.state) },
             agent.slots.to_string(),
             agent.free.to_string(),
             agent.runners.iter().map(runner).collect::<Vec<_>>().join(","),

@@ -34,6 +34,7 @@ struct Agent {
     path: String,
     state: String,
     state_text: String,
+    disk_full: bool,
     used: u32,
     slots: u32,
     boxes: Vec<bool>,
@@ -95,6 +96,7 @@ fn agent(w: &'static Words, now: Wall, it: AgentView) -> Agent {
     Agent {
         path: format::escape_url(&it.name),
         state_text: w.agent_state(&it.state).to_owned(),
+        disk_full: it.disk_full,
         used,
         boxes: boxes(used, it.slots),
         slots: it.slots,

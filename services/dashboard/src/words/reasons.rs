@@ -81,6 +81,9 @@ fn waits(pending: &PendingView) -> Option<String> {
             format!("ラベル {} を持つ対応エージェントが接続されていません", value("labels"))
         }
         PendingCode::Draining => "実行できるエージェントはすべてドレイン中です".to_owned(),
+        PendingCode::AgentDiskFull => {
+            "実行できるエージェントはすべて、ディスクの空き容量が下限を下回っています".to_owned()
+        }
         PendingCode::NotServed => {
             "このオーケストレーターは、自身を通じて投入されたタスクだけを実行します".to_owned()
         }
@@ -153,7 +156,7 @@ mod tests {
     use super::*;
 
     /// The kinds that tasks wait for; a new one does not compile until it is told.
-    const CODES: [PendingCode; 22] = [
+    const CODES: [PendingCode; 23] = [
         PendingCode::Blocked,
         PendingCode::RunAt,
         PendingCode::Backoff,
@@ -168,6 +171,7 @@ mod tests {
         PendingCode::NoAuto,
         PendingCode::NoLabels,
         PendingCode::Draining,
+        PendingCode::AgentDiskFull,
         PendingCode::NotServed,
         PendingCode::RunnerLimit,
         PendingCode::GroupLimit,

@@ -316,6 +316,7 @@ messages! {
     revoke_agent_hint: "Revoke the agent? Its tasks are given to others.", "エージェントを失効しますか？実行中のタスクは他に移されます。";
     connected: "connected", "接続中";
     draining: "draining", "ドレイン中";
+    disk_full: "its disk is full: it takes nothing new", "ディスクの空きが不足しているため、新しいタスクは受けません";
     gone: "gone", "切断";
     revoked: "revoked", "失効";
     capacity: "Capacity", "処理能力";

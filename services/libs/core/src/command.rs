@@ -284,6 +284,8 @@ pub enum AgentSay {
     },
     /// It drains by itself and wants nothing more.
     Draining,
+    /// Whether a disk of its own has less free space than it must.
+    DiskFull(bool),
     /// Its connection is gone.
     Gone,
 }

@@ -64,6 +64,8 @@ pub(crate) struct Session {
     pub(crate) connected: bool,
     /// The agent said that it wants nothing more.
     pub(crate) draining: bool,
+    /// The agent said that a disk of its own has less free space than it must.
+    pub(crate) disk_full: bool,
     pub(crate) credits: u32,
     /// When it was heard last, or given a full time-to-live.
     pub(crate) heard: Mono,

@@ -221,6 +221,9 @@ pub struct FromAgent {
     /// All that it can run, where that is something else than it said last: a credential came, changed or went.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runners: Vec<RunnerView>,
+    /// Whether a disk of its own has less free space than it must, when that changes: it is given no tasks meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_full: Option<bool>,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -508,6 +508,9 @@ pub struct AgentView {
     #[serde(with = "text::instant")]
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub joined_at: conductor_core::Wall,
+    /// Whether a disk of its own has less free space than it must, so that it takes no tasks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disk_full: bool,
 }
 
 /// The orchestrator itself.

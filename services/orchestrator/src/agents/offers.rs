@@ -106,6 +106,7 @@ mod tests {
             runners,
             tasks: Vec::new(),
             joined_at: Wall(0),
+            disk_full: false,
         };
         offers.add_to(&mut view);
         assert_eq!((view.runners[0].credential, &view.runners[0].sandbox), (None, &None));

@@ -161,11 +161,12 @@ fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
     for output in said.output {
         context.hub.grew(output.lease, output.bytes);
     }
-    let mut says = Vec::with_capacity(2 + said.started.len() + said.finished.len() + said.asked.len());
+    let mut says = Vec::with_capacity(3 + said.started.len() + said.finished.len() + said.asked.len());
     // First, so that what it gives back does not come to it again.
     if said.draining {
         says.push(AgentSay::Draining);
     }
+    says.extend(said.disk_full.map(AgentSay::DiskFull));
     says.extend(said.started.iter().map(|started| AgentSay::Started(started.lease)));
     says.extend(said.asked.iter().map(convert::asked));
     says.extend(said.finished.into_iter().map(convert::finished));

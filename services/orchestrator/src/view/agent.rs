@@ -13,6 +13,7 @@ pub(crate) fn agent_view(machine: &Machine, image: &AgentImage) -> AgentView {
     let live = machine.agent(profile.agent_id);
     let connected = live.as_ref().is_some_and(|agent| agent.connected);
     let draining = live.as_ref().is_some_and(|agent| agent.draining);
+    let disk_full = live.as_ref().is_some_and(|agent| agent.disk_full);
     let state = match (image.revoked, connected, draining) {
         (true, _, _) => "revoked",
         (false, false, _) => "gone",
@@ -27,11 +28,12 @@ pub(crate) fn agent_view(machine: &Machine, image: &AgentImage) -> AgentView {
         version: profile.version.to_string(),
         state: state.to_owned(),
         slots: profile.slots,
-        free: if connected { profile.slots.saturating_sub(busy) } else { 0 },
+        free: if connected && !disk_full { profile.slots.saturating_sub(busy) } else { 0 },
         labels: profile.labels.iter().map(ToString::to_string).collect(),
         runners: profile.runners.iter().map(|offer| runner(machine, profile.agent_id, offer)).collect(),
         tasks,
         joined_at: image.joined_at,
+        disk_full,
     }
 }
 

@@ -44,6 +44,7 @@ fn queued(obstacle: &Obstacle) -> (PendingCode, Vec<(&'static str, String)>) {
             (PendingCode::NoLabels, vec![("labels", labels.join(", "))])
         }
         Obstacle::Draining => (PendingCode::Draining, Vec::new()),
+        Obstacle::AgentDiskFull => (PendingCode::AgentDiskFull, Vec::new()),
         Obstacle::NotServed => (PendingCode::NotServed, Vec::new()),
         Obstacle::RunnerLimit(runner, limit) => {
             (PendingCode::RunnerLimit, vec![("runner", runner.to_string()), ("limit", limit.to_string())])

@@ -59,6 +59,11 @@ pub(crate) fn hear(
             known.credits = 0;
             Ok(Reply::Done)
         }
+        AgentSay::DiskFull(is_full) => {
+            // What it may still be given is kept for when there is room again.
+            known.disk_full = is_full;
+            Ok(Reply::Done)
+        }
         AgentSay::Gone => {
             known.connected = false;
             known.credits = 0;
@@ -112,7 +117,7 @@ fn hello(
     let now = step.now().mono;
     let session = step.live().sessions.entry(agent).or_default();
     (session.number, session.connected, session.draining) = (number, true, false);
-    (session.credits, session.heard) = (0, now);
+    (session.disk_full, session.credits, session.heard) = (false, 0, now);
     arm(step, agent);
     reconcile(step, agent, held, replaced);
     let ours: Vec<_> = step.state().leases(agent).map(|(lease, _)| lease).collect();

@@ -32,6 +32,8 @@ pub enum Obstacle {
     NoLabels(Box<[Name]>),
     /// All agents that could run it are draining.
     Draining,
+    /// All agents that could run it and do not drain lack room on disks of their own.
+    AgentDiskFull,
     /// It was submitted before what this machine is to run.
     NotServed,
     /// As many tasks of its runner run as may.
@@ -56,9 +58,14 @@ pub(crate) fn connected<'v>(view: View<'v>) -> impl Iterator<Item = (&'v Agent, 
     pairs.filter_map(move |(id, session)| Some((view.state.known_agent(*id)?, session)))
 }
 
+/// Whether an agent is there and is to stay.
+fn stays(agent: &Agent, session: &Session) -> bool {
+    session.connected && !session.draining && !agent.image.draining && !agent.image.revoked
+}
+
 /// Whether an agent takes tasks at all.
 pub(crate) fn takes_tasks(agent: &Agent, session: &Session) -> bool {
-    session.connected && !session.draining && !agent.image.draining && !agent.image.revoked
+    stays(agent, session) && !session.disk_full
 }
 
 /// What `auto` means now: the first coding runner that a connected agent offers, else perhaps the mock.
@@ -168,9 +175,13 @@ pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
     if fit.peek().is_none() {
         return Obstacle::NoLabels(shape.requires.clone());
     }
-    let mut taking = fit.filter(|(agent, session)| takes_tasks(agent, session)).peekable();
-    if taking.peek().is_none() {
+    let mut staying = fit.filter(|(agent, session)| stays(agent, session)).peekable();
+    if staying.peek().is_none() {
         return Obstacle::Draining;
+    }
+    let mut taking = staying.filter(|(_, session)| !session.disk_full).peekable();
+    if taking.peek().is_none() {
+        return Obstacle::AgentDiskFull;
     }
     let lanes: Vec<_> = taking.map(|(agent, _)| lane_obstacle(view, agent, &runner)).collect();
     if lanes.iter().all(Option::is_some)

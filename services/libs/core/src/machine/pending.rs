@@ -78,6 +78,7 @@ impl Machine {
                 Obstacle::Paused
                 | Obstacle::NoRoom(_)
                 | Obstacle::Draining
+                | Obstacle::AgentDiskFull
                 | Obstacle::NotServed
                 | Obstacle::RunnerLimit(..)
                 | Obstacle::GroupLimit(..)
@@ -156,6 +157,9 @@ fn queued_reason(obstacle: &Obstacle) -> String {
         }
         Obstacle::NotServed => "this orchestrator runs only what was submitted through it".into(),
         Obstacle::Draining => "all agents that could run it are draining".into(),
+        Obstacle::AgentDiskFull => {
+            "all agents that could run it have less free space on their disks than they must; they take nothing until space is freed".into()
+        }
         Obstacle::RunnerLimit(runner, limit) => {
             format!("the runner {runner} is at its limit of {limit} running tasks")
         }

@@ -15,6 +15,8 @@ pub struct AgentView<'m> {
     pub connected: bool,
     /// Whether it takes no further tasks, by itself or because it was told.
     pub draining: bool,
+    /// Whether a disk of its own has less free space than it must.
+    pub disk_full: bool,
     /// How many further tasks it would take.
     pub credits: u32,
     /// When it was heard last.
@@ -38,6 +40,7 @@ impl Machine {
             image: &agent.image,
             connected: session.is_some_and(|session| session.connected),
             draining: agent.image.draining || session.is_some_and(|session| session.draining),
+            disk_full: session.is_some_and(|session| session.connected && session.disk_full),
             credits: session.map_or(0, |session| session.credits),
             heard: session.map_or(Mono::default(), |session| session.heard),
             leases: agent.runs.values().copied().collect(),

@@ -241,3 +241,26 @@ fn an_agent_may_change_its_name() {
     assert_eq!(world.machine.state().agent_named(&name("agent-ada")), None);
     assert_eq!(world.machine.state().agent_named(&name("countess")), Some(ADA));
 }
+
+#[test]
+fn an_agent_without_room_on_its_disk_is_given_nothing_what_it_granted_is_kept_and_a_task_says_why_it_waits() {
+    let mut world = World::new();
+    world.join(ADA, 2);
+    let before = world.machine.state().seq();
+    world.say(ADA, AgentSay::DiskFull(true));
+    assert_eq!(world.machine.state().seq(), before, "how full a disk is does not belong into the log");
+    assert!(world.machine.agent(ADA).unwrap().disk_full);
+    let id = world.submit_one(|_| {});
+    assert_eq!(world.assign(), []);
+    let why = world.machine.pending_reason(id).unwrap();
+    assert!(why.starts_with("all agents that could run it have less free space on their disks"), "{why}");
+    assert_eq!(world.machine.unserved(10), [], "it is served when there is room");
+    world.say(ADA, AgentSay::DiskFull(false));
+    assert_eq!(world.assign().len(), 1, "the credits from before still count");
+
+    // Another connection begins as if there were room, and says otherwise if not.
+    world.say(ADA, AgentSay::DiskFull(true));
+    let lease = world.machine.agent(ADA).unwrap().leases[0].0;
+    world.hello(1, ada(1), vec![lease]).unwrap();
+    assert!(!world.machine.agent(ADA).unwrap().disk_full);
+}

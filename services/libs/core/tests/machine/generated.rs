@@ -438,7 +438,13 @@ impl Play {
                 self.give(Command::CloseSession { session, by: actor() });
             }
             Action::Assign => self.give(Command::Assign),
-            Action::Room(lacks) => self.give(Command::Room { lacking: lacks.then_some(Volume::Workspace) }),
+            Action::Room(lacks) => {
+                self.give(Command::Room { lacking: lacks.then_some(Volume::Workspace) });
+                // The disk of one agent is full with it, and stays so until the agent comes anew.
+                if *lacks {
+                    self.say(2, AgentSay::DiskFull(true));
+                }
+            }
             Action::Pass { ms, silent } => self.pass(u64::from(*ms), *silent),
             Action::Sleep(ms) => {
                 let steps = self.world.pass(u64::from(*ms));

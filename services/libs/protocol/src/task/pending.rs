@@ -57,6 +57,8 @@ pub enum PendingCode {
     NoLabels,
     /// All agents that could run it are draining.
     Draining,
+    /// All agents that could run it and do not drain have less free space on their disks than they must.
+    AgentDiskFull,
     /// This orchestrator runs only what was submitted through it.
     NotServed,
     /// The `runner` is at its `limit` of running tasks.

@@ -11,7 +11,7 @@ use conductor_client::{Control, Error};
 use conductor_core::TaskId;
 use conductor_protocol::Code;
 use conductor_protocol::control::Submit;
-use conductor_protocol::task::State;
+use conductor_protocol::task::{PendingCode, State};
 use conductor_testkit::world::{World, body, eventually, submit_one};
 use serde_json::json;
 
@@ -192,4 +192,36 @@ async fn below_the_floor_of_the_workspace_volume_nothing_starts_what_runs_ends_a
     volume.empty("filler");
     assert_eq!(link.wait(waiting).await.unwrap().state, State::Succeeded);
     assert_eq!(submit_code(&control, world.mark()).await, None);
+}
+
+#[tokio::test]
+async fn an_agent_whose_own_disk_is_below_the_floor_takes_nothing_new_and_the_task_and_the_agent_say_so() {
+    let world = World::new().with("agent.slots", 1).with("retention.free_floor_bytes", FLOOR_BYTES);
+    world.home().create().unwrap();
+    // Where agents keep the results that wait for the orchestrator, and nobody else keeps anything.
+    let Some(volume) = Volume::mount(&world.home().state.join("agents")) else {
+        println!("skipped: an_agent_whose_own_disk needs the right to mount a tmpfs (root)");
+        return;
+    };
+    let _orchestrator = world.orchestrator().await;
+    let _agent = world.agent("one");
+    let control = world.connect().await;
+    let before = submit_one(&control, &json!({"prompt": "Say hello"}), world.mark()).await;
+    let mut link = world.link();
+    assert_eq!(link.wait(before).await.unwrap().state, State::Succeeded);
+
+    volume.fill_to("filler", FLOOR_BYTES / 2);
+    let full = async || control.agents().await.ok()?.first().map(|agent| (agent.disk_full, agent.free));
+    eventually(LIMIT, "the agent says so", async || (full().await? == (true, 0)).then_some(())).await;
+    let waiting = submit_one(&control, &json!({"prompt": "Say hello"}), world.mark()).await;
+    eventually(LIMIT, "the task says what it waits for", async || {
+        let task = control.get(waiting).await.ok()?;
+        assert_eq!((task.state, task.attempt), (State::Queued, 0), "{task:?}");
+        (task.pending?.code == PendingCode::AgentDiskFull).then_some(())
+    })
+    .await;
+
+    volume.empty("filler");
+    assert_eq!(link.wait(waiting).await.unwrap().state, State::Succeeded);
+    assert!(!full().await.unwrap().0);
 }
