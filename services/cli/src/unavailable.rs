@@ -2,7 +2,7 @@
 
 use conductor_protocol::Problem;
 
-use crate::args::{AuditCommand, Command, ScheduleCommand, TaskOptions};
+use crate::args::{Command, ScheduleCommand, TaskOptions};
 use crate::exit::Failure;
 
 /// Refuses a command or an option that a later release brings, so that nothing is taken and then ignored.
@@ -15,7 +15,6 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         Command::Submit(submit) => options(&submit.options),
         Command::Schedule(ScheduleCommand::Add(add)) => options(&add.options),
         Command::Drill(_) => Some("drill"),
-        Command::Audit(audit) => audit.command.map(|AuditCommand::Verify| "audit verify"),
         Command::Token(_)
         | Command::Secret(_)
         | Command::Up(_)
@@ -47,6 +46,7 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         | Command::Status
         | Command::Top
         | Command::Events(_)
+        | Command::Audit(_)
         | Command::Agent(_)
         | Command::Config(_)
         | Command::Doctor
@@ -87,7 +87,6 @@ mod tests {
         for (line, name) in [
             ("conductor run --budget 1.5 x", "--budget"),
             ("conductor drill", "drill"),
-            ("conductor audit verify", "audit verify"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),
         ] {
             let text = refused(line).unwrap_or_else(|| panic!("{line} was taken"));

@@ -1,14 +1,13 @@
 //! Commands about the server: what it does and how it is.
 
+mod audit;
 mod top;
 
 use std::time::Duration;
 
 use conductor_protocol::control::{
-    AgentName, AuditCall, AuditPage, Call, Done, DrainAgent, Events, Gc, GcKind, GcView, Pause, StatsView,
-    StatusView,
+    AgentName, Call, Done, DrainAgent, Events, Gc, GcKind, GcView, Pause, StatsView, StatusView,
 };
-use conductor_protocol::text::rfc3339;
 
 use crate::args;
 use crate::context::Context;
@@ -17,6 +16,7 @@ use crate::screen::{Table, ago, bytes, clean, now};
 use crate::server::{Need, Server};
 use crate::show;
 
+pub use audit::audit;
 pub use top::top;
 
 /// `agents`
@@ -186,25 +186,6 @@ pub async fn events(context: &mut Context<'_>, args: &args::Events) -> Result<Ex
 
 /// Pause before a follower turns again to a server that let it in and then ended.
 const AGAIN: Duration = Duration::from_millis(100);
-
-/// `audit`
-pub async fn audit(context: &mut Context<'_>, args: &args::Audit) -> Result<Exit, Failure> {
-    let mut server = Server::find(context, Need::State).await?;
-    let call = AuditCall { before: args.before, limit: Some(args.limit) };
-    let page: AuditPage = server.link.ask(&Call::Audit(call)).await?;
-    if context.screen.is_json() {
-        context.screen.json(&page)?;
-    } else {
-        let mut table = Table::new(&["SEQ", "AT", "BY", "VIA", "ACTION", "SUBJECT"]);
-        for entry in &page.items {
-            let text = [&entry.by, &entry.via, &entry.action, &entry.subject].map(|text| clean(text));
-            table.row([entry.seq.to_string(), rfc3339(entry.at)].into_iter().chain(text));
-        }
-        table.lines(None).into_iter().try_for_each(|line| context.screen.line(line))?;
-    }
-    server.close(context, &[]).await?;
-    Ok(Exit::Succeeded)
-}
 
 /// `gc`
 pub async fn gc(context: &mut Context<'_>, dry_run: bool) -> Result<Exit, Failure> {

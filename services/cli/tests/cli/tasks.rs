@@ -142,8 +142,19 @@ fn what_was_done_is_in_the_audit_and_the_numbers() {
     place.run(&["run", "print x"]).with(0);
     let audit = place.run(&["audit", "--output", "json"]).with(0).json();
     assert!(audit["items"].as_array().unwrap().iter().any(|entry| entry["action"] == "submit"), "{audit}");
+    let checked = place.run(&["audit", "verify", "--output", "json"]).with(0).json();
+    assert_eq!(checked["records"].as_u64(), audit["items"].as_array().map(|items| items.len() as u64));
+    let head = checked["head"].as_str().unwrap().to_owned();
+    place.run(&["run", "print y"]).with(0);
+    let later = place.run(&["audit", "verify", "--head", &head]).with(0).text();
+    assert!(later.contains("records are as they were written"), "{later}");
+    let (seq, digest) = head.split_once(':').unwrap();
+    let other = format!("{seq}:{}", digest.chars().rev().collect::<String>());
+    let said = place.run(&["audit", "verify", "--head", &other]).with(1).text();
+    assert!(said.starts_with(&format!("record {seq}: it is not the record")), "{said}");
+    assert!(place.run(&["audit", "verify", "--head", "1:zz"]).with(2).err.contains("64 hexadecimal digits"));
     let stats = place.run(&["stats", "--output", "json"]).with(0).json();
-    assert_eq!(stats["finished_last_hour"], 1);
+    assert_eq!(stats["finished_last_hour"], 2);
     let gc = place.run(&["gc", "--dry-run", "--output", "json"]).with(0).json();
     assert_eq!(gc["dry_run"], true);
 }

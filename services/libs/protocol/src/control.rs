@@ -164,6 +164,8 @@ pub enum Call {
     Diff(Output),
     /// Who did what. Answer: [`AuditPage`].
     Audit(AuditCall),
+    /// Check that the audit is as it was written. Answer: [`AuditVerified`].
+    VerifyAudit(VerifyAudit),
     /// Keep a run whatever its age, or let it go. Answer: [`Done`].
     Pin(Pin),
     /// Delete what retention says now. Answer: [`GcView`].
@@ -461,6 +463,48 @@ pub struct AuditEntry {
     pub via: String,
     #[serde(default)]
     pub address: Option<String>,
+}
+
+/// Check a stretch of the audit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerifyAudit {
+    /// Records after this one; from the first on where it is 0.
+    #[serde(default)]
+    pub after: u64,
+    /// The digest of that one, as an earlier answer had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Up to this one; to the end where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// What was found of a stretch of the audit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AuditVerified {
+    /// How many records are as they were written.
+    pub records: u64,
+    /// How many come before the first that has a digest.
+    pub undigested: u64,
+    /// The last record that was looked at.
+    pub through: u64,
+    /// Its digest, in hexadecimal digits.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Whether there is more to look at.
+    pub more: bool,
+    /// The first record that is not as it was written.
+    #[serde(default)]
+    pub fault: Option<AuditFault>,
+}
+
+/// A record that is not as it was written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditFault {
+    /// Its number.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub what: String,
 }
 
 /// The answer to a request.

@@ -34,9 +34,7 @@ impl AttemptTokens {
         mac.update(LABEL);
         mac.update(format!("{task} {lease}").as_bytes());
         let mut token = SecretKind::Attempt.prefix().to_owned();
-        for byte in mac.finalize().into_bytes() {
-            token.push_str(&format!("{byte:02x}"));
-        }
+        token.push_str(&hex::encode(mac.finalize().into_bytes()));
         token
     }
 

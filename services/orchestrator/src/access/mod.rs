@@ -293,12 +293,7 @@ fn digest(presented: &Presented) -> Result<SecretDigest, Problem> {
 
 fn parse_digest(text: &str) -> Option<SecretDigest> {
     let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(SecretDigest(bytes))
 }
 

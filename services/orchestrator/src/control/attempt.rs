@@ -83,6 +83,7 @@ fn may(call: &Call) -> May {
         | Call::RemoveSchedule(_)
         | Call::Events(_)
         | Call::Audit(_)
+        | Call::VerifyAudit(_)
         | Call::Pin(_)
         | Call::Gc(_)
         | Call::Authenticate(_)

@@ -185,6 +185,7 @@ pub(super) fn needs(call: &Call) -> Needs {
         | Call::Pause(_)
         | Call::OpenLane(_)
         | Call::Audit(_)
+        | Call::VerifyAudit(_)
         | Call::Gc(_)
         | Call::MakeLogin
         | Call::Tokens
@@ -236,6 +237,7 @@ pub(super) fn about(call: &Call) -> About {
         | Call::Pause(_)
         | Call::OpenLane(_)
         | Call::Audit(_)
+        | Call::VerifyAudit(_)
         | Call::Gc(_)
         | Call::Metrics
         | Call::MakeLogin

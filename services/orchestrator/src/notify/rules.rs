@@ -18,7 +18,7 @@ fn name_of(to: &NotifyTo) -> Name {
         NotifyTo::Mailto(mailbox) => ("mailto", mailbox.as_str()),
     };
     let digest = Sha256::digest(place);
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(&digest[..8]);
     Name::new(&format!("{channel}-{digest}")).expect("letters, digits and a dash are a name")
 }
 

@@ -184,7 +184,7 @@ impl Disk {
                     count => hasher.update(&buffer[..count]),
                 }
             }
-            Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+            Ok(hex::encode(hasher.finalize()))
         };
         read().map_err(|error| broken(&self.data(id), &error))
     }

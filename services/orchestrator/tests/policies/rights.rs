@@ -9,7 +9,7 @@ use conductor_protocol::control::{
     ActorView, AddSchedule, AgentName, AnswerBody, AnswerCall, AppendUpload, AuditCall, Browse, Call, Cancel,
     CreateToken, CreateUpload, DrainAgent, Events, FileCall, Filter, Gc, Groups, Id, LaneName, Message,
     Output, Pause, Pin, Presented, Role, ScheduleRef, StopStream, Submit, TokenName, TrendsCall, UploadKind,
-    UploadRef, Wait,
+    UploadRef, VerifyAudit, Wait,
 };
 use conductor_protocol::{Code, Problem};
 use serde_json::json;
@@ -79,6 +79,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
         Call::Pin(Pin { id: task, pinned: false }),
         Call::Diff(output),
         Call::Audit(AuditCall::default()),
+        Call::VerifyAudit(VerifyAudit::default()),
         Call::Gc(Gc { dry_run: true }),
         Call::Authenticate(presented.clone()),
         Call::OpenSession(presented.clone()),
@@ -134,7 +135,7 @@ fn wanted(call: &Call) -> Option<Role> {
         Call::AddSchedule(_) | Call::RemoveSchedule(_) => Some(Role::Operator),
         Call::CreateUpload(_) | Call::AppendUpload(_) | Call::Upload(_) => Some(Role::Operator),
         Call::DrainAgent(_) | Call::RevokeAgent(_) | Call::Pause(_) | Call::OpenLane(_) => Some(Role::Admin),
-        Call::Audit(_) | Call::Gc(_) | Call::Config => Some(Role::Admin),
+        Call::Audit(_) | Call::VerifyAudit(_) | Call::Gc(_) | Call::Config => Some(Role::Admin),
         Call::MakeLogin | Call::Tokens | Call::CreateToken(_) | Call::RevokeToken(_) => Some(Role::Admin),
     }
 }

@@ -4,6 +4,7 @@
 //! same transaction. What it applied can be read at once, and is durable after [`History::sync`]; only up to there may the
 //! log be trimmed, because what History lost in a crash is read from the log again.
 
+mod audit;
 mod fold;
 mod query;
 mod record;
@@ -17,6 +18,7 @@ use conductor_core::{Seq, TaskId, Wall};
 
 use crate::log::{LogId, Payloads, Stretch};
 
+pub use audit::{AuditDigest, AuditFault, AuditStretch, AuditVerified, MAX_AUDIT_VERIFIED};
 pub use query::{AuditPage, AuditQuery, Cursor, Hour, Page, Query, Sort, Stats, StatsQuery, TrendsQuery};
 pub use record::{
     AttemptRecord, AttemptState, AuditRecord, DeliveryRecord, DeliveryState, State, TaskRecord, Waiting,
@@ -152,6 +154,12 @@ pub trait History: Send + Sync + fmt::Debug {
     /// # Errors
     /// History cannot be read.
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, Error>;
+
+    /// Checks that records of the audit are as they were written, at most [`MAX_AUDIT_VERIFIED`] in one call.
+    ///
+    /// # Errors
+    /// History cannot be read. A record that was changed is in the answer.
+    fn verify_audit(&self, stretch: &AuditStretch) -> Result<AuditVerified, Error>;
 
     /// Finishes writing and closes the files. What is called afterwards fails.
     fn close(&self);

@@ -1,12 +1,10 @@
-//! Lists, statistics and the audit, from History.
+//! Lists and statistics, from History.
 
 use conductor_core::{Machine, Name, Wall};
-use conductor_protocol::control::{
-    AuditCall, AuditEntry, AuditPage, Filter, ListRequest, Page, Sort, StatsView, TodayView,
-};
+use conductor_protocol::control::{Filter, ListRequest, Page, Sort, StatsView, TodayView};
 use conductor_protocol::task::{State, TaskView};
-use conductor_protocol::{Code, Problem, limits};
-use conductor_store::history::{self, AuditQuery, Cursor, Query, StatsQuery, TrendsQuery};
+use conductor_protocol::{Problem, limits};
+use conductor_store::history::{self, Cursor, Query, StatsQuery, TrendsQuery};
 use jiff::tz::TimeZone;
 
 use super::super::Context;
@@ -14,7 +12,7 @@ use super::super::caller::Caller;
 use crate::view;
 
 /// A page of tasks when the caller names no size.
-const DEFAULT_PAGE: u32 = 50;
+pub(super) const DEFAULT_PAGE: u32 = 50;
 /// Every time zone is off by whole quarters of an hour.
 const DAY_STEP_MINUTES: u32 = 15;
 
@@ -191,41 +189,6 @@ fn midnight(zone: &TimeZone, now: Wall) -> Wall {
     let begin = day.and_then(|now| now.start_of_day());
     // Only an instant beyond all calendars has no day.
     begin.map_or(now, |begin| Wall(begin.timestamp().as_millisecond()))
-}
-
-/// Who did what.
-pub(super) async fn audit(context: &Context, call: AuditCall) -> Result<AuditPage, Problem> {
-    let limit = call.limit.unwrap_or(DEFAULT_PAGE);
-    if limit == 0 || limit > limits::MAX_PAGE {
-        return Err(Problem::new(Code::InvalidRequest, format!("limit: from 1 to {}", limits::MAX_PAGE)));
-    }
-    let seq = context.engine.look(|machine, _| machine.state().seq()).await?;
-    context.follower.reach(seq).await;
-    let query = AuditQuery {
-        limit: limit as usize,
-        older_than: call.before.map(conductor_core::Seq),
-        ..AuditQuery::default()
-    };
-    let page = context.follower.read(move |history| history.audit(&query)).await?;
-    let items = page.records.into_iter().map(|record| {
-        let tasks: Vec<String> = record.tasks.iter().map(ToString::to_string).collect();
-        let subject = match (&record.detail, tasks.is_empty()) {
-            (Some(detail), true) => detail.to_string(),
-            (Some(detail), false) => format!("{} {detail}", tasks.join(" ")),
-            (None, _) => tasks.join(" "),
-        };
-        AuditEntry {
-            seq: record.seq.0,
-            at: record.at,
-            action: record.action.to_string(),
-            subject,
-            by: record.actor.name.to_string(),
-            role: view::role_text(record.actor.role).to_owned(),
-            via: record.actor.via.to_string(),
-            address: record.actor.address.as_deref().map(ToOwned::to_owned),
-        }
-    });
-    Ok(AuditPage { items: items.collect() })
 }
 
 #[cfg(test)]

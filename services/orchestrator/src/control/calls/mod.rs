@@ -1,5 +1,6 @@
 //! What can be asked, one function a call.
 
+mod audit;
 mod browse;
 mod change;
 mod events;
@@ -58,7 +59,8 @@ pub(super) async fn answer(
             let status = read::status(context).await?;
             Ok(raw(&if caller.attempt.is_some() { attempt::little(status) } else { status }))
         }
-        Call::Audit(call) => Ok(raw(&list::audit(context, call).await?)),
+        Call::Audit(call) => Ok(raw(&audit::list(context, call).await?)),
+        Call::VerifyAudit(call) => Ok(raw(&audit::verify(context, call).await?)),
         Call::Cancel(call) => Ok(raw(&change::cancel(context, actor, call).await?)),
         Call::CancelMatching(filter) => Ok(raw(&change::cancel_matching(context, caller, *filter).await?)),
         Call::Answer(call) => change::answer(context, actor, call).await.map(done),

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use conductor_core::{EventKind, Name, Seq, TaskId};
 use rusqlite::Connection;
 
+use super::audit;
 use super::deliveries;
 use super::row::{self, Reading, Trouble};
 use super::spans;
 use crate::history::fold::{Change, Fold};
-use crate::history::{AuditRecord, Error, State, Tally};
+use crate::history::{Error, State, Tally};
 use crate::log::{LogId, PayloadKey, Payloads, Stretch};
-use crate::record;
 
 /// The beginnings of what was submitted, by task.
 pub(super) type Excerpts = HashMap<TaskId, String>;
@@ -55,9 +55,7 @@ pub(super) fn apply(
     deliveries::write(connection, &fold.told)?;
     write_tasks(connection, fold.tasks, excerpts)?;
     spans::write_minutes(connection, &fold.minutes)?;
-    for record in &fold.audit {
-        write_audit(connection, record)?;
-    }
+    audit::write(connection, &fold.audit)?;
     for (agent, name) in &fold.agents {
         let id = agent.0.to_be_bytes();
         match name {
@@ -122,21 +120,4 @@ fn write_tasks(
             .execute((group.as_str(), row::state_number(state), change))?;
     }
     Ok(())
-}
-
-fn write_audit(connection: &Connection, record: &AuditRecord) -> rusqlite::Result<()> {
-    let body = record::encode_audit(record);
-    connection
-        .prepare_cached(
-            "INSERT INTO audit (seq, at, actor, action, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute((
-            record.seq.0.cast_signed(),
-            record.at.0,
-            record.actor.name.as_str(),
-            record.action.as_str(),
-            crc32fast::hash(&body),
-            body,
-        ))
-        .map(drop)
 }

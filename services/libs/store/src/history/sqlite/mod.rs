@@ -1,6 +1,7 @@
 //! History in a SQLite file.
 
 mod apply;
+mod audit;
 mod copy;
 mod deliveries;
 mod list;
@@ -20,8 +21,8 @@ use conductor_core::{Seq, TaskId, Wall};
 use rusqlite::Connection;
 
 use super::{
-    AuditPage, AuditQuery, DeliveryRecord, Error, History, Hour, Page, Query, Stats, StatsQuery, Tally,
-    TaskRecord, TrendsQuery,
+    AuditPage, AuditQuery, AuditStretch, AuditVerified, DeliveryRecord, Error, History, Hour, Page, Query,
+    Stats, StatsQuery, Tally, TaskRecord, TrendsQuery,
 };
 use crate::database::{self, Closed, Database, Fault, Readers};
 use crate::log::{LogId, Payloads, Stretch};
@@ -229,7 +230,11 @@ impl History for SqliteHistory {
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, Error> {
-        self.read(|connection, as_of| stats::audit(connection, query, as_of))
+        self.read(|connection, as_of| audit::list(connection, query, as_of))
+    }
+
+    fn verify_audit(&self, stretch: &AuditStretch) -> Result<AuditVerified, Error> {
+        self.read(|connection, _| audit::verify(connection, stretch))
     }
 
     fn close(&self) {

@@ -99,7 +99,8 @@ pub(super) const KIND: Kind = Kind {
             actor TEXT NOT NULL,
             action TEXT NOT NULL,
             crc INTEGER NOT NULL,
-            body BLOB NOT NULL
+            body BLOB NOT NULL,
+            digest BLOB
         ) STRICT;
         CREATE TABLE agents (
             id BLOB PRIMARY KEY,
@@ -137,5 +138,6 @@ pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     connection.set_prepared_statement_cache_capacity(32);
-    connection.execute_batch(CHILDREN)
+    connection.execute_batch(CHILDREN)?;
+    super::audit::set_up(connection)
 }

@@ -1,5 +1,7 @@
 //! What is SQLite's own; the rest is in the suite that every History passes.
 
+mod audit;
+
 use std::sync::Arc;
 
 use super::open;
@@ -9,7 +11,7 @@ use crate::history::{History, Query};
 use crate::log::{LogId, Stretch};
 use crate::state_dir::StateDir;
 
-struct TempPlace {
+pub(super) struct TempPlace {
     dir: Arc<StateDir>,
     _temp: tempfile::TempDir,
 }
