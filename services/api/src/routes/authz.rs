@@ -24,8 +24,8 @@ const MAX_RETURN_BYTES: usize = 2_048;
 
 /// Decides for nginx about the path in `X-Original-URI`: 204, 401 or 403.
 ///
-/// With a 403, `X-Conductor-Status` says what it stands for: 404 for what is not there or may not be seen, 421 for a
-/// foreign `X-Original-Host`, 403 for the logs.
+/// `X-Conductor-Status` says what a 403 stands for: 404 for what is not there or may not be seen, 421 for a foreign
+/// `X-Original-Host`, 403 for the logs. With a 401 it says 421 alike, and `X-Conductor-Return` where a login leads back to.
 #[utoipa::path(
     get, path = "/v1/authz", tag = "access",
     params(
@@ -43,13 +43,17 @@ pub(super) async fn authz(
     caller: Result<Caller, Refusal>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    if headers.get(HOST).is_some_and(|host| !host.to_str().is_ok_and(|host| app.file_hosts.answer_to(host))) {
-        let detail =
-            "the file server does not answer to this name; files.hosts in the configuration adds names";
-        return Ok(refused(detail, 421));
-    }
     let uri = ORIGINAL.iter().find_map(|name| headers.get(*name)).and_then(|value| value.to_str().ok());
+    let is_misdirected =
+        headers.get(HOST).is_some_and(|host| !host.to_str().is_ok_and(|host| app.file_hosts.answer_to(host)));
+    // Who asks comes first, as with every route; a foreign host is never sent to the login.
     let caller = match caller {
+        Ok(_) if is_misdirected => {
+            let detail =
+                "the file server does not answer to this name; files.hosts in the configuration adds names";
+            return Ok(refused(detail, 421));
+        }
+        Err(refusal) if is_misdirected => return Ok(marked(refusal, 421)),
         Ok(caller) => caller,
         Err(refusal) => return Ok(log_in_first(refusal, uri)),
     };
@@ -82,7 +86,12 @@ pub(super) async fn authz(
 }
 
 fn refused(detail: &str, status: u16) -> Response {
-    let mut response = Refusal::new(Code::Forbidden, detail).into_response();
+    marked(Refusal::new(Code::Forbidden, detail), status)
+}
+
+/// A refusal, with the status that nginx is to answer with in its place.
+fn marked(refusal: Refusal, status: u16) -> Response {
+    let mut response = refusal.into_response();
     response.headers_mut().insert(STATUS, status.into());
     response
 }

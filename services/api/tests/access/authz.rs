@@ -56,3 +56,21 @@ async fn a_session_opens_what_its_token_opens() {
     let other = format!("Cookie: conductor={}x", session.secret);
     place.ask("GET", "/v1/authz", None, &[&other, &headers[1]], "").await.with(401);
 }
+
+#[tokio::test]
+async fn a_foreign_host_is_misdirected_whoever_asks_and_is_not_where_a_login_leads_back_to() {
+    let place = Place::new().await;
+    std::fs::write(place.home.logs.join("a"), "").unwrap();
+    let uri = "X-Original-URI: /logs/a";
+    for (token, status) in [(Some(place.admin.as_str()), 403), (None, 401), (Some("cnd_wrong"), 401)] {
+        let headers = [uri, "X-Original-Host: evil.example"];
+        let answer = place.ask("GET", "/v1/authz", token, &headers, "").await.with(status);
+        let head = answer.head.to_ascii_lowercase();
+        assert!(head.contains("x-conductor-status: 421"), "{head}");
+        assert!(!head.contains("x-conductor-return"), "{head}");
+    }
+    let known = [uri, "X-Original-Host: localhost:8090"];
+    place.ask("GET", "/v1/authz", Some(&place.admin), &known, "").await.with(204);
+    let answer = place.ask("GET", "/v1/authz", None, &known, "").await.with(401);
+    assert!(answer.head.to_ascii_lowercase().contains("x-conductor-return"), "{}", answer.head);
+}
