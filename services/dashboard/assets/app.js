@@ -57,6 +57,11 @@ if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().ti
 document.getElementById('login-link')?.requestSubmit();
 if (document.getElementById('retrying')) setTimeout(() => location.reload(), 2000);
 
+// Where the navigation is one line that scrolls, the page that is open is in sight.
+const nav = document.querySelector('.side nav');
+const here = nav?.querySelector('[aria-current]');
+if (here && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = here.offsetLeft - nav.clientWidth / 3;
+
 startTimes();
 startKeys();
 startList();

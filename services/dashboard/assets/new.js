@@ -1,6 +1,11 @@
 // The form for a task: files by drag and drop, and the same task for the command line and for curl.
 const form = document.getElementById('new');
-const field = (name) => form.elements[name]?.value?.trim() ?? '';
+// What somebody said; a box that is not ticked and a slider that nobody moved say nothing.
+function field(name) {
+  const it = form.elements[name];
+  if (!it || (it.type === 'checkbox' && !it.checked) || it.dataset?.untouched !== undefined) return '';
+  return it.value.trim();
+}
 const quote = (text) => /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 const MOST_FILES = 1000;
 const said = JSON.parse(document.body.dataset.words || '{}');
@@ -32,6 +37,24 @@ const labels = (text) => words(text).map((label) => label.split(/[:=](.*)/s)).fi
 const variables = (text) => text.split('\n').filter((line) => line.includes('=')).map((line) => line.split(/=(.*)/s).slice(0, 2));
 const list = (text) => words(text).length ? words(text) : undefined;
 const attempts = (text) => Number(text) > 1 ? Number(text) : undefined;
+const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean);
+
+function retry() {
+  const it = {};
+  if (attempts(field('max_attempts'))) it.max_attempts = attempts(field('max_attempts'));
+  if (field('backoff')) it.backoff_seconds = seconds(field('backoff'));
+  return Object.keys(it).length ? it : undefined;
+}
+
+function hook(url) {
+  return field('webhook_secret') ? { url, secret: field('webhook_secret') } : { url };
+}
+
+// Each subtask has the runner of the task.
+function below(text) {
+  const runner = field('runner');
+  return lines(text).map((prompt) => runner && runner !== 'auto' ? { prompt, runner } : { prompt });
+}
 const instant = (text) => seconds(text) === undefined ? text : new Date(Date.now() + seconds(text) * 1000).toISOString();
 
 // What the form says of a repository; what does not apply to what becomes of the changes is hidden, and not said.
@@ -54,22 +77,27 @@ function repository(url) {
 
 // One row for each field of the form: how it is called in the body and what its text means there, how it is called on the
 // command line and what stands there, and the text that says nothing. `flags` are whole words of the command line, and a row
-// without a key is told by another's. A new field is a new row.
+// without a key is told by another's. What has neither option nor flags is told to the command line as a file. A new field is a
+// new row.
 const FIELDS = [
   { name: 'runner', key: 'runner', option: 'runner', plain: 'auto' },
   { name: 'type', key: 'type', option: 'type', plain: 'generic' },
+  { name: 'model', key: 'model', option: 'model' },
   { name: 'name', key: 'name', option: 'name' },
   { name: 'group', key: 'group', option: 'group', plain: 'default' },
-  { name: 'priority', key: 'priority', value: Number, option: 'priority', plain: '5' },
+  { name: 'priority', key: 'priority', value: Number, option: 'priority' },
   { name: 'timeout', key: 'timeout_seconds', value: seconds, option: 'timeout' },
   { name: 'queue_timeout', key: 'queue_timeout_seconds', value: seconds, option: 'queue-timeout' },
-  { name: 'max_attempts', key: 'retry', value: (text) => attempts(text) && { max_attempts: attempts(text) }, option: 'retries', args: (text) => attempts(text) ? [attempts(text) - 1] : [] },
+  { name: 'max_turns', key: 'max_turns', value: Number, option: 'max-turns' },
+  { name: 'max_attempts', key: 'retry', value: retry, option: 'retries', args: (text) => attempts(text) ? [attempts(text) - 1] : [] },
+  { name: 'backoff', key: 'retry', value: retry, option: 'backoff', args: (text) => attempts(field('max_attempts')) ? [text] : [] },
   { name: 'labels', key: 'labels', value: (text) => pairs(labels(text)), option: 'label', args: (text) => labels(text).map(([key, value]) => `${key}=${value}`) },
   { name: 'requires', key: 'requires', value: list, option: 'requires', args: words },
   { name: 'depends_on', key: 'depends_on', value: list, option: 'after', args: words },
   { name: 'on_dependency_failure', key: 'on_dependency_failure', option: 'on-dependency-failure' },
   { name: 'run_at', key: 'run_at', value: instant, option: 'at' },
   { name: 'continues', key: 'workspace', value: (text) => ({ continue: text }), option: 'continue' },
+  { name: 'copy', key: 'workspace', value: (path) => ({ copy: path }), option: 'copy' },
   { name: 'git_url', key: 'workspace', value: repository, option: 'git', args: (url) => [field('git_ref') ? `${url}#${field('git_ref')}` : url] },
   { name: 'git_depth', option: 'git-depth', args: (text) => field('git_url') ? [text] : [] },
   { name: 'git_push', flags: (goal) => !field('git_url') ? [] : { branch: ['--push'], draft: ['--pr'], request: ['--pr', '--pr-ready'] }[goal] },
@@ -78,7 +106,11 @@ const FIELDS = [
   { name: 'pr_base', option: 'pr-base', args: (text) => pushes(...PULL_REQUESTS) ? [text] : [] },
   { name: 'verify', key: 'verify', value: (line) => ['sh', '-c', line], option: 'verify' },
   { name: 'env', key: 'env', value: (text) => pairs(variables(text)), option: 'env', args: (text) => variables(text).map((pair) => pair.join('=')) },
-  { name: 'webhook', key: 'webhook', value: (url) => ({ url }), option: 'webhook' },
+  { name: 'secrets', key: 'secrets', value: list, option: 'secret', args: words },
+  { name: 'webhook', key: 'webhook', value: hook, option: 'webhook' },
+  { name: 'webhook_secret', option: 'webhook-secret', args: (text) => field('webhook') ? [text] : [] },
+  { name: 'may_submit', key: 'may_submit', value: () => true, flags: () => ['--may-submit'] },
+  { name: 'subtasks', key: 'subtasks', value: below },
 ];
 
 function used() {
@@ -90,6 +122,9 @@ function files() {
 }
 
 function asCli() {
+  if (used().some(([it]) => it.key && !it.option && !it.flags)) {
+    return `conductor submit -f - <<'END'\n${JSON.stringify(body(), null, 2)}\nEND`;
+  }
   const parts = ['conductor submit'];
   for (const [it, text] of used()) {
     if (it.flags) parts.push(...it.flags(text));
@@ -98,12 +133,14 @@ function asCli() {
   for (const file of files()) parts.push(`--file ${quote(file.name)}`);
   const prompt = form.elements.prompt.value.trim();
   parts.push(field('kind') === 'command' ? `-- ${split(prompt).map(quote).join(' ')}` : quote(prompt || '…'));
-  return parts.join(' \\\n  ');
+  return parts.length === 2 ? parts.join(' ') : parts.join(' \\\n  ');
 }
 
 function body() {
   const prompt = form.elements.prompt.value.trim();
-  const task = field('kind') === 'command' ? { command: split(prompt) } : { prompt };
+  const task = {};
+  if (field('kind') === 'command' && prompt) task.command = split(prompt);
+  else if (prompt || !field('subtasks')) task.prompt = prompt;
   for (const [it, text] of used().filter(([it]) => it.key)) {
     const value = (it.value ?? ((text) => text))(text);
     if (value !== undefined) task[it.key] = value;
@@ -129,7 +166,8 @@ function keepFiles(list) {
 
 function show() {
   for (const it of form.querySelectorAll('[data-for]')) it.hidden = !it.dataset.for.split(' ').includes(field('git_push'));
-  document.getElementById('priority-out').textContent = field('priority');
+  document.getElementById('priority-out').textContent = field('priority') || said.default;
+  form.elements.prompt.required = !field('subtasks');
   document.getElementById('as-cli').textContent = asCli();
   document.getElementById('as-curl').textContent = asCurl();
 }
@@ -185,6 +223,9 @@ export function start() {
     keepFiles([...files().filter((file) => !names.has(file.name)), ...fresh]);
   });
   form.elements.files.addEventListener('change', showFiles);
+  const priority = form.elements.priority;
+  priority.addEventListener('input', () => delete priority.dataset.untouched);
+  form.addEventListener('formdata', (event) => { if (!field('priority')) event.formData.delete('priority'); });
   form.addEventListener('input', show);
   form.addEventListener('change', show);
   form.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); } });

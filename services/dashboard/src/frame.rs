@@ -144,7 +144,7 @@ impl Frame {
             "live": w.live, "reconnecting": w.reconnecting, "connecting": w.connecting, "stale": w.stale_since,
             "notifying": w.notifying, "copied": w.copied, "remove": w.remove, "name": w.name,
             "asks": w.asks_you, "failed": w.failed, "waiting": w.waits_for_you, "now": w.now,
-            "unread": w.file_not_read, "nowhere": w.nothing_found,
+            "unread": w.file_not_read, "nowhere": w.nothing_found, "default": w.default_word,
         })
         .to_string()
     }

@@ -133,7 +133,7 @@ impl Row {
         let failure = task.failure.as_ref();
         let why = failure.map(|failure| match failure.message.is_empty() {
             true => reason_text(failure.reason).to_owned(),
-            false => format!("{}: {}", reason_text(failure.reason), failure.message),
+            false => format!("{}: {}", reason_text(failure.reason), words.told(&failure.message)),
         });
         let why = why.or_else(|| words.pending(task)).map(|why| format::cut(&why, WHY_CHARS));
         Self {

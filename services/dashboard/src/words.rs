@@ -5,6 +5,7 @@ use conductor_protocol::task::State;
 
 mod reasons;
 mod table;
+mod told;
 
 pub use table::Words;
 
@@ -156,6 +157,21 @@ impl Words {
             "gone" => self.gone,
             "revoked" => self.revoked,
             other => other,
+        }
+    }
+
+    /// What a sandbox holds, in a word or two.
+    #[must_use]
+    pub fn held(&self, name: &str) -> String {
+        match name {
+            "files" => self.of("files", "ファイル").to_owned(),
+            "signals" => self.of("signals", "シグナル").to_owned(),
+            "truncate" => self.of("truncate", "切り詰め").to_owned(),
+            "device_ioctl" => self.of("devices", "デバイス操作").to_owned(),
+            "abstract_sockets" => self.of("abstract sockets", "抽象ソケット").to_owned(),
+            "local_sockets" => self.of("local sockets", "ローカルソケット").to_owned(),
+            "tcp" => "TCP".to_owned(),
+            other => other.replace('_', " "),
         }
     }
 

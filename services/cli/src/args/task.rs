@@ -47,6 +47,9 @@ pub struct TaskOptions {
     /// How many more attempts it has after the first failed.
     #[arg(long, value_name = "N", help_heading = "Task", value_parser = clap::value_parser!(u16).range(0..=99))]
     pub retries: Option<u16>,
+    /// The pause after the first failed attempt; it doubles with each.
+    #[arg(long, value_name = "DURATION", requires = "retries", help_heading = "Task", value_parser = parse::duration)]
+    pub backoff: Option<Duration>,
     /// A file that lies in the work folder when it starts.
     #[arg(long, value_name = "PATH", help_heading = "Files")]
     pub file: Vec<PathBuf>,
@@ -56,6 +59,9 @@ pub struct TaskOptions {
     /// The same with the current folder.
     #[arg(long, conflicts_with = "dir", help_heading = "Files")]
     pub here: bool,
+    /// A folder of the agent's host whose copy is the work folder; `agent.copy_roots` lists those that may be copied.
+    #[arg(long, value_name = "PATH", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues", "git"])]
+    pub copy: Option<String>,
     /// A git repository that it works in, at a branch, a tag or a commit.
     #[arg(long, value_name = "URL[#REF]", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues"])]
     pub git: Option<String>,
@@ -122,6 +128,9 @@ pub struct TaskOptions {
     /// Whom to tell when it waits for a person and when it is over.
     #[arg(long, value_name = "URL", help_heading = "Task")]
     pub webhook: Option<String>,
+    /// The secret that its messages are signed with.
+    #[arg(long, value_name = "NAME", requires = "webhook", help_heading = "Task")]
+    pub webhook_secret: Option<String>,
     /// A task that has ended, from whose work it starts.
     #[arg(long = "continue", value_name = "ID", help_heading = "Files")]
     pub continues: Option<TaskId>,

@@ -32,7 +32,7 @@ pub fn agents(agents: &[AgentView]) -> Table {
 
 /// A table of what agents can run: versions, credentials and what their sandboxes hold.
 pub fn runners(agents: &[AgentView]) -> Table {
-    let mut table = Table::new(&["AGENT", "RUNNER", "VERSION", "STATE", "CREDENTIAL", "SANDBOX"]);
+    let mut table = Table::new(&["AGENT", "RUNNER", "VERSION", "STATE", "CREDENTIAL", "GATEWAY", "SANDBOX"]);
     for agent in agents {
         for runner in &agent.runners {
             let missing = || runner.missing.as_deref().map_or_else(|| "not ready".to_owned(), clean);
@@ -42,6 +42,7 @@ pub fn runners(agents: &[AgentView]) -> Table {
                 runner.version.as_deref().map_or_else(|| "-".to_owned(), clean),
                 if runner.ready { "ready".to_owned() } else { missing() },
                 credential(runner),
+                gateway(runner).to_owned(),
                 runner.sandbox.as_ref().map_or_else(|| "-".to_owned(), sandbox),
             ]);
         }
@@ -60,6 +61,15 @@ fn credential(runner: &AgentRunner) -> String {
         },
         (_, Some(LaneState::Closed)) => "closed".to_owned(),
         (None, None) => "-".to_owned(),
+    }
+}
+
+/// Whether a gateway stands between the runs and their model.
+fn gateway(runner: &AgentRunner) -> &'static str {
+    match runner.gateway {
+        Some(true) => "on",
+        Some(false) => "off",
+        None => "-",
     }
 }
 

@@ -36,9 +36,10 @@ pub fn task(
         max_turns: options.max_turns,
         timeout_seconds: options.timeout.map(seconds),
         queue_timeout_seconds: options.queue_timeout.map(seconds),
-        retry: options
-            .retries
-            .map(|retries| Retry { max_attempts: Some(retries + 1), backoff_seconds: None }),
+        retry: options.retries.map(|retries| Retry {
+            max_attempts: Some(retries + 1),
+            backoff_seconds: options.backoff.map(seconds),
+        }),
         requires: options.requires.clone(),
         labels: map(&options.label, "--label")?,
         depends_on: options.after.iter().copied().map(Dependency::Id).collect(),
@@ -48,7 +49,7 @@ pub fn task(
         secrets: options.secret.clone(),
         may_submit: options.may_submit,
         verify: options.verify.as_ref().map(|line| ["sh", "-c", line].map(str::to_owned).to_vec()),
-        webhook: options.webhook.clone().map(|url| Webhook { url, secret: None }),
+        webhook: options.webhook.clone().map(|url| Webhook { url, secret: options.webhook_secret.clone() }),
         ..SubmitTask::default()
     };
     // What needs no file is checked before any is read.
@@ -106,7 +107,8 @@ fn workspace(options: &TaskOptions) -> Option<Workspace> {
             ..GitWorkspace::default()
         })));
     }
-    options.continues.map(|id| Workspace::Continue(id.to_string()))
+    let copied = options.copy.clone().map(Workspace::Copy);
+    copied.or_else(|| options.continues.map(|id| Workspace::Continue(id.to_string())))
 }
 
 fn prompt(work: &Work) -> Result<Option<String>, Failure> {

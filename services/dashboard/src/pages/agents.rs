@@ -42,6 +42,8 @@ struct Agent {
     version: String,
     joined: Html,
     labels: Vec<String>,
+    /// What holds for all its runs that are confined; none where that differs.
+    held: Option<Held>,
     runners: Vec<Runner>,
     /// Ids, whole and short.
     tasks: Vec<(String, String)>,
@@ -55,7 +57,16 @@ struct Runner {
     /// What is missing when it cannot run now.
     missing: Option<String>,
     credential: Option<Credential>,
+    gateway: Option<Gateway>,
     sandbox: Option<Sandbox>,
+}
+
+/// Whether a gateway stands between the runs and their model.
+#[derive(Debug)]
+struct Gateway {
+    class: &'static str,
+    text: &'static str,
+    hint: &'static str,
 }
 
 /// How the credential of a runner stands.
@@ -71,8 +82,30 @@ struct Credential {
 #[derive(Debug)]
 struct Sandbox {
     mode: &'static str,
-    holds: String,
-    lacks: String,
+    is_confined: bool,
+    /// What holds, where the agent's other runners differ.
+    own: Option<Held>,
+}
+
+/// What a sandbox holds and lacks.
+#[derive(Debug)]
+struct Held {
+    holds: Vec<String>,
+    lacks: Vec<String>,
+}
+
+impl Held {
+    fn of(w: &Words, it: &SandboxView) -> Self {
+        let told = |names: &[String]| names.iter().map(|name| w.held(name)).collect();
+        Self { holds: told(&it.holds), lacks: told(&it.lacks) }
+    }
+}
+
+/// What all runners that are confined have in common; none where they differ.
+fn in_common(runners: &[AgentRunner]) -> Option<&SandboxView> {
+    let mut all = runners.iter().filter_map(|it| it.sandbox.as_ref()).filter(|it| !it.holds.is_empty());
+    let first = all.next()?;
+    all.all(|it| (&it.holds, &it.lacks) == (&first.holds, &first.lacks)).then_some(first)
 }
 
 /// `GET /agents`
@@ -93,6 +126,7 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
 
 fn agent(w: &'static Words, now: Wall, it: AgentView) -> Agent {
     let used = it.slots.saturating_sub(it.free);
+    let held = in_common(&it.runners).map(|it| Held::of(w, it));
     Agent {
         path: format::escape_url(&it.name),
         state_text: w.agent_state(&it.state).to_owned(),
@@ -107,11 +141,12 @@ fn agent(w: &'static Words, now: Wall, it: AgentView) -> Agent {
         host: it.host,
         version: it.version,
         labels: it.labels,
-        runners: it.runners.into_iter().map(|it| runner(w, now, it)).collect(),
+        runners: it.runners.into_iter().map(|it| runner(w, now, it, held.is_none())).collect(),
+        held,
     }
 }
 
-fn runner(w: &'static Words, now: Wall, it: AgentRunner) -> Runner {
+fn runner(w: &'static Words, now: Wall, it: AgentRunner, is_own: bool) -> Runner {
     let credential = match (it.lane_state, it.credential) {
         (Some(lane), _) => {
             let (class, state) = lane_state(w, lane);
@@ -133,19 +168,25 @@ fn runner(w: &'static Words, now: Wall, it: AgentRunner) -> Runner {
     Runner {
         name: it.name,
         version: it.version,
-        missing: (!it.ready).then(|| it.missing.unwrap_or_else(|| w.not_ready.to_owned())),
+        missing: (!it.ready).then(|| {
+            it.missing.map_or_else(|| w.not_ready.to_owned(), |missing| w.told(&missing).into_owned())
+        }),
         credential,
-        sandbox: it.sandbox.map(|it| sandbox(w, &it)),
+        gateway: it.gateway.map(|is_on| match is_on {
+            true => Gateway { class: "succeeded", text: w.gateway_on, hint: w.gateway_on_hint },
+            false => Gateway { class: "waiting", text: w.gateway_off, hint: w.gateway_off_hint },
+        }),
+        sandbox: it.sandbox.map(|it| sandbox(w, &it, is_own)),
     }
 }
 
-fn sandbox(w: &Words, it: &SandboxView) -> Sandbox {
+fn sandbox(w: &Words, it: &SandboxView, is_own: bool) -> Sandbox {
     let mode = match it.mode {
         SandboxMode::Off => w.sandbox_off,
         SandboxMode::BestEffort => w.sandbox_best_effort,
         SandboxMode::Required => w.sandbox_required,
     };
-    Sandbox { mode, holds: it.holds.join(", "), lacks: it.lacks.join(", ") }
+    Sandbox { mode, is_confined: !it.holds.is_empty(), own: is_own.then(|| Held::of(w, it)) }
 }
 
 /// `POST /agents/{name}`

@@ -237,7 +237,7 @@ fn failure(w: &Words, now: Wall, task: &TaskView) -> Option<Failure> {
         id: task.id.to_string(),
         title: format::title(task),
         reason: reason_text(failure.reason),
-        message: format::cut(&failure.message, 160),
+        message: format::cut(&w.told(&failure.message), 160),
         time: ui::ago(w, now, task.finished_at.unwrap_or(task.created_at)),
         simulated: ui::simulated(w, task.simulated),
     })

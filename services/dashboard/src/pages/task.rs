@@ -135,9 +135,10 @@ struct Head {
 struct Failure {
     reason: &'static str,
     message: String,
-    /// What to do about it in the viewer's language, where the hint is in another.
-    remedy: Option<&'static str>,
+    /// What to do about it.
     hint: Option<String>,
+    /// The server's own words for that, where they say more.
+    original: Option<String>,
 }
 
 #[derive(Debug)]
@@ -209,6 +210,7 @@ fn tabs(w: &Words, task: &TaskView, current: Tab) -> Vec<TabItem> {
 }
 
 fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
+    let failed_with = task.failure.as_ref().map(|failure| failure.message.as_str());
     let usage = &task.usage;
     let tokens = usage.input_tokens + usage.output_tokens;
     let queued = task.queued_at.unwrap_or(task.created_at);
@@ -257,13 +259,15 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         pending: w.pending(task).filter(|_| !task.state.is_terminal()),
         failure: task.failure.as_ref().map(|failure| Failure {
             reason: reason_text(failure.reason),
-            message: ansi::plain(&failure.message),
-            remedy: failure.hint.as_ref().and_then(|_| w.hint(failure.reason)),
-            hint: failure.hint.clone(),
+            message: w.told(&ansi::plain(&failure.message)).into_owned(),
+            hint: failure.hint.as_ref().map(|hint| w.hint(failure.reason, hint).into_owned()),
+            original: failure.hint.clone().filter(|hint| !w.tells(hint)),
         }),
+        // What failed says why already.
         summary: result
-            .and_then(|result| result.summary.as_deref().map(ansi::plain))
-            .filter(|text| !text.trim().is_empty()),
+            .and_then(|result| result.summary.as_deref())
+            .filter(|text| !text.trim().is_empty() && failed_with != Some(text))
+            .map(ansi::plain),
         flags: result.map(|result| ui::flags(w, &result.flags)).unwrap_or_default(),
         question: task.waiting.as_ref().map(|waiting| Question {
             request: waiting.request_id.to_string(),

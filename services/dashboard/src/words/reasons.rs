@@ -2,9 +2,12 @@
 //!
 //! The server says both in English, with the particulars. What is Japanese here is told by the kind of reason.
 
+use std::borrow::Cow;
+
 use conductor_core::FailureReason;
 use conductor_protocol::task::{PendingCode, PendingView, TaskView};
 
+use super::told::japanese;
 use super::{Lang, Words};
 
 impl Words {
@@ -18,12 +21,30 @@ impl Words {
         japanese.or_else(|| task.pending_reason.clone())
     }
 
-    /// What to do about a failure of this kind, where the server's own words are in another language.
+    /// What happened, as the server says it; in its own words where there are no others.
     #[must_use]
-    pub fn hint(&self, reason: FailureReason) -> Option<&'static str> {
+    pub fn told<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.lang {
-            Lang::En => None,
-            Lang::Ja => Some(remedy(reason)),
+            Lang::En => Cow::Borrowed(text),
+            Lang::Ja => japanese(text).map_or(Cow::Borrowed(text), Cow::Owned),
+        }
+    }
+
+    /// What to do about a failure: what the server says, or what helps with its kind where that is told in English alone.
+    #[must_use]
+    pub fn hint<'a>(&self, reason: FailureReason, said: &'a str) -> Cow<'a, str> {
+        match self.lang {
+            Lang::En => Cow::Borrowed(said),
+            Lang::Ja => japanese(said).map_or(Cow::Borrowed(remedy(reason)), Cow::Owned),
+        }
+    }
+
+    /// Whether a hint is told in the viewer's language with all that it names.
+    #[must_use]
+    pub fn tells(&self, said: &str) -> bool {
+        match self.lang {
+            Lang::En => true,
+            Lang::Ja => japanese(said).is_some(),
         }
     }
 
@@ -71,7 +92,9 @@ fn waits(pending: &PendingView) -> Option<String> {
             let text = format!("ランナー {} を実行できるエージェントが接続されていません", value("runner"));
             match value("missing") {
                 "" => text,
-                missing => format!("{text}（{missing}）"),
+                missing => {
+                    format!("{text}（{}）", japanese(missing).unwrap_or_else(|| missing.to_owned()))
+                }
             }
         }
         PendingCode::NoAuto => {

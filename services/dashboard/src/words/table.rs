@@ -156,6 +156,19 @@ messages! {
     type_word: "Type", "種別";
     timeout: "Timeout", "タイムアウト";
     attempts_at_most: "Attempts at most", "最大試行回数";
+    turns_at_most: "Turns at most", "最大ターン数";
+    model: "Model", "モデル";
+    of_the_runner: "as the runner has it", "ランナーの設定どおり";
+    name_hint: "else how the prompt begins", "空ならプロンプトの冒頭";
+    default_word: "default", "既定";
+    backoff: "Pause after a failure", "失敗後の間隔";
+    copied_folder: "Copy of a folder on the agent's host", "コピーするフォルダー（エージェントのホスト上）";
+    secrets: "Secrets", "シークレット";
+    secret_names: "names, parted by commas", "名前をカンマ区切りで";
+    secret_name: "name", "名前";
+    webhook_secret: "Signed with the secret", "署名用シークレット";
+    subtasks_hint: "one prompt a line; the task ends when all have ended", "1行に1つのプロンプト。すべて終わるとこのタスクも終わります";
+    may_submit: "It may submit tasks of its own while it runs", "実行中に自分のタスクを投入できる";
     labels: "Labels", "ラベル";
     requires: "Requires", "必要なラベル";
     depends_on: "Depends on", "依存先";
@@ -306,8 +319,15 @@ messages! {
     sandbox_required: "required", "必須";
     sandbox_best_effort: "as far as the kernel can", "可能な範囲";
     sandbox_off: "off", "オフ";
-    holds: "holds", "有効";
-    lacks: "lacks", "不足";
+    sandbox_holds: "Sandboxes hold", "サンドボックスの保護対象";
+    lacks: "not held by this kernel", "このカーネルでは保護されません";
+    ready: "ready", "利用可";
+    gateway: "Model gateway", "モデルゲートウェイ";
+    gateway_on: "on", "オン";
+    gateway_off: "off", "オフ";
+    gateway_on_hint: "The credential stays with the gateway: no run ever holds it",
+        "認証情報はゲートウェイだけが保持し、実行には渡されません";
+    gateway_off_hint: "Its runs hold the credential themselves", "実行が認証情報をそのまま保持します";
     drain: "Drain", "ドレイン";
     drain_hint: "It finishes what runs and takes nothing further", "実行中のものだけ終え、新しいタスクは受けません";
     resume: "Resume", "再開";

@@ -125,10 +125,78 @@ async fn a_repository_and_what_verifies_it_are_told_submitted_and_cloned() {
     let settings = |text: &Value| {
         let lines = text.as_str().unwrap().lines().map(|line| line.trim().to_owned());
         lines
-            .filter(|line| ["--git", "--pr", "--branch", "--verify"].iter().any(|it| line.starts_with(it)))
+            .filter(|line| {
+                ["--git", "--pr ", "--pr-", "--branch", "--verify"].iter().any(|it| line.starts_with(it))
+            })
             .collect::<Vec<_>>()
     };
     assert_eq!((settings(&again), settings(&again).len()), (settings(&told), 7));
+    chrome.end(&running.url, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_priority_that_nobody_chose_is_not_sent_and_what_few_tasks_need_is() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("form-more", &running).await else { return };
+    chrome.go(&format!("{}/tasks/new", running.url)).await;
+    let sent = "return new FormData(document.querySelector('#new')).get('priority')";
+    assert_eq!(chrome.run(sent).await, Value::Null);
+    let move_it = "const it = document.querySelector('[name=priority]'); it.value = '5'; \
+        it.dispatchEvent(new Event('input', { bubbles: true }));";
+    chrome.run(move_it).await;
+    assert_eq!(chrome.run(sent).await, json!("5"), "who moves it back to the middle means the middle");
+    for (name, text) in [("runner", "claude"), ("model", "opus"), ("max_turns", "9"), ("max_attempts", "3")] {
+        chrome.type_into(&format!("[name={name}]"), text).await;
+    }
+    chrome.click("#more-settings summary").await;
+    for (name, text) in [
+        ("backoff", "1m"),
+        ("copy", "/srv/app"),
+        ("secrets", "A, B"),
+        ("webhook", "https://a.example/"),
+        ("webhook_secret", "HOOK"),
+    ] {
+        chrome.type_into(&format!("[name={name}]"), text).await;
+    }
+    chrome.click("[name=may_submit]").await;
+    chrome.type_into("#prompt", "do it").await;
+    let told = chrome.run("return document.querySelector('#as-cli').textContent").await;
+    assert_eq!(
+        told.as_str().unwrap().replace(" \\\n ", ""),
+        "conductor submit --runner claude --model opus --priority 5 --max-turns 9 --retries 2 --backoff 1m \
+         --copy /srv/app --secret A --secret B --webhook https://a.example/ --webhook-secret HOOK --may-submit \
+         'do it'"
+    );
+    let curl = chrome.run("return document.querySelector('#as-curl').textContent").await;
+    for part in [
+        r#""retry": { "max_attempts": 3, "backoff_seconds": 60 }"#,
+        r#""workspace": { "copy": "/srv/app" }"#,
+        r#""secrets": [ "A", "B" ]"#,
+        r#""webhook": { "url": "https://a.example/", "secret": "HOOK" }"#,
+        r#""may_submit": true"#,
+    ] {
+        assert!(curl.as_str().unwrap().contains(part), "{part} is not in {curl}");
+    }
+    chrome.end(&running.url, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_stands_for_its_subtasks_is_submitted_from_the_form() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("form-subtasks", &running).await else { return };
+    chrome.go(&format!("{}/tasks/new", running.url)).await;
+    chrome.type_into("[name=runner]", "mock").await;
+    chrome.click("#more-settings summary").await;
+    chrome.type_into("[name=subtasks]", "print one\nprint two").await;
+    let told = chrome.run("return document.querySelector('#as-cli').textContent").await;
+    let (head, json) = told.as_str().unwrap().split_once('\n').unwrap();
+    assert_eq!(head, "conductor submit -f - <<'END'");
+    let body: Value = serde_json::from_str(json.strip_suffix("\nEND").unwrap()).unwrap();
+    let below = json!([{"prompt": "print one", "runner": "mock"}, {"prompt": "print two", "runner": "mock"}]);
+    assert_eq!(body, json!({"runner": "mock", "subtasks": below}));
+    chrome.click("#submit").await;
+    chrome.until("both are below it", "document.querySelectorAll('#subtasks li').length === 2").await;
+    chrome.until("it has ended", "document.querySelector('.badge.s-succeeded')").await;
     chrome.end(&running.url, &[]).await;
 }
 

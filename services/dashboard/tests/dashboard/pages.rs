@@ -283,7 +283,13 @@ async fn of_each_runner_the_credential_and_the_sandbox_are_told() {
     let session = agent.connect().await.unwrap();
     let browser = place.log_in(&place.admin).await;
     let page = browser.get("/agents").await.with(200).body;
-    for text in ["title=\"KEY/1f0a77c2\"", "required", "files, signals", "&#60;b&#62;TCP&#60;/b&#62;"] {
+    for text in [
+        "title=\"KEY/1f0a77c2\"",
+        "required",
+        ">files</span>",
+        ">signals</span>",
+        "&#60;b&#62;TCP&#60;/b&#62;",
+    ] {
         assert!(page.contains(text), "{text} is not in {page}");
     }
     assert!(browser.get_in("/agents", "ja").await.body.contains("必須"));

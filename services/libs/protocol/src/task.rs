@@ -125,6 +125,15 @@ pub struct TaskView {
     /// What must succeed after the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Vec<String>>,
+    /// The model that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How many turns it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// Whether it may submit tasks below itself.
+    #[serde(default)]
+    pub may_submit: bool,
     #[serde(with = "text::instant")]
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub created_at: Wall,
@@ -177,6 +186,9 @@ impl TaskView {
         self.labels = body.labels;
         self.workspace = body.workspace;
         self.verify = body.verify;
+        self.model = body.model;
+        self.max_turns = body.max_turns;
+        self.may_submit = body.may_submit;
         self.requires = body.requires;
     }
 }

@@ -18,6 +18,7 @@ const MAX_WORD_CHARS: usize = 120;
 struct Offer {
     name: String,
     credential: Option<bool>,
+    gateway: Option<bool>,
     sandbox: Option<SandboxView>,
 }
 
@@ -38,6 +39,7 @@ impl Offers {
         let offer = |it: &RunnerView| Offer {
             name: it.name.clone(),
             credential: it.credential,
+            gateway: it.gateway,
             sandbox: it.sandbox.clone().map(shortened),
         };
         self.known().insert((agent, session), runners.iter().map(offer).collect());
@@ -56,6 +58,7 @@ impl Offers {
         for runner in &mut view.runners {
             if let Some(offer) = offers.iter().find(|offer| offer.name == runner.name) {
                 runner.credential = offer.credential;
+                runner.gateway = offer.gateway;
                 runner.sandbox.clone_from(&offer.sandbox);
             }
         }

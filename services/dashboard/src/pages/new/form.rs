@@ -13,6 +13,7 @@ use conductor_protocol::task::TaskView;
 use conductor_protocol::text::rfc3339;
 use conductor_runtime::durations;
 use conductor_web::Refusal;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::repository::{self, Repository};
 use super::words_of_command::{join, split};
@@ -23,8 +24,8 @@ use crate::words::Words;
 pub const GENERIC: &str = "generic";
 /// What reads a command that is written as one line.
 const SHELL: [&str; 2] = ["sh", "-c"];
-/// The priority of a task that names none.
-const DEFAULT_PRIORITY: &str = "5";
+/// Where the slider for the priority stands until it is moved.
+const MIDDLE_PRIORITY: &str = "5";
 
 /// What stands in the form.
 #[derive(Debug, Clone, Default)]
@@ -33,11 +34,15 @@ pub struct Form {
     pub prompt: String,
     pub runner: String,
     pub task_type: String,
+    pub model: String,
+    pub max_turns: String,
+    /// Empty until somebody chooses one.
     pub priority: String,
     pub timeout: String,
     pub name: String,
     pub group: String,
     pub max_attempts: String,
+    pub backoff: String,
     pub labels: String,
     pub requires: String,
     pub depends_on: String,
@@ -45,18 +50,29 @@ pub struct Form {
     pub run_at: String,
     pub queue_timeout: String,
     pub continues: String,
+    pub copy: String,
     pub repository: Repository,
     pub verify: String,
     pub env: String,
+    pub secrets: String,
     pub webhook: String,
+    pub webhook_secret: String,
+    pub may_submit: bool,
+    pub subtasks: String,
     pub note: Option<String>,
 }
 
 impl Form {
     /// Whether any of the fields that are folded away is used.
     pub fn has_more(&self) -> bool {
-        let texts = [&self.depends_on, &self.run_at, &self.queue_timeout, &self.continues];
-        self.runs_anyway || texts.into_iter().chain([&self.env, &self.webhook]).any(|text| !text.is_empty())
+        let when = [&self.depends_on, &self.run_at, &self.queue_timeout, &self.backoff];
+        let what = [&self.continues, &self.copy, &self.env, &self.secrets, &self.subtasks, &self.webhook];
+        self.runs_anyway || self.may_submit || when.into_iter().chain(what).any(|text| !text.is_empty())
+    }
+
+    /// Where the slider for the priority stands.
+    pub fn priority_shown(&self) -> &str {
+        if self.priority.is_empty() { MIDDLE_PRIORITY } else { &self.priority }
     }
 
     /// What was typed.
@@ -67,11 +83,14 @@ impl Form {
             prompt: text("prompt"),
             runner: text("runner"),
             task_type: text("type"),
-            priority: params.get("priority").unwrap_or(DEFAULT_PRIORITY).to_owned(),
+            model: text("model"),
+            max_turns: text("max_turns"),
+            priority: text("priority"),
             timeout: text("timeout"),
             name: text("name"),
             group: text("group"),
             max_attempts: text("max_attempts"),
+            backoff: text("backoff"),
             labels: text("labels"),
             requires: text("requires"),
             depends_on: text("depends_on"),
@@ -79,10 +98,15 @@ impl Form {
             run_at: text("run_at"),
             queue_timeout: text("queue_timeout"),
             continues: text("continues"),
+            copy: text("copy"),
             repository: Repository::of_params(params),
             verify: text("verify"),
             env: text("env"),
+            secrets: text("secrets"),
             webhook: text("webhook"),
+            webhook_secret: text("webhook_secret"),
+            may_submit: params.has("may_submit"),
+            subtasks: text("subtasks"),
             note: None,
         }
     }
@@ -96,14 +120,19 @@ impl Form {
             prompt: task.prompt.clone().unwrap_or_else(|| join(task.command.as_deref().unwrap_or_default())),
             runner: task.runner.clone(),
             task_type: task.task_type.clone(),
+            model: task.model.clone().unwrap_or_default(),
+            max_turns: task.max_turns.map(|most| most.to_string()).unwrap_or_default(),
             priority: task.priority.to_string(),
             timeout: durations::format(Duration::from_secs(task.timeout_seconds)),
             name: task.name.clone().unwrap_or_default(),
             group: task.group.clone(),
             max_attempts: task.retry.max_attempts.map(|most| most.to_string()).unwrap_or_default(),
+            backoff: backoff(&task.retry),
             labels: labels.join(", "),
             requires: task.requires.join(", "),
             continues: task.continues.map(|id| id.to_string()).unwrap_or_default(),
+            copy: copied(task.workspace.as_ref()),
+            may_submit: task.may_submit,
             repository: Repository::of_workspace(task.workspace.as_ref()),
             verify: task.verify.as_deref().map(shell_line).unwrap_or_default(),
             env: task.env.iter().map(|name| format!("{name}=\n")).collect(),
@@ -122,15 +151,51 @@ pub fn shell_line(command: &[String]) -> String {
     }
 }
 
+/// The pause after a failed attempt, where there is another.
+fn backoff(retry: &Retry) -> String {
+    let is_used = retry.max_attempts.is_some_and(|most| most > 1);
+    let seconds = retry.backoff_seconds.filter(|_| is_used);
+    seconds.map(|seconds| durations::format(Duration::from_secs(seconds))).unwrap_or_default()
+}
+
+/// The folder that a task started from a copy of.
+fn copied(workspace: Option<&Workspace>) -> String {
+    match workspace {
+        Some(Workspace::Copy(path)) => path.clone(),
+        Some(Workspace::Git(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => String::new(),
+    }
+}
+
 /// What the work folder starts from.
 fn workspace(params: &Params) -> Result<Option<Workspace>, Refusal> {
-    match (repository::workspace(params)?, params.get("continues")) {
-        (Some(_), Some(_)) => {
-            Err(bad("a task starts from a repository or from the work of another, not from both"))
+    let git = repository::workspace(params)?;
+    let continued = params.get("continues").map(|id| Workspace::Continue(id.to_owned()));
+    let copied = params.get("copy").map(|path| Workspace::Copy(path.to_owned()));
+    let mut all = [git, continued, copied].into_iter().flatten();
+    match (all.next(), all.next()) {
+        (_, Some(_)) => {
+            Err(bad("a task starts from a repository, a folder or the work of another, not from several"))
         }
-        (Some(git), None) => Ok(Some(git)),
-        (None, id) => Ok(id.map(|id| Workspace::Continue(id.to_owned()))),
+        (first, None) => Ok(first),
     }
+}
+
+/// One subtask a line, each with the runner of the task.
+fn subtasks(params: &Params, runner: Option<&str>) -> Vec<Box<RawValue>> {
+    let subtask = |prompt: &str| SubmitTask {
+        prompt: Some(prompt.to_owned()),
+        runner: runner.map(str::to_owned),
+        ..SubmitTask::default()
+    };
+    let lines = params.text("subtasks").lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(|line| to_raw_value(&subtask(line)).expect("a task is texts")).collect()
+}
+
+/// How often it is tried.
+fn retry(params: &Params) -> Result<Option<Retry>, Refusal> {
+    let (max_attempts, backoff_seconds) = (params.parsed("max_attempts")?, seconds(params, "backoff")?);
+    let is_given = max_attempts.is_some() || backoff_seconds.is_some();
+    Ok(is_given.then_some(Retry { max_attempts, backoff_seconds }))
 }
 
 fn bad(detail: impl Into<String>) -> Refusal {
@@ -148,7 +213,10 @@ pub fn task(params: &Params, now: Wall) -> Result<SubmitTask, Refusal> {
         task_type: text("type").filter(|kind| kind != GENERIC),
         name: text("name"),
         group: text("group"),
+        model: text("model"),
+        max_turns: params.parsed("max_turns")?,
         priority: params.parsed("priority")?,
+        retry: retry(params)?,
         timeout_seconds: seconds(params, "timeout")?,
         queue_timeout_seconds: seconds(params, "queue_timeout")?,
         requires: params.list("requires"),
@@ -160,16 +228,19 @@ pub fn task(params: &Params, now: Wall) -> Result<SubmitTask, Refusal> {
         workspace: workspace(params)?,
         verify: text("verify").map(|line| SHELL.map(str::to_owned).into_iter().chain([line]).collect()),
         env: env(params)?,
-        webhook: text("webhook").map(|url| Webhook { url, secret: None }),
+        secrets: params.list("secrets"),
+        webhook: text("webhook").map(|url| Webhook { url, secret: text("webhook_secret") }),
+        may_submit: params.has("may_submit"),
         ..SubmitTask::default()
     };
     match params.text("kind") {
-        "command" => task.command = Some(split(params.text("prompt")).map_err(bad)?),
+        "command" if params.get("prompt").is_some() => {
+            task.command = Some(split(params.text("prompt")).map_err(bad)?);
+        }
+        "command" => {}
         _ => task.prompt = text("prompt"),
     }
-    if let Some(most) = params.parsed("max_attempts")? {
-        task.retry = Some(Retry { max_attempts: Some(most), ..Default::default() });
-    }
+    task.subtasks = subtasks(params, task.runner.as_deref());
     Ok(task)
 }
 
@@ -246,6 +317,25 @@ mod tests {
     }
 
     #[test]
+    fn what_only_some_tasks_need_is_part_of_the_task_and_what_is_blank_is_not() {
+        let task = made("prompt=x&runner=claude&model=opus&max_turns=9&max_attempts=3&backoff=1m&secrets=A,+B&may_submit=true&webhook=https://a.example/&webhook_secret=HOOK&subtasks=one%0A%0A+two&copy=/srv/app").unwrap();
+        assert_eq!((task.model.as_deref(), task.max_turns, task.may_submit), (Some("opus"), Some(9), true));
+        let retry = task.retry.unwrap();
+        assert_eq!((retry.max_attempts, retry.backoff_seconds), (Some(3), Some(60)));
+        assert_eq!(
+            (task.secrets, task.webhook.unwrap().secret),
+            (vec!["A".into(), "B".into()], Some("HOOK".into()))
+        );
+        assert!(matches!(task.workspace, Some(Workspace::Copy(path)) if path == "/srv/app"));
+        let below: Vec<_> = task.subtasks.iter().map(|task| task.get()).collect();
+        assert_eq!(below, [r#"{"prompt":"one","runner":"claude"}"#, r#"{"prompt":"two","runner":"claude"}"#]);
+        let bare = made("prompt=x&priority=&model=&max_turns=&backoff=&secrets=&subtasks=&copy=").unwrap();
+        assert_eq!(serde_json::to_string(&bare).unwrap(), r#"{"prompt":"x"}"#);
+        let parent = made("kind=command&prompt=&subtasks=one").unwrap();
+        assert_eq!((parent.command, parent.prompt, parent.subtasks.len()), (None, None, 1));
+    }
+
+    #[test]
     fn a_task_starts_from_one_place_and_is_verified_by_a_shell() {
         let task = made("prompt=x&git_url=https://git.example/a.git&verify=cargo+test+%26%26+ls").unwrap();
         assert!(matches!(task.workspace, Some(Workspace::Git(_))));
@@ -254,7 +344,7 @@ mod tests {
         assert_eq!(shell_line(&verify), "cargo test && ls");
         assert_eq!(shell_line(&["cargo".to_owned(), "a b".to_owned()]), "cargo 'a b'");
         let Refusal(problem) = made("prompt=x&git_url=https://git.example/a.git&continues=x").unwrap_err();
-        assert!(problem.detail.contains("not from both"), "{}", problem.detail);
+        assert!(problem.detail.contains("not from several"), "{}", problem.detail);
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn row(w: &Words, now: Wall, attempt: &AttemptView) -> Attempt {
         why: attempt
             .failure
             .as_ref()
-            .map(|failure| format!("{}: {}", reason_text(failure.reason), failure.message))
+            .map(|failure| format!("{}: {}", reason_text(failure.reason), w.told(&failure.message)))
             .unwrap_or_default(),
     }
 }

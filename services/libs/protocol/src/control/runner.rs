@@ -34,6 +34,9 @@ pub struct AgentRunner {
     #[serde(default, with = "text::optional_instant", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub lane_until: Option<Wall>,
+    /// Whether its runs ask their model through a gateway, which alone holds the credential; none where none is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<bool>,
     /// How its runs are confined; none where there is nothing to confine, or while the agent is away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxView>,
