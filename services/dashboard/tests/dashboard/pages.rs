@@ -241,8 +241,10 @@ async fn why_a_task_waits_and_what_to_do_are_told_in_the_viewers_language() {
     told(&second, "ja", "依存先のタスク1件の終了を待っています").await;
     place.control.cancel(first.parse().unwrap(), None).await.unwrap();
     told(&second, "en", "let this one run all the same").await;
-    told(&second, "ja", "失敗した依存先を確認して").await;
-    told(&second, "ja", "lang=\"en\">see why it did not").await;
+    told(&second, "ja", "依存先の失敗を確認して両方を投入し直すか").await;
+    told(&second, "ja", &format!("依存先のタスク {first} が成功しませんでした")).await;
+    let page = browser.get_in(&format!("/tasks/{second}"), "ja").await.body;
+    assert!(!page.contains("see why it did not"), "what is told in Japanese is not told again: {page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
