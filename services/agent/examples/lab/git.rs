@@ -77,7 +77,7 @@ fn attempt(url: &str) -> Attempt {
         secrets: Vec::new(),
         start: Start::Fresh,
         starts_from: None,
-        git: Asked { workspace: Some(workspace), title: "Nothing".into(), push_only: false },
+        git: Asked { workspace: Some(workspace), title: "Nothing".into(), ..Asked::default() },
         submits: None,
         read_only: false,
         verify: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::mirror::Start;
 use super::objects;
@@ -30,11 +30,32 @@ pub(super) fn checkout(
     git.run(&step)?;
     let theirs = place.work_path.join(".git");
     let head = format!("ref: refs/heads/{}\n", plan.branch);
+    let index = match start.head == start.commit {
+        true => own.join("index"),
+        false => index_of_head(git, place, folder, &own, &start.head)?,
+    };
     objects::make_for_task(&theirs, &config(git, &plan.workspace.url), &head, mirror)?;
     let disk = || Error::disk("make the repository of a task");
-    fs::write(theirs.join("packed-refs"), packed_refs(start, &plan.branch)).map_err(disk())?;
-    fs::copy(own.join("index"), theirs.join("index")).map_err(disk())?;
+    fs::write(theirs.join("packed-refs"), packed_refs(start, plan)).map_err(disk())?;
+    fs::copy(index, theirs.join("index")).map_err(disk())?;
     Ok(())
+}
+
+/// Makes the index of a task that finds what somebody had not committed, so that git calls it that.
+fn index_of_head(
+    git: &Git<'_>,
+    place: &Place<'_>,
+    folder: &Path,
+    own: &Path,
+    head: &str,
+) -> Result<PathBuf, Error> {
+    let index = folder.join("their-index");
+    fs::copy(own.join("index"), &index).map_err(Error::disk("make the index of a task"))?;
+    let mut step = Step::new(own, &["read-tree", "-i", "-m", head]);
+    step.work_tree = Some(&place.work_path);
+    step.env = vec![("GIT_INDEX_FILE", index.clone().into())];
+    git.run(&step)?;
+    Ok(index)
 }
 
 /// Makes Conductor's own repository for work that was copied from another run.
@@ -66,32 +87,41 @@ pub(super) fn take_over(
     Ok(())
 }
 
-fn config(git: &Git<'_>, url: &str) -> String {
+/// What the repository of a task says of itself.
+pub(super) fn config(git: &Git<'_>, url: &str) -> String {
     let quoted = |text: &str| {
         let kept: String = text.chars().filter(|char| !char.is_control()).collect();
         format!("\"{}\"", kept.replace('\\', "\\\\").replace('"', "\\\""))
     };
     let author = &git.settings.config;
+    let remote = match url.is_empty() {
+        true => String::new(),
+        false => format!(
+            "[remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
+            quoted(url)
+        ),
+    };
     format!(
         "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
-         [remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\
-         [user]\n\tname = {}\n\temail = {}\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n",
-        quoted(url),
+         {remote}[user]\n\tname = {}\n\temail = {}\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n",
         quoted(&author.author_name),
         quoted(&author.author_email)
     )
 }
 
-/// The task's branch, and those and the tags of the repository as a clone has them.
-fn packed_refs(start: &Start, branch: &str) -> String {
+/// The task's branch, and those and the tags of the repository as a clone has them. One that was sent has its branches.
+fn packed_refs(start: &Start, plan: &Plan) -> String {
     let mut refs = BTreeMap::new();
+    let own = format!("refs/heads/{}", plan.branch);
     for (name, commit) in &start.refs {
         match name.strip_prefix("refs/heads/") {
-            Some(branch) => refs.insert(format!("refs/remotes/origin/{branch}"), commit),
-            None => refs.insert(name.clone(), commit),
+            Some(branch) if !plan.was_sent() => refs.insert(format!("refs/remotes/origin/{branch}"), commit),
+            // A branch below whose name another lies cannot be.
+            Some(_) if own.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')) => None,
+            Some(_) | None => refs.insert(name.clone(), commit),
         };
     }
-    refs.insert(format!("refs/heads/{branch}"), &start.commit);
+    refs.insert(own, &start.head);
     refs.into_iter().map(|(name, commit)| format!("{commit} {name}\n")).collect()
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! private/git-mirrors/<digest>/repo.git   one bare repository for each address, fetched under a lock; nothing in it is
 //!                                         ever thrown away while a run may borrow from it
-//! private/git-mirrors/<digest>/spare/     a checkout that the next run takes
+//! private/git-mirrors/<digest>/spare/     a checkout that the next run takes; of a repository that was sent there is none
 //! tasks/<id>/work/                        the checkout; its .git belongs to the task and borrows the mirror's objects
 //! private/<id>/git/own.git                Conductor's own view of the same checkout, with an index of its own
 //! private/<id>/git/plan.json              what the run started from and what is to become of it
@@ -28,6 +28,7 @@ mod remote;
 mod settings;
 mod snapshot;
 mod spare;
+mod submodules;
 mod task_config;
 mod tree;
 

@@ -20,9 +20,13 @@ pub(super) struct Plan {
     pub workspace: GitWorkspace,
     /// The name of the mirror that the run borrows from.
     pub mirror: String,
+    /// The names of the mirrors that its submodules borrow from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub submodules: Vec<String>,
     /// The commit of the mirror from which everything that was made since is counted.
     pub origin: String,
-    /// The commit that the diff is against: the origin, or what was pushed before a run that goes on.
+    /// The commit that the diff is against: the origin, or what was pushed before a run that goes on, or the origin with
+    /// what was not committed where the repository was sent.
     pub base: String,
     /// The branch that the run's commits are on.
     pub branch: String,
@@ -66,6 +70,16 @@ impl Plan {
             return Err(Error::Workspace { why, hint: "" });
         }
         Ok(Some(plan))
+    }
+
+    /// Whether the repository was sent with the task, so that there is nowhere to push to.
+    pub fn was_sent(&self) -> bool {
+        self.workspace.url.is_empty()
+    }
+
+    /// The commit that the run's own commits come after.
+    pub fn root(&self) -> &str {
+        if self.was_sent() { &self.origin } else { &self.base }
     }
 
     /// Writes the plan, whole or not at all.

@@ -7,35 +7,27 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 
 use super::settings::{Login, Settings};
-use crate::process::{Exit, Keeper, Reply, Stdio, boot_ms};
-use crate::runner::{End, Inbox, wait};
+use crate::process::{Keeper, Stdio};
+use crate::runner::{End, Inbox};
 use crate::sandbox::{Place, Policy, Sandbox};
 
-/// How often a helper may ask for the credential in one step.
-const MAX_ASKED: usize = 8;
-/// The most bytes of what git says that are kept, and that are shown.
-const MAX_SAID_BYTES: usize = 64 << 10;
-const MAX_SHOWN_CHARS: usize = 1_000;
-/// How often the size of what is fetched is looked at.
-const LOOK: Duration = Duration::from_millis(500);
-/// Between TERM and KILL for a step that is ended.
-const GRACE: Duration = Duration::from_secs(2);
+mod call;
+mod login;
+
+use call::Call;
+use login::{HELPER, offer};
+
 /// The steps that may reach a server. They look at no work folder.
 const REACHING: [&str; 3] = ["fetch", "push", "ls-remote"];
-/// How much is read at once.
-const READ_BYTES: usize = 64 << 10;
-
 /// Configuration of every step: nothing in a repository runs anything.
 const CONFIG: [&str; 24] = [
     "core.hooksPath=/dev/null",
@@ -208,8 +200,7 @@ impl Git<'_> {
             .spawn(policy.as_ref(), b"git", &argv, &env, stdio)
             .map_err(|error| no_git(error.to_string()))?;
         drop((output_end, said_end));
-        let call = Call { git: self, step, output: Some(output), said: Some(said), cause: None };
-        call.follow()
+        Call::new(self, step, output, said).follow()
     }
 
     /// What a step may reach: its repository, the work folder, the objects that are borrowed, and no network.
@@ -280,192 +271,7 @@ impl Git<'_> {
     }
 }
 
-/// Reads two lines that lie ready on standard error. `read` of a shell takes no byte more than its line.
-const HELPER: &str = "!f() { test \"$1\" = get && IFS= read -r u <&2 && IFS= read -r p <&2 && \
-                      printf 'username=%s\\npassword=%s\\n' \"$u\" \"$p\"; }; f";
-
-fn offer(socket: &OwnedFd, login: &Login) -> io::Result<()> {
-    let once = format!("{}\n{}\n", login.user, login.token.reveal());
-    let all = zeroize::Zeroizing::new(once.repeat(MAX_ASKED));
-    let _once = zeroize::Zeroizing::new(once);
-    let mut rest = all.as_bytes();
-    while !rest.is_empty() {
-        // It fits what a socket holds: a token has a limit far below.
-        let sent = rustix::net::send(
-            socket,
-            rest,
-            rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL,
-        )?;
-        rest = &rest[sent..];
-    }
-    Ok(())
-}
-
-struct Call<'a> {
-    git: &'a Git<'a>,
-    step: &'a Step<'a>,
-    output: Option<OwnedFd>,
-    said: Option<OwnedFd>,
-    /// Why it is being ended.
-    cause: Option<Error>,
-}
-
-impl Call<'_> {
-    fn follow(mut self) -> Result<Printed, Error> {
-        let deadline =
-            boot_ms().saturating_add(u64::try_from(self.step.timeout.as_millis()).unwrap_or(u64::MAX));
-        let (mut output, mut said, mut exit) = (Vec::new(), Vec::new(), None);
-        let mut cut = false;
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            let left = Duration::from_millis(deadline.saturating_sub(boot_ms()));
-            let [keeper, inbox, printed, spoken] = self.wait(left);
-            if printed {
-                cut |= !read(&mut self.output, &mut buffer, &mut output, self.step.max_output);
-            }
-            if spoken {
-                read(&mut self.said, &mut buffer, &mut said, MAX_SAID_BYTES);
-            }
-            if inbox && let Some(end) = self.git.inbox.ends() {
-                self.end(Error::Ended(end));
-            }
-            if boot_ms() >= deadline {
-                self.end(Error::Slow { what: self.step.name(), after: self.step.timeout });
-            }
-            if let Some((folder, limit)) = self.step.bound
-                && super::mirror::bytes_below(folder) > limit
-            {
-                self.end(Error::TooLarge { limit });
-            }
-            if !keeper {
-                continue;
-            }
-            match self.git.keeper.reply() {
-                Ok(Reply::Started { .. }) => {}
-                Ok(Reply::Refused { errno }) => {
-                    let why = io::Error::from(Errno::from_raw_os_error(errno)).to_string();
-                    return Err(Error::NoGit { why });
-                }
-                Ok(Reply::Unconfined) => {
-                    return Err(Error::NoGit { why: "it could not be confined".into() });
-                }
-                Ok(Reply::Exited(code)) => exit = Some(code),
-                Ok(Reply::ExitedAndGone(code)) => {
-                    exit = Some(code);
-                    break;
-                }
-                Ok(Reply::Gone { .. }) => break,
-                Err(_) => return Err(Error::KeeperLost),
-            }
-        }
-        // Nothing of the step is left, so what is in the pipes is all there is.
-        while self.output.is_some() {
-            cut |= !read(&mut self.output, &mut buffer, &mut output, self.step.max_output);
-        }
-        while self.said.is_some() {
-            read(&mut self.said, &mut buffer, &mut said, MAX_SAID_BYTES);
-        }
-        if let Some(cause) = self.cause {
-            return Err(cause);
-        }
-        let code = match exit {
-            Some(Exit::Code(code)) => Some(code),
-            Some(Exit::Signal(_)) | None => None,
-        };
-        Ok(Printed { code, output, cut, words: words(&said, self.step.login) })
-    }
-
-    /// Says what is ready: the keeper, the inbox, what is printed, what is said.
-    fn wait(&self, left: Duration) -> [bool; 4] {
-        let keeper = PollFd::new(self.git.keeper, PollFlags::IN);
-        let inbox = PollFd::new(self.git.inbox, PollFlags::IN);
-        let mut fds = vec![keeper];
-        let listens = self.cause.is_none();
-        fds.extend(listens.then_some(inbox));
-        let printed = self.output.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
-        let spoken = self.said.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
-        let (has_printed, has_spoken) = (printed.is_some(), spoken.is_some());
-        fds.extend(printed);
-        fds.extend(spoken);
-        let time = match (listens, self.step.bound) {
-            (false, _) => Duration::MAX,
-            (true, Some(_)) => left.min(LOOK),
-            (true, None) => left,
-        };
-        wait(&mut fds, time);
-        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-        let mut next = |there: bool| there && ready.next().unwrap_or(false);
-        [next(true), next(listens), next(has_printed), next(has_spoken)]
-    }
-
-    /// Ends the step; the first cause is the one that counts.
-    fn end(&mut self, cause: Error) {
-        if self.cause.is_some() {
-            return;
-        }
-        let grace = if matches!(cause, Error::Ended(End::Abandon)) { Duration::ZERO } else { GRACE };
-        self.cause = Some(cause);
-        // A keeper that is gone shows at the next wait.
-        let _ = self.git.keeper.end(grace);
-    }
-}
-
-/// Reads once, keeps up to a limit, and takes away what has ended; false when something was not kept.
-fn read(from: &mut Option<OwnedFd>, buffer: &mut [u8], into: &mut Vec<u8>, most: usize) -> bool {
-    let Some(fd) = from else { return true };
-    match rustix::io::read(fd, &mut *buffer) {
-        Ok(0) => *from = None,
-        Ok(count) => {
-            let room = most.saturating_sub(into.len());
-            into.extend_from_slice(&buffer[..count.min(room)]);
-            return count <= room;
-        }
-        Err(Errno::INTR) => {}
-        Err(_) => *from = None,
-    }
-    true
-}
-
-/// What git said, as people may read it: short, on few lines, and without the credential.
-fn words(said: &[u8], login: Option<&Login>) -> String {
-    let text = String::from_utf8_lossy(said);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("hint:"));
-    let mut text = lines.collect::<Vec<_>>().join("; ");
-    if let Some(login) = login {
-        text = text.replace(login.token.reveal(), "[redacted]");
-    }
-    text.chars().filter(|char| !char.is_control()).take(MAX_SHOWN_CHARS).collect()
-}
-
 /// A path as an argument.
 pub(super) fn arg(path: &Path) -> OsString {
     path.as_os_str().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use conductor_runtime::credentials::Secret;
-
-    use super::*;
-
-    #[test]
-    fn what_git_says_is_told_without_the_credential() {
-        let login = Login { user: "u".into(), token: Secret::new("s3cret") };
-        let said = b"remote: no\nfatal: https://u:s3cret@host/ denied\x1b[0m\nhint: try\n\n";
-        assert_eq!(words(said, Some(&login)), "remote: no; fatal: https://u:[redacted]@host/ denied[0m");
-        assert!(words(&b"x".repeat(10_000), None).len() <= MAX_SHOWN_CHARS);
-    }
-
-    #[test]
-    fn a_credential_fits_the_socket_as_often_as_it_may_be_asked() {
-        let (ours, theirs) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                .unwrap();
-        let token = "t".repeat(8 << 10);
-        offer(&ours, &Login { user: "me".into(), token: Secret::new(token.clone()) }).unwrap();
-        drop(ours);
-        let mut all = String::new();
-        io::Read::read_to_string(&mut File::from(theirs), &mut all).unwrap();
-        assert_eq!(all, format!("me\n{token}\n").repeat(MAX_ASKED));
-    }
 }

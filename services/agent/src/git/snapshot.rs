@@ -45,7 +45,8 @@ pub(super) fn take(git: &Git<'_>, place: &Place<'_>, tree: &Tree) -> Result<Snap
     if let Some(objects) = their_objects(place, &tree.mirror())
         && let Some(head) = their_head(place)
         && head != *base
-        && follows(git, &own, &objects, base, &head)?
+        && head != tree.plan.root()
+        && follows(git, &own, &objects, tree.plan.root(), &head)?
     {
         let mut step = Step::new(&own, &["read-tree", "-i", "-m", &head]);
         step.env = vec![("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.clone())];
@@ -114,8 +115,13 @@ fn choose(work: &Path, listed: &[u8]) -> Result<(Vec<u8>, Vec<String>), Error> {
             left_out.push(format!("{} (a repository of its own)", shown()));
             continue;
         }
-        let size = fs::symlink_metadata(work.join(std::ffi::OsStr::from_bytes(path)))
-            .map_or(0, |meta| if meta.is_file() { meta.len() } else { 0 });
+        let found = fs::symlink_metadata(work.join(std::ffi::OsStr::from_bytes(path))).ok();
+        if found.as_ref().is_some_and(fs::Metadata::is_dir) {
+            // A submodule at another commit, which is nowhere but here.
+            left_out.push(format!("{} (a submodule)", shown()));
+            continue;
+        }
+        let size = found.filter(fs::Metadata::is_file).map_or(0, |meta| meta.len());
         if size > MAX_FILE_BYTES || bytes + size > MAX_BYTES {
             left_out.push(format!("{} (too large, {size} bytes)", shown()));
             continue;

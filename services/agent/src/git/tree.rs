@@ -4,12 +4,14 @@ use std::fs;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
+use conductor_protocol::agent::AssignedUpload;
 use conductor_protocol::submit::GitWorkspace;
 
 use super::mirror::{self, Mirror};
 use super::plan::{Pending, Plan};
 use super::program::{Error, Git};
 use super::remote::Remote;
+use super::submodules::{self, Submodules, mirror_name};
 use super::{checkout, objects, spare};
 use crate::process::boot_ms;
 
@@ -21,10 +23,20 @@ const FOLDER: &str = "git";
 pub struct Asked {
     /// The repository that it starts from.
     pub workspace: Option<GitWorkspace>,
+    /// The same, as somebody sent it.
+    pub sent: Option<AssignedUpload>,
     /// Names its commit and its pull request, where the task does not.
     pub title: String,
     /// Whether what another task had ready is pushed, and nothing else is run.
     pub push_only: bool,
+}
+
+impl Asked {
+    /// Whether the task starts from a repository.
+    #[must_use]
+    pub fn has_repository(&self) -> bool {
+        self.workspace.is_some() || self.sent.is_some()
+    }
 }
 
 /// The folders of a run.
@@ -48,6 +60,11 @@ impl Place<'_> {
         self.private.join(FOLDER)
     }
 
+    /// The bytes of an upload.
+    fn upload(&self, upload: &AssignedUpload) -> PathBuf {
+        self.workspace.join("private/uploads").join(upload.id.to_string()).join("data")
+    }
+
     fn folder_of(&self, task: &str) -> PathBuf {
         self.workspace.join("private").join(task).join(FOLDER)
     }
@@ -67,22 +84,29 @@ impl Tree {
     /// # Errors
     /// When it cannot be reached, has not what is asked for, or the disk says no.
     pub fn begin(git: &Git<'_>, place: &Place<'_>, asked: &Asked) -> Result<Self, Error> {
-        let workspace = asked.workspace.clone().expect("the caller looked whether a repository is asked for");
         let asked_ms = boot_ms();
-        let remote = Remote::parse(&workspace.url)?;
         let mirrors = place.mirrors();
         let is_there = |task: &str| place.workspace.join("tasks").join(task).exists();
         mirror::make_room(&mirrors, git.settings.config.max_mirrors_bytes, is_there)?;
-        let mirror = Mirror::lock(git, &mirrors, &remote, workspace.depth)?;
-        let start = mirror.start(git, &remote, &workspace, asked_ms)?;
+        let workspace = asked.workspace.clone().unwrap_or_default();
+        let (mirror, start) = match &asked.sent {
+            Some(sent) => Mirror::of_bundle(git, &mirrors, &place.upload(sent), sent)?,
+            None => {
+                let remote = Remote::parse(&workspace.url)?;
+                let mirror = Mirror::lock(git, &mirrors, &remote, workspace.depth)?;
+                let start = mirror.start(git, &remote, &workspace, asked_ms)?;
+                (mirror, start)
+            }
+        };
         mirror.lend(place.task_id)?;
         let repository = mirror.repository();
         drop(mirror);
         let folder = fresh(&place.folder())?;
-        let plan = Plan {
+        let mut plan = Plan {
             version: Plan::VERSION,
             mirror: mirror_name(&repository),
-            origin: start.commit.clone(),
+            submodules: Vec::new(),
+            origin: start.head.clone(),
             base: start.commit.clone(),
             branch: workspace.branch_of(place.task_id),
             is_own_branch: workspace.has_own_branch(),
@@ -95,6 +119,12 @@ impl Tree {
             workspace,
         };
         checkout::checkout(git, place, &folder, &repository, &start, &plan)?;
+        if plan.workspace.submodules {
+            let mut submodules =
+                Submodules { git, place, folder: &folder, mirrors: &mirrors, borrowed: Vec::new() };
+            submodules.check_out(&folder.join("own.git"), &start.commit, &plan.workspace.url)?;
+            plan.submodules = submodules.borrowed;
+        }
         plan.write(&folder)?;
         Ok(Self { plan, folder, mirrors })
     }
@@ -112,19 +142,21 @@ impl Tree {
         let theirs = place.folder_of(source);
         let Some(old) = Plan::read(&theirs)? else { return Ok(None) };
         let mirrors = place.mirrors();
-        let remote = Remote::parse(&old.workspace.url)?;
-        let mirror = Mirror::lock(git, &mirrors, &remote, old.workspace.depth)?;
+        let mirror = Mirror::lock_named(git, &mirrors, &old.mirror, &old.workspace.url)?;
         mirror.lend(place.task_id)?;
         let repository = mirror.repository();
         drop(mirror);
+        submodules::lend(git, &mirrors, &old.submodules, place.task_id)?;
         let folder = fresh(&place.folder())?;
-        let base = old.tip.clone().filter(|_| old.pushed).unwrap_or_else(|| old.base.clone());
+        // What only was not opened yet is still the work of the run before.
+        let goes_on = old.pushed && !asked.push_only;
+        let base = old.tip.clone().filter(|_| goes_on).unwrap_or_else(|| old.base.clone());
         let title = if asked.push_only { old.title.clone() } else { asked.title.clone() };
         let plan = Plan {
             base,
             title,
             pending: old.pending.clone().filter(|_| asked.push_only),
-            pushed: old.pushed && !asked.push_only,
+            pushed: goes_on,
             ..old
         };
         checkout::take_over(git, place, &theirs, &folder, &repository, &plan)?;
@@ -142,10 +174,11 @@ impl Tree {
         Ok(plan.map(|plan| Self { plan, folder, mirrors: place.mirrors() }))
     }
 
-    /// What the next run on the same repository would like to find.
-    pub fn spare(&self) -> spare::Order {
+    /// What the next run on the same repository would like to find; one that was sent is seldom sent again.
+    pub fn spare(&self) -> Option<spare::Order> {
         let mirror = self.mirrors.join(&self.plan.mirror);
-        spare::Order { mirror, commit: self.plan.origin.clone() }
+        let order = spare::Order { mirror, commit: self.plan.origin.clone() };
+        (!self.plan.was_sent()).then_some(order)
     }
 
     /// What a run had come to whose commits are not pushed yet.
@@ -174,10 +207,11 @@ impl Tree {
         self.mirrors.join(&self.plan.mirror).join("repo.git")
     }
 
-    /// The folder of objects that the task's repository borrows.
+    /// The folders of objects that the task's repository and its submodules borrow.
     #[must_use]
-    pub fn borrowed(&self) -> PathBuf {
-        self.mirror().join("objects")
+    pub fn borrowed(&self) -> Vec<PathBuf> {
+        let names = [&self.plan.mirror].into_iter().chain(&self.plan.submodules);
+        names.map(|name| self.mirrors.join(name).join("repo.git/objects")).collect()
     }
 
     /// What is told of the repository.
@@ -203,11 +237,6 @@ fn fresh(folder: &Path) -> Result<PathBuf, Error> {
     }
     mirror::make(folder)?;
     Ok(folder.to_owned())
-}
-
-fn mirror_name(repository: &Path) -> String {
-    let folder = repository.parent().and_then(Path::file_name).expect("a mirror lies in a folder of its own");
-    folder.to_string_lossy().into_owned()
 }
 
 /// Makes the bare repository that holds only what passed a bundle. It knows the commit that all began from, so that git

@@ -28,6 +28,8 @@ pub enum Error {
     NotHere { id: String },
     #[error("the upload {id} is not what was sent: {what}")]
     Damaged { id: String, what: &'static str },
+    #[error("the upload {id} is a repository, which is a whole work folder and no file in one")]
+    Repository { id: String },
     #[error("the archive {id} holds {path:?}, which is neither a file nor a folder")]
     Kind { id: String, path: String },
     #[error("the archive {id} holds the path {path:?}, which is not one below its folder")]
@@ -68,6 +70,7 @@ pub fn place(
             // What follows the archive's end belongs to what was checked, too.
             copy(&mut source, &mut io::sink(), &id)?;
         }
+        UploadKind::Bundle => return Err(Error::Repository { id }),
     }
     let damaged = |what| Error::Damaged { id: id.clone(), what };
     if source.bytes != input.upload.bytes {

@@ -47,7 +47,7 @@ impl Slot {
 
     /// Opens the repository that an attempt's work is in; none when it is in none.
     pub(super) fn tree(&self, attempt: &Attempt, folder: &Folder) -> Result<Option<Tree>, Verdict> {
-        let may_have_one = attempt.git.workspace.is_some() || attempt.starts_from.is_some();
+        let may_have_one = attempt.git.has_repository() || attempt.starts_from.is_some();
         if !may_have_one {
             return Ok(None);
         }

@@ -156,7 +156,7 @@ impl Slot {
         if has_tree {
             self.unfinished.note(attempt.task_id, attempt.number);
         }
-        folder.borrows.extend(tree.as_ref().map(Tree::borrowed));
+        folder.borrows.extend(tree.as_ref().map(Tree::borrowed).unwrap_or_default());
         let outcome = match tree.as_ref().and_then(Tree::pending) {
             Some(pending) => of_pending(pending, &attempt),
             None => self.run(&attempt, &folder, &mut live),
@@ -211,7 +211,7 @@ impl Slot {
             Some(StartsFrom::Task(task)) => Some(task.to_string()),
             Some(StartsFrom::Folder(_)) | None => None,
         };
-        let may_have_repository = attempt.git.workspace.is_some() || task.is_some();
+        let may_have_repository = attempt.git.has_repository() || task.is_some();
         if may_have_repository {
             self.get_ready().map_err(Verdict::Failed)?;
         }
@@ -230,7 +230,7 @@ impl Slot {
                 Some(source) => Ok(Tree::inherit(&git, place, source, &attempt.git)?.is_some()),
                 None => {
                     let tree = Tree::begin(&git, place, &attempt.git)?;
-                    self.spares.order(tree.spare());
+                    tree.spare().into_iter().for_each(|order| self.spares.order(order));
                     Ok(true)
                 }
             }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::FailureReason;
-use conductor_protocol::agent::{After, Assign, End};
+use conductor_protocol::agent::{After, Assign, AssignedUpload, End};
+use conductor_protocol::control::UploadKind;
 use conductor_protocol::submit::{GitWorkspace, SubmitTask, Workspace};
 use conductor_protocol::task::FailureView;
 use conductor_protocol::text;
@@ -27,12 +28,18 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> 
     let what = what(assign, &body, programs)?;
     let submits = submits(assign, programs)?;
     let task_json = task_json(assign, &body);
-    let git = asked_of_git(&body);
+    let mut git = asked_of_git(&body);
     let (mut files, mut uploads) = (Vec::new(), Vec::new());
     for file in body.files {
         match &file.upload {
             None => files.push(input_file(file)?),
-            Some(id) => uploads.push(input_upload(assign, id, file.path, file.executable)?),
+            Some(id) => {
+                let input = input_upload(assign, id, file.path, file.executable)?;
+                match input.upload.kind {
+                    UploadKind::Raw | UploadKind::Tar => uploads.push(input),
+                    UploadKind::Bundle => git.sent = Some(repository(input, &git, assign, &body.workspace)?),
+                }
+            }
         }
     }
     Ok(Attempt {
@@ -78,7 +85,7 @@ fn asked_of_git(body: &SubmitTask) -> git::Asked {
         Some(Workspace::Push(_)) => (None, true),
         Some(Workspace::Copy(_) | Workspace::Continue(_)) | None => (None, false),
     };
-    git::Asked { workspace, push_only, title: title(body) }
+    git::Asked { workspace, sent: None, push_only, title: title(body) }
 }
 
 /// What a commit of the task is called: its name, or the first words of what it does.
@@ -159,6 +166,24 @@ fn input_upload(assign: &Assign, id: &str, path: String, executable: bool) -> Re
         failed(FailureReason::InvalidWorkspace, message)
     })?;
     Ok(InputUpload { path, executable, upload: upload.clone() })
+}
+
+/// A repository that was sent, which is the whole of what the work folder starts from.
+fn repository(
+    input: InputUpload,
+    git: &git::Asked,
+    assign: &Assign,
+    workspace: &Option<Workspace>,
+) -> Result<AssignedUpload, End> {
+    let is_all = workspace.is_none() && assign.starts_from.is_none() && git.sent.is_none();
+    if is_all && input.path == "." {
+        return Ok(input.upload);
+    }
+    let message = format!(
+        "the upload {} is a repository: its path is \".\", and the task starts from nothing else",
+        input.upload.id
+    );
+    Err(failed(FailureReason::InvalidWorkspace, message))
 }
 
 /// The end of an attempt that failed before it ran.
@@ -315,6 +340,25 @@ mod tests {
         assert_eq!((&json["prompt"], &json["type"]), (&"the parser".into(), &"code_review".into()));
         let mock = read("mock", body).unwrap();
         assert_eq!(mock.what, What::Mock { prompt: "the parser".into() }, "its prompt is a script");
+    }
+
+    #[test]
+    fn a_repository_that_was_sent_is_the_whole_work_folder() {
+        let id = Uuid::now_v7();
+        let upload = AssignedUpload { id, kind: UploadKind::Bundle, bytes: 1, sha256: String::new() };
+        let read = |path: &str, more: &str| {
+            let body = format!(r#"{{"prompt":"x","files":[{{"path":"{path}","upload":"{id}"}}]{more}}}"#);
+            let assign = Assign { uploads: vec![upload.clone()], ..assign("mock", &body) };
+            attempt(&assign, &Limits::default(), &Programs::default())
+        };
+        let sent = read(".", "").unwrap();
+        assert_eq!((sent.git.sent.as_ref(), sent.uploads.len()), (Some(&upload), 0));
+        let copied = r#","workspace":{"copy":"/a"}"#;
+        for (path, more) in [("a", ""), (".", copied)] {
+            let (kind, message) = reason(read(path, more).unwrap_err());
+            assert_eq!(kind, FailureReason::InvalidWorkspace, "{path}{more}");
+            assert!(message.contains("its path is"), "{message}");
+        }
     }
 
     #[test]

@@ -8,4 +8,6 @@ mod place;
 mod private;
 mod push;
 mod rescue;
+mod sent;
 mod spare;
+mod submodules;

@@ -176,7 +176,7 @@ pub fn script(workspace: GitWorkspace, script: &str) -> Attempt {
         secrets: Vec::new(),
         start: Start::Fresh,
         starts_from: None,
-        git: Asked { workspace: Some(workspace), title: "Change things".into(), push_only: false },
+        git: Asked { workspace: Some(workspace), title: "Change things".into(), ..Asked::default() },
         submits: None,
         read_only: false,
         verify: None,

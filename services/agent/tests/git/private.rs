@@ -16,19 +16,25 @@ struct Forge {
     server: GitServer,
     root: tempfile::TempDir,
     authorities: tempfile::NamedTempFile,
+    path: &'static str,
 }
 
 impl Forge {
     fn new() -> Self {
+        Self::with("me/app")
+    }
+
+    /// One whose repository has this path.
+    fn with(path: &'static str) -> Self {
         let (root, source) = (tempfile::tempdir().unwrap(), Repository::with(&[("a.txt", "one\n")]));
-        let bare = root.path().join("me/app.git");
+        let bare = root.path().join(format!("{path}.git"));
         let (from, to) = (source.folder.path().to_str().unwrap(), bare.to_str().unwrap());
         git(root.path(), &["clone", "--quiet", "--bare", from, to]);
         git(&bare, &["config", "http.receivepack", "true"]);
         let server = GitServer::start(root.path(), TOKEN);
         let authorities = tempfile::NamedTempFile::new().unwrap();
         fs::write(authorities.path(), server.certificate()).unwrap();
-        Self { server, root, authorities }
+        Self { server, root, authorities, path }
     }
 
     fn place(&self, credential: &str) -> Place {
@@ -45,7 +51,7 @@ impl Forge {
     }
 
     fn workspace(&self) -> GitWorkspace {
-        GitWorkspace { url: self.server.url("me/app"), ..GitWorkspace::default() }
+        GitWorkspace { url: self.server.url(self.path), ..GitWorkspace::default() }
     }
 
     fn with_pull_request(&self) -> GitWorkspace {
@@ -53,7 +59,7 @@ impl Forge {
     }
 
     fn bare(&self) -> std::path::PathBuf {
-        self.root.path().join("me/app.git")
+        self.root.path().join(format!("{}.git", self.path))
     }
 }
 
@@ -164,4 +170,106 @@ fn a_host_whose_forge_is_not_known_is_named() {
     assert_eq!(reason, FailureReason::PushFailed);
     assert!(message.contains("what serves the pull requests"), "{message}");
     assert!(outcome.git.as_ref().unwrap().pushed, "the branch is there all the same");
+}
+
+/// A forge, the path of a repository on it, and what a draft looks like there.
+struct Words {
+    forge: &'static str,
+    path: &'static str,
+    title: &'static str,
+    branches: fn(&serde_json::Value) -> (serde_json::Value, serde_json::Value),
+    url: &'static str,
+}
+
+const FORGES: [Words; 3] = [
+    Words {
+        forge: "github",
+        path: "me/app",
+        title: "Change things",
+        branches: |opened| (opened["head"]["ref"].clone(), opened["base"]["ref"].clone()),
+        url: "https://forge.example/me/app/pull/1",
+    },
+    Words {
+        forge: "gitlab",
+        path: "group/sub/app",
+        title: "Draft: Change things",
+        branches: |opened| (opened["source_branch"].clone(), opened["target_branch"].clone()),
+        url: "https://forge.example/group/sub/app/-/merge_requests/1",
+    },
+    Words {
+        forge: "gitea",
+        path: "me/app",
+        title: "WIP: Change things",
+        branches: |opened| (opened["head"]["ref"].clone(), opened["base"]["ref"].clone()),
+        url: "https://forge.example/me/app/pulls/1",
+    },
+];
+
+#[test]
+fn each_forge_gets_a_branch_and_a_draft_and_one_that_is_open_is_found_again() {
+    for words in FORGES {
+        let forge = Forge::with(words.path);
+        let mut place = forge.place(&KNOWN.replace("github", words.forge));
+        forge.server.fail_next(1);
+        let first = script(forge.with_pull_request(), "echo two > a.txt");
+        let outcome = place.run(&first);
+        let told = succeeded(&outcome);
+        assert_eq!(
+            (told.pushed, told.pull_request_url.as_deref()),
+            (true, Some(words.url)),
+            "{}",
+            words.forge
+        );
+        let branch = format!("conductor/{}", first.task_id);
+        assert_eq!(git(&forge.bare(), &["show", &format!("{branch}:a.txt")]), "two");
+        let opened = forge.server.pull_requests();
+        assert_eq!((&opened[0]["title"], &opened[0]["draft"]), (&words.title.into(), &true.into()));
+        assert_eq!((words.branches)(&opened[0]), (branch.clone().into(), "main".into()));
+        let mut second = script(forge.with_pull_request(), "echo three > a.txt");
+        second.git.workspace = None;
+        second.starts_from = Some(StartsFrom::Task(first.task_id));
+        let outcome = place.run(&second);
+        assert_eq!(succeeded(&outcome).pull_request_url.as_deref(), Some(words.url), "{}", words.forge);
+        assert_eq!(forge.server.pull_requests().len(), 1);
+        assert_eq!(git(&forge.bare(), &["show", &format!("{branch}:a.txt")]), "three");
+        assert_eq!(holds(place.folder.path(), TOKEN), None, "the token is in a file");
+    }
+}
+
+#[test]
+fn a_pull_request_that_a_forge_refused_is_opened_later_without_running_anything_again() {
+    for words in FORGES {
+        let forge = Forge::with(words.path);
+        let mut place = forge.place(&KNOWN.replace("github", words.forge));
+        forge.server.refuse_next(1);
+        let runs = place.folder.path().join("runs");
+        let mut first = script(forge.with_pull_request(), "echo ran >> \"$RUNS\"; echo two > a.txt");
+        first.env = vec![("RUNS".into(), runs.display().to_string())];
+        let outcome = place.run(&first);
+        let (reason, message) = failed(&outcome);
+        assert_eq!(reason, FailureReason::PushFailed);
+        assert!(message.contains("403") && message.contains("not accessible"), "{message}");
+        assert!(outcome.git.as_ref().unwrap().pushed, "the branch is there");
+        assert!(forge.server.pull_requests().is_empty());
+        let mut again = first.clone();
+        again.task_id = uuid::Uuid::now_v7();
+        again.starts_from = Some(StartsFrom::Task(first.task_id));
+        again.git.workspace = None;
+        again.git.push_only = true;
+        let outcome = place.run(&again);
+        let told = succeeded(&outcome);
+        assert_eq!(
+            (told.pushed, told.pull_request_url.as_deref()),
+            (true, Some(words.url)),
+            "{}",
+            words.forge
+        );
+        assert_eq!(told.branch.as_deref(), Some(format!("conductor/{}", first.task_id).as_str()));
+        assert!(place.diff(&again).contains("-one\n+two\n"), "{}", words.forge);
+        assert_eq!(
+            (words.branches)(&forge.server.pull_requests()[0]).0,
+            format!("conductor/{}", first.task_id)
+        );
+        assert_eq!(fs::read_to_string(runs).unwrap(), "ran\n");
+    }
 }

@@ -45,8 +45,10 @@ fn kind(headers: &HeaderMap, params: &Params) -> Result<UploadKind, Problem> {
     match params.one("kind")? {
         Some("raw") => Ok(UploadKind::Raw),
         Some("tar") => Ok(UploadKind::Tar),
-        Some(other) => Err(Problem::at("/kind", format!("{other:?} is neither raw nor tar"))),
+        Some("bundle") => Ok(UploadKind::Bundle),
+        Some(other) => Err(Problem::at("/kind", format!("{other:?} is neither raw nor tar nor bundle"))),
         None if matches!(media, "application/x-tar" | "application/tar") => Ok(UploadKind::Tar),
+        None if media == "application/x-git-bundle" => Ok(UploadKind::Bundle),
         None => Ok(UploadKind::Raw),
     }
 }
@@ -55,12 +57,12 @@ fn kind(headers: &HeaderMap, params: &Params) -> Result<UploadKind, Problem> {
 #[utoipa::path(
     post, path = "/v1/uploads", tag = "uploads", operation_id = "create_upload",
     params(
-        ("kind" = Option<UploadKind>, Query, description = "`tar` for a folder; told by the content type when it is not given."),
+        ("kind" = Option<UploadKind>, Query, description = "`tar` for a folder, `bundle` for a git repository; told by the content type when it is not given."),
         ("Upload-Length" = Option<u64>, Header, maximum = 9007199254740991_u64, description = "How many bytes there will be, when known."),
         ("Upload-Incomplete" = Option<String>, Header, pattern = "^\\?[01]$", description = "`?1` when more follows by PATCH."),
         ("Upload-Sha256" = Option<String>, Header, pattern = "^[0-9a-f]{64}$", description = "Checked at the end."),
     ),
-    request_body(content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/x-tar")),
+    request_body(content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/x-tar"), (Vec<u8> = "application/x-git-bundle")),
         description = "The bytes, or the first of them."),
     responses((status = 201, description = "The upload; a task names it by its id.", body = UploadView,
         headers(("Location" = String, description = "Where to send more."), ("Upload-Offset" = u64, description = "Where the next bytes begin.")))),

@@ -59,6 +59,7 @@ impl Ahead {
         match self.kind {
             UploadKind::Raw => clean(&self.path),
             UploadKind::Tar => "the folder".to_owned(),
+            UploadKind::Bundle => "the repository".to_owned(),
         }
     }
 

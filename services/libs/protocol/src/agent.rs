@@ -399,7 +399,7 @@ pub struct Assign {
 pub struct AssignedUpload {
     /// Its name.
     pub id: uuid::Uuid,
-    /// One file, or a folder as a tar archive.
+    /// One file, a folder as a tar archive, or a git repository as a bundle.
     pub kind: crate::control::UploadKind,
     /// How many bytes it has.
     pub bytes: u64,

@@ -1,5 +1,7 @@
-//! A server of private repositories: HTTPS with a certificate of its own, `git http-backend` behind it, and the part of
-//! GitHub's API that opens pull requests. Who shows no token is refused.
+//! A server of private repositories: HTTPS with a certificate of its own, `git http-backend` behind it, and the parts of the
+//! APIs of GitHub, GitLab and Gitea that open pull requests. Who shows no token is refused.
+
+mod forge;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -35,8 +37,9 @@ struct Shared {
     token: String,
     ended: AtomicBool,
     refused: AtomicUsize,
-    /// How many answers of the API are refusals before it works.
+    /// How many answers of the API are failures before it works, and how many refusals.
     failing: AtomicUsize,
+    refusing: AtomicUsize,
     pull_requests: Mutex<Vec<Value>>,
 }
 
@@ -71,6 +74,7 @@ impl GitServer {
             ended: AtomicBool::new(false),
             refused: AtomicUsize::new(0),
             failing: AtomicUsize::new(0),
+            refusing: AtomicUsize::new(0),
             pull_requests: Mutex::default(),
         });
         let (config, inside) = (Arc::new(config), Arc::clone(&shared));
@@ -122,6 +126,11 @@ impl GitServer {
     /// Makes the next answers of the API failures.
     pub fn fail_next(&self, count: usize) {
         self.shared.failing.store(count, Ordering::SeqCst);
+    }
+
+    /// Makes the next answers of the API refusals, as of a token that may not do it.
+    pub fn refuse_next(&self, count: usize) {
+        self.shared.refusing.store(count, Ordering::SeqCst);
     }
 }
 
@@ -225,7 +234,7 @@ fn answer(shared: &Shared, request: &Request) -> io::Result<Answer> {
             .decode(text)
             .is_ok_and(|text| text.ends_with(format!(":{}", shared.token).as_bytes())),
         Some(("Bearer" | "token", text)) => text == shared.token,
-        Some(_) | None => false,
+        Some(_) | None => request.headers.get("private-token") == Some(&shared.token),
     };
     if !is_known {
         shared.refused.fetch_add(1, Ordering::SeqCst);
@@ -233,42 +242,9 @@ fn answer(shared: &Shared, request: &Request) -> io::Result<Answer> {
         answer.headers.push(("www-authenticate".to_owned(), "Basic realm=\"git\"".to_owned()));
         return Ok(answer);
     }
-    match request.path.strip_prefix("/api/v3/repos/") {
-        Some(path) => Ok(api(shared, request, path)),
+    match forge::answer(shared, request) {
+        Some(answer) => Ok(answer),
         None => backend(shared, request),
-    }
-}
-
-fn api(shared: &Shared, request: &Request, path: &str) -> Answer {
-    let failing = shared.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-    if failing.is_ok() {
-        return Answer::json("502 Bad Gateway", &json!({"message": "come back later"}));
-    }
-    let mut opened = shared.pull_requests.lock().unwrap_or_else(PoisonError::into_inner);
-    match (request.method.as_str(), path.strip_suffix("/pulls")) {
-        ("GET", None) => Answer::json("200 OK", &json!({"full_name": path, "default_branch": "main"})),
-        ("GET", Some(_)) => Answer::json("200 OK", &Value::Array(opened.clone())),
-        ("POST", Some(repository)) => {
-            let Ok(asked) = serde_json::from_slice::<Value>(&request.body) else {
-                return Answer::json("400 Bad Request", &json!({"message": "Problems parsing JSON"}));
-            };
-            if opened.iter().any(|known| known["head"]["ref"] == asked["head"]) {
-                let errors = json!([{"message": "A pull request already exists"}]);
-                return Answer::json(
-                    "422 Unprocessable Entity",
-                    &json!({"message": "Validation Failed", "errors": errors}),
-                );
-            }
-            let number = opened.len() + 1;
-            let made = json!({
-                "number": number, "title": asked["title"], "body": asked["body"], "draft": asked["draft"],
-                "head": {"ref": asked["head"]}, "base": {"ref": asked["base"]},
-                "html_url": format!("https://forge.example/{repository}/pull/{number}"),
-            });
-            opened.push(made.clone());
-            Answer::json("201 Created", &made)
-        }
-        _ => Answer::json("404 Not Found", &json!({"message": "Not Found"})),
     }
 }
 

@@ -34,6 +34,8 @@ pub enum UploadKind {
     Raw,
     /// A folder as a tar archive.
     Tar,
+    /// A git repository as a bundle, which the work folder starts from.
+    Bundle,
 }
 
 /// Names an upload.

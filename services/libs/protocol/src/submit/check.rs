@@ -331,11 +331,8 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         Some(Workspace::Git(git)) => Some(git),
         Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => None,
     };
-    let asked = [
-        (git.is_some_and(|git| git.submodules), "workspace.git.submodules"),
-        (git.is_some_and(|git| git.lfs), "workspace.git.lfs"),
-        (task.budget_usd.is_some(), "budget_usd"),
-    ];
+    let asked =
+        [(git.is_some_and(|git| git.lfs), "workspace.git.lfs"), (task.budget_usd.is_some(), "budget_usd")];
     match asked.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Problem::unavailable(what)),
         None => Ok(()),
