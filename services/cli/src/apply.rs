@@ -1,8 +1,9 @@
 //! `apply`: brings what a task changed into a folder, all of it or nothing.
 //!
 //! A task wrote the diff, so nothing in it is believed: paths that leave the folder, lead through links or into `.git` are
-//! refused, and so is everything that is no plain text file.
+//! refused, and so is everything that is no plain file.
 
+mod binary;
 mod commit;
 mod patch;
 mod plan;
@@ -247,7 +248,7 @@ new file mode 100644
     }
 
     #[test]
-    fn what_is_no_text_file_is_refused() {
+    fn what_is_no_plain_file_or_cannot_be_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a"), "x\n").unwrap();
         for (diff, part) in [
@@ -257,7 +258,7 @@ new file mode 100644
             ),
             ("diff --git a/s b/s\nnew file mode 160000\n", "160000"),
             ("diff --git a/a b/b\nsimilarity index 100%\nrename from a\nrename to b\n", "rename"),
-            ("diff --git a/a b/a\nGIT binary patch\nliteral 0\nHcmV?d00001\n\n", "binary"),
+            ("diff --git a/a b/a\nGIT binary patch\nliteral 0\nHcmV?d00001\n\n", "no text"),
             ("diff --git a/a b/a\nBinary files a/a and b/a differ\n", "binary"),
             ("diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,9 +1 @@\n-x\n", "ends"),
             ("diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n?x\n", "line"),
@@ -272,6 +273,46 @@ new file mode 100644
             assert!(error.contains(part), "{diff}: {error}");
             assert_eq!(contents(folder.path()).len(), 1);
         }
+    }
+
+    #[test]
+    fn files_that_are_no_text_change_as_git_says_and_only_where_they_are_what_they_were() {
+        let git = |folder: &Path, args: &[&str]| {
+            let output = std::process::Command::new("git").current_dir(folder).args(args).output().unwrap();
+            assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let noise: Vec<u8> =
+            (0..30_000_u32).flat_map(|at| (at.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).collect();
+        let mut changed = noise.clone();
+        changed[50_000..50_003].copy_from_slice(b"new");
+        for (folder, files) in [
+            (&old, [("delta", &noise), ("gone", &vec![0, 1, 2]), ("same", &vec![0])]),
+            (&new, [("delta", &changed), ("same", &vec![0]), ("added", &vec![0, 255])]),
+        ] {
+            files.into_iter().for_each(|(name, bytes)| fs::write(folder.path().join(name), bytes).unwrap());
+        }
+        let index = tempfile::tempdir().unwrap();
+        let tree = |folder: &Path| {
+            let at = format!("--git-dir={}", index.path().display());
+            let work = format!("--work-tree={}", folder.display());
+            git(folder, &[&at, &work, "add", "--all"]);
+            String::from_utf8(git(folder, &[&at, "write-tree"])).unwrap().trim().to_owned()
+        };
+        git(index.path(), &["init", "--quiet", "--bare"]);
+        let (before, after) = (tree(old.path()), tree(new.path()));
+        let diff = git(
+            index.path(),
+            &["diff-tree", "-p", "--binary", "--full-index", "--no-renames", &before, &after],
+        );
+        assert!(diff.windows(6).any(|word| word == b"delta "), "one of them is told by what differs");
+        apply(old.path(), &diff).unwrap();
+        assert_eq!(contents(old.path()), contents(new.path()));
+        let again = apply(old.path(), &diff).unwrap_err();
+        assert!(again.contains("added") && again.contains("delta") && again.contains("gone"), "{again}");
+        fs::write(old.path().join("delta"), &noise[4..]).unwrap();
+        assert!(apply(old.path(), &diff).unwrap_err().contains("delta: holds something else"));
     }
 
     #[test]

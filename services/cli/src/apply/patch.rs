@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::binary::Binary;
 use super::tree::RelativePath;
 
 /// What a diff says.
@@ -22,6 +23,8 @@ pub struct Change {
     pub executable: Option<bool>,
     /// Its hunks, as a diff of their own.
     pub hunks: Vec<u8>,
+    /// What changed of a file that is no text.
+    pub binary: Option<Binary>,
 }
 
 /// What becomes of a file.
@@ -123,8 +126,8 @@ fn change(names: &[u8], lines: &mut Lines<'_>) -> Result<Change, String> {
             || line.starts_with(b"similarity ")
         {
             return Err("a rename or copy is not taken".to_owned());
-        } else if line.starts_with(b"GIT binary patch") || line.starts_with(b"Binary files ") {
-            return Err("a binary file is not taken".to_owned());
+        } else if line.starts_with(b"Binary files ") {
+            return Err("of a binary file it does not say what changed".to_owned());
         } else if !line.starts_with(b"index ") {
             break;
         }
@@ -132,6 +135,11 @@ fn change(names: &[u8], lines: &mut Lines<'_>) -> Result<Change, String> {
     }
     let mut path = head_path(names)?;
     let mut hunks = Vec::new();
+    if lines.peek().is_some_and(|line| line == b"GIT binary patch") {
+        lines.next();
+        let binary = Some(Binary::read(|| lines.next())?);
+        return Ok(Change { path: RelativePath::new(&path)?, kind, executable, hunks, binary });
+    }
     if lines.peek().is_some_and(|line| line.starts_with(b"--- ")) {
         let named = named_path(kind, lines)?;
         if path != named {
@@ -141,7 +149,7 @@ fn change(names: &[u8], lines: &mut Lines<'_>) -> Result<Change, String> {
         let body = hunk_lines(lines)?;
         hunks = [b"--- a\n+++ b\n", &lines.text[body]].concat();
     }
-    Ok(Change { path: RelativePath::new(&path)?, kind, executable, hunks })
+    Ok(Change { path: RelativePath::new(&path)?, kind, executable, hunks, binary: None })
 }
 
 fn is_executable(mode: &[u8]) -> Result<bool, String> {

@@ -91,6 +91,9 @@ fn step(root: &File, change: &Change) -> Result<Step, String> {
 
 /// The content after the hunks.
 fn changed(content: &[u8], change: &Change) -> Result<Vec<u8>, String> {
+    if let Some(binary) = &change.binary {
+        return binary.applied(content).ok_or_else(|| "holds something else than what is changed".to_owned());
+    }
     if change.hunks.is_empty() {
         return Ok(content.to_vec());
     }
