@@ -30,7 +30,9 @@ async fn add(context: &mut Context<'_>, args: &args::AddSchedule) -> Result<Exit
         }
     }
     // Its tasks are named like it.
-    let mut prepared = submit::prepare(&args.work, &args.options)?;
+    let keeps_no_upload = args.options.dir.is_some() || args.options.here;
+    let options = args::TaskOptions { no_history: keeps_no_upload, ..args.options.clone() };
+    let mut prepared = submit::prepare(&args.work, &options)?;
     if prepared.has_uploads() {
         let detail = "a schedule keeps small files only, 4 MiB in all; let its tasks fetch what is large";
         return Err(Failure::Usage(detail.to_owned()));

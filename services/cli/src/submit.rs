@@ -6,6 +6,7 @@ mod body;
 mod files;
 mod folder;
 mod list;
+mod repository;
 
 use std::path::Path;
 

@@ -53,7 +53,8 @@ pub struct TaskOptions {
     /// A file that lies in the work folder when it starts.
     #[arg(long, value_name = "PATH", help_heading = "Files")]
     pub file: Vec<PathBuf>,
-    /// A folder whose copy is the work folder; what .gitignore names stays behind.
+    /// A folder whose copy is the work folder, with its history when it is a git repository; what .gitignore names stays
+    /// behind.
     #[arg(long, value_name = "PATH", help_heading = "Files")]
     pub dir: Option<PathBuf>,
     /// The same with the current folder.
@@ -62,12 +63,18 @@ pub struct TaskOptions {
     /// A folder of the agent's host whose copy is the work folder; `agent.copy_roots` lists those that may be copied.
     #[arg(long, value_name = "PATH", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues", "git"])]
     pub copy: Option<String>,
+    /// Sends the files of a git repository without its history.
+    #[arg(long, conflicts_with = "git", help_heading = "Files")]
+    pub no_history: bool,
     /// A git repository that it works in, at a branch, a tag or a commit.
     #[arg(long, value_name = "URL[#REF]", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues"])]
     pub git: Option<String>,
     /// How many commits of its history are fetched; all when unset.
     #[arg(long, value_name = "N", requires = "git", help_heading = "Files")]
     pub git_depth: Option<u32>,
+    /// Checks its submodules out too.
+    #[arg(long, requires = "git", help_heading = "Files")]
+    pub submodules: bool,
     /// Pushes the changes to a branch.
     #[arg(long, requires = "git", help_heading = "Files")]
     pub push: bool,

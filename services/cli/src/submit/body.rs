@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::ahead::Ahead;
 use super::files::Gathered;
-use super::{files, folder};
+use super::{files, folder, repository};
 use crate::args::{TaskOptions, Work};
 use crate::exit::Failure;
 
@@ -55,16 +55,24 @@ pub fn task(
     // What needs no file is checked before any is read.
     check(&task)?;
     let dir = if options.here { Some(Path::new(".")) } else { options.dir.as_deref() };
+    if options.no_history && dir.is_none() {
+        return Err(Failure::Usage("--no-history goes with --dir or --here".to_owned()));
+    }
     let mut open = BTreeMap::new();
     for path in &options.file {
         let (name, file) = files::open(path)?;
-        open.insert(name, (path, file));
+        open.insert(name, (path.clone(), file));
     }
     let mut gathered = Gathered::default();
-    if let Some(dir) = dir {
-        // A file that is named by itself takes the place of the folder's own.
-        let names: BTreeSet<String> = open.keys().cloned().collect();
-        folder::read(dir, &names, notes, &mut gathered)?;
+    // A file that is named by itself takes the place of the folder's own.
+    let sends_history = !options.no_history && options.continues.is_none();
+    match dir {
+        Some(dir) if sends_history && repository::read(dir, &open, notes, &mut gathered)? => open.clear(),
+        Some(dir) => {
+            let names: BTreeSet<String> = open.keys().cloned().collect();
+            folder::read(dir, &names, notes, &mut gathered)?;
+        }
+        None => {}
     }
     for (name, (path, file)) in open {
         let unread = |error| Failure::Usage(format!("--file {}: {error}", path.display()));
@@ -97,6 +105,7 @@ fn workspace(options: &TaskOptions) -> Option<Workspace> {
             url: url.to_owned(),
             reference,
             depth: options.git_depth,
+            submodules: options.submodules,
             push: (options.push || options.branch.is_some()).then_some(Push::Branch),
             branch: options.branch.clone(),
             pull_request: options.pr.then(|| PullRequest {
@@ -172,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_repository_goes_where_the_options_say() {
-        let kept = git(TaskOptions { git_depth: Some(3), ..TaskOptions::default() });
+        let kept = git(TaskOptions { git_depth: Some(3), submodules: true, ..TaskOptions::default() });
+        assert!(kept.submodules);
         assert_eq!(
             (kept.url.as_str(), kept.reference.as_deref()),
             ("https://git.example/a.git", Some("main"))

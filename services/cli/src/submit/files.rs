@@ -56,12 +56,21 @@ impl Gathered {
         Ok(())
     }
 
+    /// Adds a repository as a bundle that the work folder starts from.
+    pub fn add_bundle(&mut self, file: File, length: u64, largest: Vec<String>) {
+        self.add_whole(UploadKind::Bundle, file, length, largest);
+    }
+
     /// Adds a folder as an archive that is unpacked into the work folder.
     pub fn add_archive(&mut self, file: File, length: u64, largest: Vec<String>) {
+        self.add_whole(UploadKind::Tar, file, length, largest);
+    }
+
+    fn add_whole(&mut self, kind: UploadKind, file: File, length: u64, largest: Vec<String>) {
         let path = ".".to_owned();
         let upload = Some(NOT_YET.to_owned());
         self.files.push(InputFile { path: path.clone(), upload, ..InputFile::default() });
-        self.ahead.push(Ahead { path, kind: UploadKind::Tar, file, length, largest });
+        self.ahead.push(Ahead { path, kind, file, length, largest });
     }
 }
 

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::screen::{bytes, clean};
 
 /// The most files of a folder; as many as an agent unpacks.
-const MAX_FILES: usize = 200_000;
+pub const MAX_FILES: usize = 200_000;
 /// The most files that go one by one with the task; of more an archive is made.
 const MAX_SINGLE_FILES: usize = 1_000;
 /// How many of a kind are named one by one.
@@ -80,7 +80,8 @@ pub fn read(
     }
     let (archive, length) =
         archive::of(&found).map_err(|error| usage(format!("cannot be packed: {error}")))?;
-    gathered.add_archive(archive, length, largest(&found));
+    let sizes = found.into_iter().map(|file| (file.bytes, file.name)).collect();
+    gathered.add_archive(archive, length, largest(sizes));
     Ok(())
 }
 
@@ -147,7 +148,8 @@ impl Skipped {
     }
 }
 
-fn some(names: &[String]) -> String {
+/// The first of some names, and how many there are more.
+pub fn some(names: &[String]) -> String {
     let mut text = names.iter().take(NAMED).map(|name| clean(name)).collect::<Vec<_>>().join(", ");
     if names.len() > NAMED {
         text.push_str(&format!(" and {} more", names.len() - NAMED));
@@ -155,8 +157,8 @@ fn some(names: &[String]) -> String {
     text
 }
 
-fn largest(found: &[Found]) -> Vec<String> {
-    let mut sizes: Vec<_> = found.iter().map(|file| (file.bytes, file.name.as_str())).collect();
+/// The largest of some files, for who has to make it smaller.
+pub fn largest(mut sizes: Vec<(u64, String)>) -> Vec<String> {
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     sizes.iter().take(NAMED).map(|(size, name)| format!("{}  {}", bytes(*size), clean(name))).collect()
 }

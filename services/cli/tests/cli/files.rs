@@ -99,6 +99,71 @@ fn a_large_folder_and_a_large_file_go_ahead_of_their_task() {
     assert_eq!(uploads.count(), 2, "one for the folder and one for the file");
 }
 
+/// Runs git without anything of the person's.
+fn git(folder: &std::path::Path, args: &[&str]) -> String {
+    let output = std::process::Command::new("git")
+        .current_dir(folder)
+        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
+        .args(args)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn a_repository_goes_in_with_its_history_and_what_the_run_changed_comes_back() {
+    let place = Place::new();
+    let _up = place.up(&[]);
+    project(&place);
+    let root = place.path("project");
+    git(&root, &["init", "--quiet", "--initial-branch=main"]);
+    git(&root, &["add", "--all"]);
+    git(&root, &["commit", "--quiet", "--message=mine"]);
+    git(&root, &["config", "http.extraHeader", "Authorization: s3cret"]);
+    fs::write(root.join("src/a.txt"), "one\ntwo\nthree\nnot committed\n").unwrap();
+    fs::write(root.join("untracked"), "u\n").unwrap();
+    let before = (git(&root, &["status", "--porcelain"]), git(&root, &["count-objects", "--verbose"]));
+    let script = format!(
+        "git log --format=%s; git status --porcelain; cat noise.log; git config --list | grep s3cret; \
+         printf '\\000\\377' > bytes.bin; {CHANGE}"
+    );
+    let args = ["run", "--output", "json", "--here", "--key", "same", "--", "sh", "-c", &script];
+    let begin = || {
+        let mut command = place.command(&args);
+        command.current_dir(&root);
+        place.begin(command).end().with(0)
+    };
+    let ended = begin();
+    let id = ended.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        begin().json()["id"],
+        ended.json()["id"],
+        "the same folder under the same key is the same task"
+    );
+    let after = (git(&root, &["status", "--porcelain"]), git(&root, &["count-objects", "--verbose"]));
+    assert_eq!(before, after, "nothing is written into the person's repository");
+    let output = place.run(&["logs", &id]).with(0).text();
+    assert!(output.starts_with("mine\n M src/a.txt\n?? untracked\n"), "{output}");
+    assert!(output.contains("noise.log: No such file") && !output.contains("s3cret"), "{output}");
+
+    place.run(&["apply", &id, "--to", "project"]).with(0);
+    let text = fs::read_to_string(root.join("src/a.txt")).unwrap();
+    assert_eq!(text, "one\nTWO\nthree\nnot committed\n");
+    assert_eq!(fs::read(root.join("bytes.bin")).unwrap(), [0, 255]);
+    assert!(!root.join("run.sh").exists() && root.join("untracked").exists());
+
+    // What was left goes on, and with it the history.
+    let ended =
+        place.run(&["run", "--continue", &id, "--", "sh", "-c", "git log --format=%s; cat new/file"]).with(0);
+    assert_eq!(ended.text(), "mine\nmade\n");
+    // Without its history it is the files alone.
+    let ended = place.run(&["run", "--dir", "project", "--no-history", "--", "ls", "-a"]).with(0);
+    assert!(ended.text().contains("untracked") && !ended.text().contains(".git\n"), "{ended:?}");
+}
+
 #[test]
 fn a_folder_that_is_too_large_is_refused_and_its_largest_files_are_named() {
     let place = Place::new();

@@ -106,3 +106,51 @@ async fn a_private_repository_becomes_a_draft_pull_request_and_its_token_is_in_n
     // The environment of the task and of its verify command is in its output, which is one of the files.
     assert_eq!(holds(world.folder(), TOKEN), None, "the token is in a file");
 }
+
+#[tokio::test]
+async fn a_pull_request_that_failed_is_retried_without_the_task_being_run_again() {
+    let root = repositories();
+    let server = GitServer::start(root.path(), TOKEN);
+    let authorities = tempfile::NamedTempFile::new().unwrap();
+    fs::write(authorities.path(), server.certificate()).unwrap();
+    let mut world = World::new()
+        .with("git.ca_file", authorities.path().display())
+        .with("git.allow_private", "127.0.0.1,::1")
+        .with(
+            "git.credentials",
+            json!([{"host": server.host(), "token_env": "FORGE_TOKEN", "forge": "gitlab"}]),
+        );
+    world.set_variable("FORGE_TOKEN", TOKEN);
+    let mut up = world.up().await;
+    server.refuse_next(1);
+    let url = server.url("me/app");
+    let script = "echo this ran; echo two > a.txt";
+    let args = ["run", "--git", &url, "--pr", "--", "sh", "-c", script].map(str::to_owned);
+    let mut run = world.spawn("conductor", &args);
+    let status = eventually(LIMIT, "the run ends", async || run.ended()).await;
+    assert_eq!(status.code(), Some(1), "{}", run.said());
+    let control = world.connect().await;
+    let listed = control.list(conductor_protocol::control::ListRequest::default()).await.unwrap();
+    let first = control.get(listed.items[0].id).await.unwrap();
+    let failure = first.failure.expect("it failed");
+    assert_eq!(failure.reason, conductor_core::FailureReason::PushFailed);
+    assert!(failure.hint.unwrap_or_default().contains("conductor retry"));
+    let mut retry = world.spawn("conductor", &["retry".to_owned(), first.id.to_string()]);
+    let status = eventually(LIMIT, "the retry is taken", async || retry.ended()).await;
+    assert!(status.success(), "{}", retry.said());
+    let task = eventually(LIMIT, "the push is repeated", async || {
+        let listed = control.list(conductor_protocol::control::ListRequest::default()).await.unwrap();
+        let newest = control.get(listed.items[0].id).await.unwrap();
+        (newest.id != first.id && newest.finished_at.is_some()).then_some(newest)
+    })
+    .await;
+    assert!(task.failure.is_none(), "{:?}", task.failure);
+    let told = task.result.and_then(|result| result.git).expect("it had a repository");
+    assert_eq!(told.branch, Some(format!("conductor/{}", first.id)), "the branch of the task that ran");
+    let opened = "https://forge.example/me/app/-/merge_requests/1";
+    assert_eq!((told.pushed, told.pull_request_url.as_deref()), (true, Some(opened)));
+    let output = world.home().tasks().join(task.id.to_string()).join("attempts/1/output.log");
+    let output = fs::read_to_string(output).unwrap_or_default();
+    assert!(!output.contains("this ran"), "{output}");
+    up.terminate(LIMIT).await;
+}
