@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use conductor_core::{Name, NameError};
-use conductor_runtime::config::{self, Loaded, OnOutputLimit, RunnerSpec, Sources};
+use conductor_gateway::{HostRule, NoRule, Proxy};
+use conductor_protocol::agent::LimitsView;
+use conductor_runtime::config::{self, Config, Loaded, OnOutputLimit, RunnerSpec, Sources};
 use conductor_runtime::{paths, secrets};
 
 use crate::args::Args;
 use crate::git;
-use crate::process::KeeperProgram;
+use crate::process::{Cgroups, KeeperProgram};
 use crate::run::CopyRoots;
 use crate::runner::{self, Limits, Programs};
-use crate::sandbox::{self, Kernel, Needs, Sandbox};
+use crate::sandbox::{self, Kernel, Needs, Sandbox, Ways};
 use crate::session::{ParseError, Target};
 use crate::worker::Settings;
 
@@ -37,6 +39,10 @@ pub enum Error {
     Secrets(#[from] secrets::Error),
     #[error(transparent)]
     Sandbox(#[from] sandbox::GrantError),
+    #[error("{key} has a host that is none")]
+    Host { key: String, source: NoRule },
+    #[error("sandbox.cgroups: {0}")]
+    Cgroup(String),
     #[error("find this program's file")]
     Program(#[source] std::io::Error),
 }
@@ -79,6 +85,7 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
         None => Target::Unix { socket: home.agent_socket(), key_file: home.agent_key() },
     };
     let path = std::env::current_exe().map_err(Error::Program)?;
+    let keeper = KeeperProgram { path, args: keeper };
     let secrets = config::secret_env_names();
     let all: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let secrets_folder = config.agent.secrets_dir.clone().unwrap_or_else(|| home.secrets());
@@ -108,6 +115,8 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
             },
             max_files: config.tasks.max_files,
             max_workspace_bytes: config.tasks.max_workspace_bytes,
+            max_memory_bytes: max_memory(&config.tasks),
+            max_processes: config.tasks.max_processes,
             grace: config.agent.stop_grace,
             copies: Arc::new(CopyRoots {
                 roots: config.agent.copy_roots.clone(),
@@ -116,7 +125,7 @@ pub fn settings(args: &Args, loaded: &Loaded, keeper: Vec<OsString>) -> Result<S
         },
         orphan_grace: config.agent.orphan_grace,
         drain: config.orchestrator.drain,
-        keeper: KeeperProgram { path, args: keeper },
+        keeper,
         environment,
         git: Arc::new(git),
     })
@@ -173,7 +182,58 @@ fn sandbox<'a>(
         local_ipc: config.sandbox.local_ipc,
         max_file_bytes: Some(config.tasks.max_workspace_bytes),
     };
-    Ok(Sandbox::new(config.sandbox.mode, Kernel::probe(), &needs)?)
+    let limits = LimitsView {
+        memory_bytes: max_memory(&config.tasks),
+        processes: config.tasks.max_processes,
+        disk_bytes: config.tasks.max_workspace_bytes,
+        output_bytes: match config.tasks.on_output_limit {
+            OnOutputLimit::Cut => config.tasks.max_output_bytes.saturating_mul(runner::MOST_OUTPUT_TIMES),
+            OnOutputLimit::Fail => config.tasks.max_output_bytes,
+        },
+    };
+    let sandbox = Sandbox::new(config.sandbox.mode, Kernel::probe(), &needs)?;
+    Ok(sandbox.with_ways(ways(config, environment)?).with_limits(limits, cgroups(config)?))
+}
+
+/// Where runs may connect to.
+fn ways(config: &Config, environment: &[(OsString, OsString)]) -> Result<Ways, Error> {
+    let rule = |(key, host): (String, &String)| {
+        host.parse::<HostRule>().map_err(|source| Error::Host { key, source })
+    };
+    let hosts =
+        config.sandbox.egress_hosts.iter().map(|host| rule(("sandbox.egress_hosts".to_owned(), host)));
+    let hosts = hosts.collect::<Result<_, _>>()?;
+    for (name, spec) in config.programs() {
+        spec.egress_hosts
+            .iter()
+            .try_for_each(|host| rule((format!("runners.{name}.egress_hosts"), host)).map(drop))?;
+    }
+    let variable = |wanted: &str| {
+        let found = environment.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.and_then(|(_, value)| value.to_str())
+    };
+    let proxy = variable("HTTPS_PROXY");
+    let proxy = proxy.and_then(|url| Proxy::new(url, variable("NO_PROXY").unwrap_or_default()));
+    Ok(Ways { egress: config.sandbox.egress, hosts, private: config.git.allow_private.clone(), proxy })
+}
+
+fn cgroups(config: &Config) -> Result<Option<Cgroups>, Error> {
+    Cgroups::find(&config.sandbox.cgroups).map_err(Error::Cgroup)
+}
+
+/// How much memory a run may have: what is configured, or a share of what this machine, or its container, has.
+fn max_memory(tasks: &config::Tasks) -> u64 {
+    tasks.max_memory_bytes.unwrap_or_else(|| host_memory().map_or(u64::MAX, |bytes| bytes / 4 * 3))
+}
+
+fn host_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10;
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let container =
+        files.iter().filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
+    Some(container.fold(machine, u64::min))
 }
 
 fn checked_name(name: &str) -> Result<String, Error> {

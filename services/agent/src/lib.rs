@@ -14,4 +14,4 @@ pub mod session;
 pub mod worker;
 
 pub use args::Args;
-pub use program::{MONITOR, dispatch, entry, run as run_agent};
+pub use program::{MONITOR, dispatch, entry, keeper_program, run as run_agent};

@@ -10,8 +10,8 @@ use conductor_runtime::telemetry;
 
 use crate::args::Args;
 use crate::config;
-use crate::process::keeper;
 use crate::process::monitor::{self, Backoff, MonitorPipe};
+use crate::process::{KeeperProgram, keeper};
 use crate::worker::{self, Exit};
 
 /// Makes the program a monitor, when it is its first argument.
@@ -38,7 +38,7 @@ pub fn dispatch(args: &[OsString]) -> Option<ExitCode> {
     let end = match kind {
         MONITOR => Args::from_vec(rest).map_err(Into::into).and_then(|args| supervise(&args)),
         WORKER => Args::from_vec(rest).map_err(Into::into).and_then(|args| work(&args)),
-        KEEPER => keeper::main().context("be a keeper").map(|()| ExitCode::SUCCESS),
+        KEEPER => keeper::with_arguments(rest).context("be a keeper").map(|()| ExitCode::SUCCESS),
         _ => return None,
     };
     Some(told(end))
@@ -53,6 +53,14 @@ pub fn entry(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Runs an agent in this process, which becomes its monitor, until it ends. No thread may have been made before.
 pub fn run(args: &Args) -> ExitCode {
     told(supervise(args))
+}
+
+/// How this program is started as a keeper.
+///
+/// # Errors
+/// The system's, when this program's file cannot be found.
+pub fn keeper_program() -> std::io::Result<KeeperProgram> {
+    Ok(KeeperProgram { path: std::env::current_exe()?, args: vec![OsStr::new(KEEPER).to_owned()] })
 }
 
 fn told(end: anyhow::Result<ExitCode>) -> ExitCode {

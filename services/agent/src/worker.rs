@@ -70,7 +70,7 @@ pub enum Error {
 /// # Errors
 /// When the agent's folder, outbox or slots cannot be used.
 pub async fn run(
-    settings: Settings,
+    mut settings: Settings,
     shutdown: &Shutdown,
     monitor_gone: impl Future<Output = ()>,
 ) -> Result<Exit, Error> {
@@ -82,6 +82,8 @@ pub async fn run(
     if ended > 0 {
         tracing::warn!(processes = ended, "ended what an earlier life of this agent had left running");
     }
+    settings.programs.sandbox.look_for_network(&settings.keeper);
+    settings.programs.sandbox.tidy();
     // Programs are asked before there are slots: after that this process makes no children but keepers.
     let mut versions = Versions::open(identity.folder());
     versions.learn(&settings.programs);

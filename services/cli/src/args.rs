@@ -116,8 +116,8 @@ pub enum Command {
     Gc(Gc),
     /// Serves MCP on stdin and stdout, so that a coding agent can hand work to others.
     Mcp,
-    /// Tries that failures are survived. (With a later release.)
-    Drill(Rest),
+    /// Tries, by tasks, that runs are held: ways out of the sandbox and runs that take too much.
+    Drill(Drill),
     /// Copies log, history, configuration and runs to one file, while everything goes on.
     Backup(Backup),
     /// Makes a home from a backup.

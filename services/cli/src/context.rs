@@ -13,8 +13,8 @@ use crate::args::{self, Args, Command};
 use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 use crate::{
-    apply, backup, compare, doctor, follow, mcp, migrate, multicall, run, schedule, secret, server, show,
-    submit, supervised, support, tasks, token, unavailable, upgrade, watch,
+    apply, backup, compare, doctor, drill, follow, mcp, migrate, multicall, run, schedule, secret, server,
+    show, submit, supervised, support, tasks, token, unavailable, upgrade, watch,
 };
 
 /// What every command is given.
@@ -153,13 +153,13 @@ async fn serve(command: Command, context: &mut Context<'_>) -> Result<Exit, Fail
         Command::Migrate(args) => migrate::run(context, &args),
         Command::Upgrade(args::UpgradeCommand::Finalize) => upgrade::finalize(context),
         Command::Mcp => mcp::run(context).await,
+        Command::Drill(args) => drill::run(context, &args).await,
         Command::Gc(args) => watch::gc(context, args.dry_run).await,
         Command::Healthcheck { wait } => watch::healthcheck(context, wait.unwrap_or_default()).await,
         // All of these were dealt with before a configuration was read.
         Command::Agent(_)
         | Command::Config(_)
         | Command::Doctor
-        | Command::Drill(_)
         | Command::SuperviseEvents
         | Command::Completions(_) => Err(Failure::Failed("this command needs no server".to_owned())),
     }

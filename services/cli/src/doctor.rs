@@ -64,8 +64,9 @@ pub async fn run(screen: &mut Screen) -> Result<Exit, Failure> {
 
 /// Looks at everything.
 pub async fn look() -> Vec<Check> {
-    let mut checks = machine::checks();
     let loaded = config::load(&Sources::from_env());
+    let named = loaded.as_ref().map(|loaded| loaded.config.sandbox.cgroups.clone()).unwrap_or_default();
+    let mut checks = machine::checks(&named);
     match &loaded {
         Ok(loaded) => {
             checks.extend(configuration(loaded));

@@ -6,6 +6,7 @@ mod backup;
 mod compare;
 mod context;
 mod doctor;
+mod drill;
 mod exit;
 mod follow;
 mod mcp;

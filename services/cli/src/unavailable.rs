@@ -14,7 +14,7 @@ pub fn refuse(command: &Command) -> Result<(), Failure> {
         Command::Run(run) => options(&run.options),
         Command::Submit(submit) => options(&submit.options),
         Command::Schedule(ScheduleCommand::Add(add)) => options(&add.options),
-        Command::Drill(_) => Some("drill"),
+        Command::Drill(drill) => (!drill.security).then_some("drill without --security"),
         Command::Token(_)
         | Command::Secret(_)
         | Command::Up(_)

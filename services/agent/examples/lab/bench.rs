@@ -66,7 +66,7 @@ fn bare(time: Duration) -> anyhow::Result<(u64, f64)> {
 }
 
 fn kept(time: Duration) -> anyhow::Result<(u64, f64)> {
-    let keepers = Keepers::new(crate::keeper_program()?)?;
+    let keepers = Keepers::new(crate::keeper_program()?, None)?;
     let starter = keepers.handle();
     let rate = parallel(time, |until| {
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;

@@ -13,7 +13,7 @@ use conductor_agent::process::{KeeperProgram, keeper};
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["keeper"] => Ok(keeper::main()?),
+        ["keeper", rest @ ..] => Ok(keeper::with_arguments(rest)?),
         ["worker", socket, workspace, agent_id, slots] => {
             worker::run(&PathBuf::from(socket), &PathBuf::from(workspace), agent_id, slots.parse()?)
         }

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use conductor_agent::process::{leftover, monitor::MonitorPipe};
+use conductor_agent::process::{Cgroups, leftover, monitor::MonitorPipe};
 use conductor_agent::run::InputFile;
 use conductor_agent::runner::{
     Answer, Attempt, End, Limits, OnOutputLimit, Programs, Report, ReportBody, Run, Settings, Slots, Start,
-    Verdict, What,
+    Submits, Verdict, What,
 };
-use conductor_agent::sandbox::{Kernel, Needs, Sandbox};
-use conductor_runtime::config::SandboxMode;
+use conductor_agent::sandbox::{Kernel, Needs, Sandbox, Ways};
+use conductor_gateway::Proxy;
+use conductor_protocol::agent::LimitsView;
+use conductor_runtime::config::{Egress, SandboxMode};
+use conductor_runtime::credentials::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -51,6 +54,13 @@ struct Job {
     max_output_bytes: Option<u64>,
     #[serde(default)]
     end_on_output_limit: bool,
+    max_processes: Option<u64>,
+    max_memory_bytes: Option<u64>,
+    max_workspace_bytes: Option<u64>,
+    #[serde(default)]
+    read_only: bool,
+    /// Where the API is that it may hand work to.
+    api: Option<String>,
 }
 
 pub fn run(socket: &Path, workspace: &Path, agent_id: &str, slots: usize) -> anyhow::Result<()> {
@@ -85,7 +95,30 @@ pub fn sandbox(workspace: &Path) -> anyhow::Result<Sandbox> {
     };
     let environment: Vec<_> = std::env::vars_os().collect();
     let needs = Needs { sealed: vec![workspace.to_owned()], environment: &environment, ..Needs::default() };
-    Ok(Sandbox::new(Some(mode), Kernel::probe().capped(abi.parse()?), &needs)?)
+    let sandbox = Sandbox::new(Some(mode), Kernel::probe().capped(abi.parse()?), &needs)?;
+    let groups: Vec<_> = variable("LAB_CGROUPS").split_terminator(':').map(Into::into).collect();
+    let groups = if groups.is_empty() { None } else { Cgroups::find(&groups).map_err(anyhow::Error::msg)? };
+    let mut sandbox = sandbox.with_ways(ways()?).with_limits(LimitsView::default(), groups);
+    if variable("LAB_OWN_NETWORK") == "1" {
+        sandbox.look_for_network(&crate::keeper_program()?);
+    }
+    Ok(sandbox)
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+/// Where `LAB_EGRESS` lets runs connect to: open, unless it says otherwise.
+fn ways() -> anyhow::Result<Ways> {
+    let egress = match variable("LAB_EGRESS").as_str() {
+        "model" => Egress::Model,
+        "allowlist" => Egress::Allowlist,
+        _ => Egress::Open,
+    };
+    let hosts = variable("LAB_HOSTS");
+    let hosts = hosts.split_terminator(',').map(str::parse).collect::<Result<_, _>>()?;
+    Ok(Ways { egress, hosts, private: Vec::new(), proxy: Proxy::new(&variable("LAB_PROXY"), "") })
 }
 
 async fn serve(
@@ -167,14 +200,17 @@ fn attempt(job: Job) -> Attempt {
         secrets: Vec::new(),
         starts_from: None,
         git: Default::default(),
-        submits: None,
-        read_only: false,
+        submits: job.api.map(|url| Submits { url, token: Secret::new("token-of-the-attempt") }),
+        read_only: job.read_only,
         verify: None,
         start: if job.resume { Start::Resume } else { Start::Fresh },
         timeout: Duration::from_millis(job.timeout_ms.unwrap_or(60_000)),
         limits: Limits {
             max_output_bytes: job.max_output_bytes.unwrap_or(defaults.max_output_bytes),
             on_output_limit: if job.end_on_output_limit { OnOutputLimit::End } else { OnOutputLimit::Cut },
+            max_processes: job.max_processes.unwrap_or(defaults.max_processes),
+            max_memory_bytes: job.max_memory_bytes.unwrap_or(defaults.max_memory_bytes),
+            max_workspace_bytes: job.max_workspace_bytes.unwrap_or(defaults.max_workspace_bytes),
             grace: job.grace_ms.map_or(defaults.grace, Duration::from_millis),
             ..defaults
         },

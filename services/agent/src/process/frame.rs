@@ -25,6 +25,12 @@ const SPAWN: u32 = 1;
 const END: u32 = 2;
 const REPLY: usize = 24;
 
+/// The listeners of a keeper that has a network of its own.
+pub(crate) const LISTENERS: usize = 3;
+/// What such a keeper says first: that it has one, or that there is none to be had.
+const OWN_NETWORK: u8 = 1;
+const NO_NETWORK: u8 = 0;
+
 /// The descriptors of a spawn: working directory, standard input, output, error.
 pub(crate) const DESCRIPTORS: usize = 4;
 
@@ -281,6 +287,41 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Request>> {
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
+}
+
+/// Sends the listeners of a network of its own, or that there is none.
+pub(crate) fn send_network(
+    socket: BorrowedFd<'_>,
+    listeners: Option<[BorrowedFd<'_>; LISTENERS]>,
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTENERS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if let Some(listeners) = &listeners {
+        assert!(
+            control.push(SendAncillaryMessage::ScmRights(listeners)),
+            "the space is for these descriptors"
+        );
+    }
+    let said = [if listeners.is_some() { OWN_NETWORK } else { NO_NETWORK }];
+    retry(|| rustix::net::sendmsg(socket, &[IoSlice::new(&said)], &mut control, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
+/// Waits for the listeners of a keeper's own network; none when it has none.
+pub(crate) fn receive_network(socket: BorrowedFd<'_>) -> io::Result<Option<[OwnedFd; LISTENERS]>> {
+    let mut said = [NO_NETWORK];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTENERS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    retry(|| {
+        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut said)], &mut control, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    let mut listeners = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            listeners.extend(rights);
+        }
+    }
+    Ok(listeners.try_into().ok().filter(|_| said == [OWN_NETWORK]))
 }
 
 /// Sends a reply.

@@ -8,6 +8,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
@@ -28,6 +29,43 @@ pub const SHORT: Duration = Duration::from_millis(20);
 const REMAINS_GRACE: Duration = Duration::from_millis(500);
 /// How much sooner than anything else the kernel ends a child when memory runs out, of 1,000.
 const OOM_SCORE: i32 = 500;
+
+/// The argument that gives a keeper, and so all that it makes, a network of its own.
+pub const OWN_NETWORK: &str = "own-network";
+/// The argument that makes it end at once, with 0 where it could have one.
+pub const TRY_NETWORK: &str = "try-network";
+
+/// Is the keeper, with the arguments that it was started with.
+///
+/// # Errors
+///
+/// As [`main`].
+pub fn with_arguments<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> io::Result<()> {
+    match arguments.first().and_then(|argument| argument.as_ref().to_str()) {
+        Some(TRY_NETWORK) => spawn::enter_own_network(),
+        Some(OWN_NETWORK) => {
+            let stdin = io::stdin();
+            match own_network() {
+                Ok(listeners) => {
+                    frame::send_network(stdin.as_fd(), Some(listeners.each_ref().map(AsFd::as_fd)))?
+                }
+                Err(error) => {
+                    eprintln!("conductor-agent: no network of its own for runs: {error}");
+                    return frame::send_network(stdin.as_fd(), None);
+                }
+            }
+            main()
+        }
+        Some(_) | None => main(),
+    }
+}
+
+/// Enters a network of its own and listens in there. Who takes the listeners answers from outside.
+fn own_network() -> io::Result<[TcpListener; frame::LISTENERS]> {
+    spawn::enter_own_network()?;
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    Ok([listen()?, listen()?, listen()?])
+}
 
 /// Is the keeper, until the worker closes the socket that is this process's standard input.
 ///

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,10 +16,14 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitOptions};
 
+use super::cgroup::{Cgroup, Cgroups};
 use super::frame::{self, Child, DESCRIPTORS, Reply};
+use super::keeper::{OWN_NETWORK, TRY_NETWORK};
+use super::overseer::{Bounds, Overseen, Overseer, Subject};
 use super::spawn::{self, Command};
 use super::table;
 use super::tree::{MAX_SWEEP, SWEEP_PAUSE, Tree};
+use crate::runner::Control;
 use crate::sandbox::Policy;
 
 /// What goes wrong between the worker and a keeper.
@@ -31,6 +37,8 @@ pub enum Error {
     Socket { pid: i32, source: io::Error },
     #[error("keeper {pid} is gone")]
     Gone { pid: i32 },
+    #[error("have a network of its own for runs")]
+    NoNetwork,
 }
 
 /// How this program is started as a keeper.
@@ -47,6 +55,8 @@ pub struct KeeperProgram {
 #[derive(Debug)]
 pub struct Keepers {
     requests: Option<SyncSender<Request>>,
+    overseer: Arc<Overseer>,
+    cgroups: Option<Cgroups>,
     owner: Option<JoinHandle<()>>,
 }
 
@@ -56,6 +66,17 @@ pub struct Keeper {
     pid: Pid,
     socket: OwnedFd,
     owner: SyncSender<Request>,
+    overseer: Arc<Overseer>,
+    cgroup: Option<Arc<Cgroup>>,
+    network: Option<OwnNetwork>,
+}
+
+/// A network in which there is nothing but loopback, and three listeners there that are answered from outside.
+#[derive(Debug)]
+pub(crate) struct OwnNetwork {
+    pub proxy: TcpListener,
+    pub model: TcpListener,
+    pub api: TcpListener,
 }
 
 /// The descriptors that a child gets.
@@ -69,7 +90,7 @@ pub struct Stdio<'a> {
 
 #[derive(Debug)]
 enum Request {
-    Start(SyncSender<Result<(Pid, OwnedFd), Error>>),
+    Start { own_network: bool, reply: SyncSender<Result<(Pid, OwnedFd), Error>> },
     Ended(Pid, SyncSender<usize>),
 }
 
@@ -79,7 +100,7 @@ impl Keepers {
     /// # Errors
     ///
     /// Fails when this process cannot become a subreaper or has no thread left.
-    pub fn new(program: KeeperProgram) -> Result<Self, Error> {
+    pub fn new(program: KeeperProgram, cgroups: Option<Cgroups>) -> Result<Self, Error> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|errno| Error::Start(errno.into()))?;
         let (requests, receiver) = sync_channel(1);
@@ -87,13 +108,18 @@ impl Keepers {
             .name("keepers".into())
             .spawn(move || Owner { program, living: HashSet::new() }.serve(&receiver))
             .map_err(Error::Start)?;
-        Ok(Self { requests: Some(requests), owner: Some(owner) })
+        let overseer = Overseer::start().map_err(Error::Start)?;
+        Ok(Self { requests: Some(requests), overseer, cgroups, owner: Some(owner) })
     }
 
     /// Returns what slots start their keepers with.
     #[must_use]
     pub fn handle(&self) -> KeeperStarter {
-        KeeperStarter { owner: self.requests.clone().expect("the owner is told to leave only by drop") }
+        KeeperStarter {
+            owner: self.requests.clone().expect("the owner is told to leave only by drop"),
+            overseer: Arc::clone(&self.overseer),
+            cgroups: self.cgroups.clone(),
+        }
     }
 }
 
@@ -111,6 +137,8 @@ impl Drop for Keepers {
 #[derive(Debug, Clone)]
 pub struct KeeperStarter {
     owner: SyncSender<Request>,
+    overseer: Arc<Overseer>,
+    cgroups: Option<Cgroups>,
 }
 
 impl KeeperStarter {
@@ -120,11 +148,58 @@ impl KeeperStarter {
     ///
     /// Fails when the process cannot be made.
     pub fn start(&self) -> Result<Keeper, Error> {
-        let (reply, answer) = sync_channel(1);
-        self.owner.send(Request::Start(reply)).map_err(|_| Error::OwnerGone)?;
-        let (pid, socket) = answer.recv().map_err(|_| Error::OwnerGone)??;
-        Ok(Keeper { pid, socket, owner: self.owner.clone() })
+        self.started(false)
     }
+
+    /// Starts one that has a network of its own.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the process cannot be made, or there is no such network to be had.
+    pub fn start_with_own_network(&self) -> Result<Keeper, Error> {
+        let mut keeper = self.started(true)?;
+        match frame::receive_network(keeper.socket.as_fd()) {
+            Ok(Some(listeners)) => {
+                let [proxy, model, api] = listeners.map(TcpListener::from);
+                keeper.network = Some(OwnNetwork { proxy, model, api });
+                Ok(keeper)
+            }
+            Ok(None) | Err(_) => {
+                keeper.retire();
+                Err(Error::NoNetwork)
+            }
+        }
+    }
+
+    fn started(&self, own_network: bool) -> Result<Keeper, Error> {
+        let (reply, answer) = sync_channel(1);
+        self.owner.send(Request::Start { own_network, reply }).map_err(|_| Error::OwnerGone)?;
+        let (pid, socket) = answer.recv().map_err(|_| Error::OwnerGone)??;
+        let (owner, overseer) = (self.owner.clone(), Arc::clone(&self.overseer));
+        Ok(Keeper { pid, socket, owner, overseer, cgroup: self.cgroup(pid), network: None })
+    }
+
+    /// The group of a keeper. Without one its runs are held by being looked at.
+    fn cgroup(&self, keeper: Pid) -> Option<Arc<Cgroup>> {
+        let made = self.cgroups.as_ref()?.make(keeper);
+        match made {
+            Ok(cgroup) => Some(Arc::new(cgroup)),
+            Err(error) => {
+                tracing::warn!(%error, "a keeper has no cgroup of its own");
+                None
+            }
+        }
+    }
+}
+
+/// Whether a keeper could have a network of its own here. It is tried in a process that ends at once.
+#[must_use]
+pub fn may_have_own_network(program: &KeeperProgram) -> bool {
+    let mut command = std::process::Command::new(&program.path);
+    command.args(&program.args).arg(TRY_NETWORK);
+    let null = std::process::Stdio::null;
+    let tried = command.stdin(null()).stdout(null()).stderr(null()).env_clear().status();
+    tried.is_ok_and(|status| status.success())
 }
 
 impl Keeper {
@@ -132,6 +207,20 @@ impl Keeper {
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
+    }
+
+    /// The network that its children have for themselves.
+    pub(crate) fn network(&self) -> Option<&OwnNetwork> {
+        self.network.as_ref()
+    }
+
+    /// Has a run looked at that it has just made the child of.
+    pub(crate) fn oversee(&self, bounds: Bounds, folders: [OwnedFd; 2], control: Control) -> Overseen {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.hold(bounds);
+        }
+        let cgroup = self.cgroup.clone();
+        self.overseer.watch(Subject { keeper: self.pid, bounds, folders, control, cgroup })
     }
 
     /// Asks for a child, confined to a policy where there is one. The reply is [`Reply::Refused`] or [`Reply::Unconfined`], or
@@ -209,17 +298,20 @@ impl Owner {
         while let Ok(request) = requests.recv() {
             // Whoever asked may be gone; the work is done all the same.
             match request {
-                Request::Start(reply) => drop(reply.send(self.start().map_err(Error::Start))),
+                Request::Start { own_network, reply } => {
+                    drop(reply.send(self.start(own_network).map_err(Error::Start)));
+                }
                 Request::Ended(pid, reply) => drop(reply.send(self.bury(pid))),
             }
         }
     }
 
-    fn start(&mut self) -> io::Result<(Pid, OwnedFd)> {
+    fn start(&mut self, own_network: bool) -> io::Result<(Pid, OwnedFd)> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let path = CString::new(self.program.path.as_os_str().as_bytes())?;
-        let args = spawn::c_strings(self.program.args.iter().map(|arg| arg.as_bytes()))?;
+        let more = own_network.then_some(OWN_NETWORK.as_bytes());
+        let args = spawn::c_strings(self.program.args.iter().map(|arg| arg.as_bytes()).chain(more))?;
         let argv: Vec<_> = [path.as_c_str()].into_iter().chain(args.iter().map(CString::as_c_str)).collect();
         // Children find their program in the keeper's PATH. Nothing else of the environment goes with it: a
         // task may be able to read what a keeper was started with.

@@ -12,17 +12,22 @@
 //! below its keeper, and a keeper that has no children left knows that nothing of the run is left. What
 //! survives the death of all of them at once is found by [`leftover`] at the next start.
 
+mod cgroup;
 mod frame;
 mod hunt;
 pub mod keeper;
 mod keepers;
 pub mod leftover;
 pub mod monitor;
+pub(crate) mod overseer;
 #[expect(unsafe_code, reason = "posix_spawn and the signal calls beside it have no safe wrapper")]
 pub mod spawn;
 pub(crate) mod table;
 mod tree;
 
+pub use cgroup::{Cgroup, Cgroups};
 pub use frame::{Exit, Reply};
-pub use keepers::{Error as KeeperError, Keeper, KeeperProgram, KeeperStarter, Keepers, Stdio};
+pub use keepers::{
+    Error as KeeperError, Keeper, KeeperProgram, KeeperStarter, Keepers, Stdio, may_have_own_network,
+};
 pub use table::boot_ms;

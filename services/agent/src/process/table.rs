@@ -27,6 +27,10 @@ pub(crate) struct Stat {
     pub session: Option<Pid>,
     /// Whether only its status is left, for a parent that may never take it.
     pub ended: bool,
+    /// How many threads it has, each of which counts where the kernel counts processes.
+    pub threads: u32,
+    /// How many pages of memory it has in use, shared ones among them.
+    pub resident_pages: u64,
 }
 
 /// Reads one process; none when it is gone.
@@ -51,22 +55,41 @@ pub(crate) fn all() -> std::io::Result<Vec<Stat>> {
 
 /// Picks what is below `root`, without the processes of `spared` and what is below them.
 pub(crate) fn below(root: Pid, spared: &HashSet<Pid>, processes: &[Stat]) -> HashSet<Process> {
-    let mut children: HashMap<Pid, Vec<Process>> = HashMap::new();
-    for stat in processes {
-        if let Some(parent) = stat.parent {
-            children.entry(parent).or_default().push(stat.process);
-        }
-    }
-    let mut found = HashSet::new();
-    let mut parents = vec![root];
-    while let Some(parent) = parents.pop() {
-        for &child in children.get(&parent).into_iter().flatten() {
-            if !spared.contains(&child.pid) && found.insert(child) {
-                parents.push(child.pid);
+    Families::of(processes).below(root, spared).map(|stat| stat.process).collect()
+}
+
+/// Processes by their parents, for who asks about several trees.
+#[derive(Debug)]
+pub(crate) struct Families<'a>(HashMap<Pid, Vec<&'a Stat>>);
+
+impl<'a> Families<'a> {
+    pub fn of(processes: &'a [Stat]) -> Self {
+        let mut children: HashMap<Pid, Vec<&Stat>> = HashMap::new();
+        for stat in processes {
+            if let Some(parent) = stat.parent {
+                children.entry(parent).or_default().push(stat);
             }
         }
+        Self(children)
     }
-    found
+
+    /// Goes through what is below `root`, without the processes of `spared` and what is below them.
+    pub fn below<'b>(&'b self, root: Pid, spared: &'b HashSet<Pid>) -> impl Iterator<Item = &'a Stat> + 'b {
+        let mut seen = HashSet::new();
+        let mut parents = vec![root];
+        std::iter::from_fn(move || {
+            let children = self.0.get(&parents.pop()?);
+            let children: Vec<&Stat> = children
+                .into_iter()
+                .flatten()
+                .copied()
+                .filter(|stat| !spared.contains(&stat.process.pid) && seen.insert(stat.process))
+                .collect();
+            parents.extend(children.iter().map(|stat| stat.process.pid));
+            Some(children)
+        })
+        .flatten()
+    }
 }
 
 /// Says whether a process that started in this tick may have started between these two instants of
@@ -94,8 +117,10 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Stat> {
     let number = |field: &str| field.parse().ok().filter(|&number: &i32| number > 0).and_then(Pid::from_raw);
     let parent = number(fields.next()?);
     let session = number(fields.nth(1)?);
-    let start_ticks = fields.nth(15)?.parse().ok()?;
-    Some(Stat { process: Process { pid, start_ticks }, parent, session, ended })
+    let threads = fields.nth(13)?.parse().unwrap_or(1);
+    let start_ticks = fields.nth(1)?.parse().ok()?;
+    let resident_pages = fields.nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    Some(Stat { process: Process { pid, start_ticks }, parent, session, ended, threads, resident_pages })
 }
 
 #[cfg(test)]
@@ -108,8 +133,9 @@ mod tests {
 
     #[test]
     fn a_name_that_looks_like_fields_misleads_nobody() {
-        let line = b"7 (a) S 1 2) (b) R 3 7 5 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 777 1 1\n";
+        let line = b"7 (a) S 1 2) (b) R 3 7 5 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 9 0 777 1 12\n";
         let stat = parse(pid(7), line).unwrap();
+        assert_eq!((stat.threads, stat.resident_pages), (9, 12));
         assert_eq!(stat.parent, Some(pid(3)));
         assert_eq!(stat.session, Some(pid(5)));
         assert_eq!(stat.process.start_ticks, 777);
@@ -141,6 +167,8 @@ mod tests {
             parent: Some(pid(parent)),
             session: None,
             ended: false,
+            threads: 1,
+            resident_pages: 0,
         };
         let table =
             [process(5, 4), process(2, 1), process(3, 1), process(4, 3), process(9, 8), process(6, 2)];

@@ -58,9 +58,9 @@ pub struct Submits {
 }
 
 impl Submits {
-    /// The variables by which the `conductor` command finds the queue.
-    pub(super) fn variables(&self) -> [(&'static str, &str); 2] {
-        [("CONDUCTOR_URL", &self.url), (TOKEN_ENV, self.token.reveal())]
+    /// The variables by which the `conductor` command finds the queue, at the address that leads the run there.
+    pub(super) fn variables<'a>(&'a self, url: &'a str) -> [(&'static str, &'a str); 2] {
+        [("CONDUCTOR_URL", url), (TOKEN_ENV, self.token.reveal())]
     }
 }
 
@@ -115,8 +115,12 @@ pub struct Limits {
     pub on_output_limit: OnOutputLimit,
     /// The most result files that are listed.
     pub max_files: usize,
-    /// The most bytes of result files that are read for their checksum, and of `diff.patch`'s sources.
+    /// The most bytes that its folders hold; of result files that are read for their checksum, and of `diff.patch`'s sources.
     pub max_workspace_bytes: u64,
+    /// The most bytes of memory of its whole tree.
+    pub max_memory_bytes: u64,
+    /// The most processes of its whole tree, each thread counted.
+    pub max_processes: u64,
     /// How long a process has between TERM and KILL.
     pub grace: Duration,
     /// The folders of this host that tasks may begin with a copy of.
@@ -130,6 +134,8 @@ impl Default for Limits {
             on_output_limit: OnOutputLimit::Cut,
             max_files: 1_000,
             max_workspace_bytes: 1 << 30,
+            max_memory_bytes: u64::MAX,
+            max_processes: u64::MAX,
             grace: Duration::from_secs(5),
             copies: Arc::default(),
         }

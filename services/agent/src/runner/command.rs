@@ -11,10 +11,11 @@ use conductor_gateway::Gateways;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
-use super::attempt::{Attempt, Submits};
+use super::attempt::Attempt;
 use super::confined;
 use super::environment::{self, Inherited};
 use super::live::{Cause, Live};
+use super::network::Ways;
 use super::outcome::{Failure, FailureReason, Verdict};
 use super::secrets::Given;
 use super::slots::Ended;
@@ -35,6 +36,8 @@ const MAX_LAST_READS: usize = 4;
 pub(super) struct Tools<'a> {
     pub keeper: &'a Keeper,
     pub sandbox: &'a Sandbox,
+    /// Where it may connect to.
+    pub ways: Ways,
     /// What git reads in place of the system's configuration.
     pub git_config: &'a Path,
     pub inherited: &'a Inherited,
@@ -133,10 +136,12 @@ fn start(
     ];
     let secrets = tools.given.variables.iter().filter(|(name, _)| own.iter().all(|(set, _)| set != name));
     let secrets = secrets.map(|(name, value)| (name.as_str(), OsStr::new(value.reveal())));
-    let submits = attempt.submits.iter().flat_map(Submits::variables);
+    let submits = attempt.submits.as_ref().map(|submits| (tools.ways.api_url(&submits.url), submits));
+    let submits = submits.iter().flat_map(|(url, submits)| submits.variables(url));
     let submits = submits.map(|(name, value)| (name, OsStr::new(value)));
     let fixed = own.iter().map(|(name, value)| (*name, value.as_os_str()));
-    let own: Vec<(&str, &OsStr)> = secrets.chain(fixed).chain(submits).collect();
+    let proxied = tools.ways.variables().map(|(name, value)| (name, OsStr::new(value)));
+    let own: Vec<(&str, &OsStr)> = secrets.chain(fixed).chain(submits).chain(proxied).collect();
     let env = tools.inherited.with(&attempt.env, &own);
     let (read, write) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| internal(errno.into()))?;

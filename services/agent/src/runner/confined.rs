@@ -37,8 +37,12 @@ pub(super) fn policy(
     let (work, home, temporary) = (folder.work_path(), folder.home(), folder.temporary());
     let mut reads = folder.borrows.clone();
     reads.extend([folder.private_file(super::program::PROMPT), tools.git_config.to_owned()]);
-    let writes = vec![work.as_path(), home.as_path(), temporary.as_path()];
-    Ok(tools.sandbox.policy(kind, Place { writes, reads, ports: None }))
+    let mut writes = vec![home.as_path(), temporary.as_path()];
+    match attempt.read_only {
+        true => reads.push(work.clone()),
+        false => writes.push(&work),
+    }
+    Ok(tools.sandbox.policy(kind, Place { writes, reads, ports: tools.ways.ports(None) }))
 }
 
 /// The end of an attempt that could not be confined.

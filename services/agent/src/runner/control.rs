@@ -8,6 +8,7 @@ use rustix::event::EventfdFlags;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
+use crate::process::overseer::Excess;
 
 /// The most messages that wait for a run to read them; a run that waits for nothing needs no more.
 const MAX_MESSAGES: usize = 32;
@@ -48,7 +49,12 @@ struct Mailbox {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Message {
     End(End),
-    Answer { request: u32, answer: Answer },
+    Answer {
+        request: u32,
+        answer: Answer,
+    },
+    /// It took more than it may.
+    Exceeded(Excess),
 }
 
 /// The run's side of a [`Control`].
@@ -74,11 +80,16 @@ impl Control {
         self.send(Message::Answer { request, answer });
     }
 
+    /// Tells the run that it took more than it may, which ends it at once.
+    pub(crate) fn exceeded(&self, excess: Excess) {
+        self.send(Message::Exceeded(excess));
+    }
+
     fn send(&self, message: Message) {
         let mut messages = self.mailbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
         // An answer beyond the limit answers no question: a run asks one at a time.
         if messages.contains(&message)
-            || (messages.len() >= MAX_MESSAGES && !matches!(message, Message::End(_)))
+            || (messages.len() >= MAX_MESSAGES && matches!(message, Message::Answer { .. }))
         {
             return;
         }
@@ -90,6 +101,11 @@ impl Control {
 }
 
 impl Inbox {
+    /// The other side of it.
+    pub(crate) fn control(&self) -> Control {
+        Control { mailbox: Arc::clone(&self.mailbox) }
+    }
+
     /// Takes the oldest message, if there is one.
     pub(crate) fn take(&self) -> Option<Message> {
         let mut messages = self.mailbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,7 +124,7 @@ impl Inbox {
         while let Some(message) = messages.front() {
             match message {
                 Message::End(end) => return Some(*end),
-                Message::Answer { .. } => drop(messages.pop_front()),
+                Message::Answer { .. } | Message::Exceeded(_) => drop(messages.pop_front()),
             }
         }
         let _ = rustix::io::read(&self.mailbox.wake, &mut [0u8; 8]);

@@ -11,14 +11,18 @@ use uuid::Uuid;
 
 use super::attempt::{Limits, OnOutputLimit};
 use super::control::{Answer, End, Inbox, Message, Progress, Report, ReportBody};
+use super::excess;
 use super::outcome::{Failure, FailureReason, Verdict};
 use super::turnstile::Turn;
 use crate::process::boot_ms;
+use crate::process::overseer::Excess;
 use crate::run::events::{Event, EventFile};
 use crate::run::output::Output;
 
 /// The longest wait without a look at the clock: a sleeping host's time counts, but no poll wakes up for it.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How many times its limit a run may print where what is beyond it is cut.
+pub(crate) const MOST_OUTPUT_TIMES: u64 = 10;
 
 /// Why a run is ended before it ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub(super) enum Cause {
     MaxTurns {
         most: u32,
     },
+    /// Its tree took more than it may.
+    Exceeded(Excess),
     /// The run folder cannot be written.
     Disk {
         full: bool,
@@ -154,8 +160,16 @@ impl Live {
         self.grew();
         match self.limits.on_output_limit {
             OnOutputLimit::End if self.output.dropped_bytes() > 0 => Err(Cause::OutputLimit),
+            OnOutputLimit::Cut if self.output.dropped_bytes() > self.most_dropped() => {
+                Err(Cause::OutputLimit)
+            }
             OnOutputLimit::End | OnOutputLimit::Cut => Ok(()),
         }
+    }
+
+    /// What prints without an end is ended too, where the rest of its output is only cut.
+    fn most_dropped(&self) -> u64 {
+        self.limits.max_output_bytes.saturating_mul(MOST_OUTPUT_TIMES - 1)
     }
 
     /// Adds to `events.ndjson`.
@@ -207,7 +221,7 @@ impl Live {
             match self.inbox.take() {
                 Some(Message::End(end)) => return Err(Cause::Asked(end)),
                 Some(Message::Answer { request: asked, answer }) if asked == request => break answer,
-                Some(Message::Answer { .. }) => {}
+                Some(Message::Answer { .. } | Message::Exceeded(_)) => {}
                 None => wait(&mut [PollFd::new(&self.inbox, PollFlags::IN)], MAX_WAIT),
             }
         };
@@ -233,7 +247,10 @@ impl Live {
             ),
             Cause::OutputLimit => (
                 FailureReason::OutputLimit,
-                format!("it printed more than {} bytes and was ended", self.limits.max_output_bytes),
+                format!(
+                    "it printed {} bytes and was ended",
+                    self.output.bytes() + self.output.dropped_bytes()
+                ),
                 "print less, or raise tasks.max_output_bytes".to_owned(),
             ),
             Cause::Unanswered => (
@@ -251,6 +268,7 @@ impl Live {
                 format!("it took more than its {most} turns and was ended"),
                 "give it more with a larger max_turns".to_owned(),
             ),
+            Cause::Exceeded(excess) => return Verdict::Failed(excess::failure(excess)),
             Cause::Disk { full: true, message } => {
                 (FailureReason::DiskFull, message, "free space on the volume of the workspace".to_owned())
             }

@@ -1,7 +1,7 @@
 //! One slot: from an attempt to its outcome.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use conductor_redact::Redactor;
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
-use super::command::{self, KeeperState, Tools};
 use super::conclude::{CHANGED_READ_ONLY, outcome, unusable, unwritable};
 use super::confined;
 use super::control::{Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
 use super::live::{Live, Reporter, disk};
+use super::network::Proxies;
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
-use super::program::{self, Means, Order, Programs};
+use super::program::Programs;
 use super::repository::nothing_to_push;
 use super::rescue::Unfinished;
 use super::secrets::{self, Given};
@@ -51,20 +51,23 @@ pub(super) struct Slot {
     /// The attempt in a repository that would have to be kept if this process died.
     pub(super) unfinished: Unfinished,
     pub(super) agent_id: String,
-    inherited: Inherited,
+    pub(super) inherited: Inherited,
     pub(super) git: Arc<git::Settings>,
     spares: Spares,
-    git_config: PathBuf,
+    pub(super) git_config: PathBuf,
     pub(super) programs: Programs,
-    starter: KeeperStarter,
+    pub(super) starter: KeeperStarter,
     turnstile: Turnstile,
-    /// Started with the first command, and again after it was lost.
+    /// Started with the first process that needs the machine's network, and again after it was lost.
     pub(super) keeper: Option<Keeper>,
+    /// The same for runs that have a network of their own.
+    pub(super) keeper_apart: Option<Keeper>,
+    pub(super) proxies: Proxies,
     pub(super) null: Option<File>,
     /// What the attempt has of secrets.
-    given: Given,
-    gateways: Gateways,
-    buffer: Vec<u8>,
+    pub(super) given: Given,
+    pub(super) gateways: Gateways,
+    pub(super) buffer: Vec<u8>,
     reports: mpsc::Sender<Report>,
 }
 
@@ -93,6 +96,8 @@ impl Slot {
             starter,
             turnstile,
             keeper: None,
+            keeper_apart: None,
+            proxies: Proxies::default(),
             null: None,
             given: Given::default(),
             gateways: gateways.clone(),
@@ -115,7 +120,7 @@ impl Slot {
                 break;
             }
         }
-        if let Some(keeper) = self.keeper.take() {
+        for keeper in [self.keeper.take(), self.keeper_apart.take()].into_iter().flatten() {
             keeper.retire();
         }
     }
@@ -256,77 +261,9 @@ impl Slot {
         }
     }
 
-    /// Gets what processes are made with.
-    pub(super) fn get_ready(&mut self) -> Result<(), Failure> {
-        let failed = |what: &str, error: &dyn std::error::Error| {
-            let message = format!("{what}: {error}");
-            Failure { reason: FailureReason::Internal, message, hint: String::new() }
-        };
-        if self.keeper.is_none() {
-            let keeper = self.starter.start();
-            self.keeper = Some(keeper.map_err(|error| failed("no keeper process can be made", &error))?);
-        }
-        if self.null.is_none() {
-            let null = OpenOptions::new().read(true).open("/dev/null");
-            self.null = Some(null.map_err(|error| failed("/dev/null cannot be opened", &error))?);
-        }
-        Ok(())
-    }
-
     /// Where programs are found.
     pub(super) fn environment_path(&self) -> OsString {
         self.inherited.path_or_usual()
-    }
-
-    pub(super) fn command(
-        &mut self,
-        attempt: &Attempt,
-        argv: &[String],
-        folder: &Folder,
-        live: &mut Live,
-    ) -> Ended {
-        self.with_keeper(attempt, |_, tools| command::run(attempt, argv, folder, live, tools))
-    }
-
-    fn program(&mut self, attempt: &Attempt, order: &Order, folder: &Folder, live: &mut Live) -> Ended {
-        let source = attempt.source_task().and_then(|task| self.workspace.home_of(&task.to_string()));
-        self.with_keeper(attempt, |programs, tools| {
-            program::run(attempt, order, folder, live, Means { programs, tools, source })
-        })
-    }
-
-    /// Lends the slot's keeper to a run, and gives it back when it does not come out of it well.
-    fn with_keeper(
-        &mut self,
-        attempt: &Attempt,
-        run: impl FnOnce(&Programs, Tools<'_>) -> (Ended, KeeperState),
-    ) -> Ended {
-        if let Err(failure) = self.get_ready() {
-            return Ended::without_child(Verdict::Failed(failure));
-        }
-        let keeper = self.keeper.take().expect("it was made ready above");
-        let tools = Tools {
-            keeper: &keeper,
-            sandbox: &self.programs.sandbox,
-            git_config: &self.git_config,
-            inherited: &self.inherited,
-            agent_id: &self.agent_id,
-            null: self.null.as_ref().expect("it was opened above"),
-            given: &self.given,
-            gateways: &self.gateways,
-            buffer: &mut self.buffer,
-        };
-        let (ended, state) = run(&self.programs, tools);
-        match state {
-            KeeperState::Fit => self.keeper = Some(keeper),
-            KeeperState::Unfit => {
-                let left = keeper.retire();
-                if left > 0 {
-                    tracing::warn!(task_id = %attempt.task_id, left, "processes of a run cannot be ended");
-                }
-            }
-        }
-        ended
     }
 }
 

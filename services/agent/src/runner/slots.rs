@@ -122,7 +122,8 @@ impl Slots {
     pub fn start(settings: &Settings, count: usize, reports: &mpsc::Sender<Report>) -> Result<Self, Error> {
         let turnstile = Turnstile::new(settings.at_once).map_err(Error::Turnstile)?;
         git::write_config_of_tasks(&settings.workspace, &settings.git.config).map_err(Error::GitConfig)?;
-        let keepers = Keepers::new(settings.keeper.clone()).map_err(Error::Keepers)?;
+        let keepers = Keepers::new(settings.keeper.clone(), settings.programs.sandbox.cgroups().cloned())
+            .map_err(Error::Keepers)?;
         let path = Inherited::from(&settings.environment).path_or_usual();
         let maker = git::Maker::start(
             Arc::clone(&settings.git),

@@ -50,8 +50,8 @@ impl Turnstile {
             while let Some(message) = inbox.take() {
                 match message {
                     Message::End(end) => return Waited::Ended(end),
-                    // It answers a question of an earlier run.
-                    Message::Answer { .. } => {}
+                    // It is about an earlier run.
+                    Message::Answer { .. } | Message::Exceeded(_) => {}
                 }
             }
             if let Some(turn) = self.take() {

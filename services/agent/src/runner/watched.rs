@@ -7,9 +7,11 @@ use conductor_gateway::Model;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
+use super::attempt::Limits;
 use super::control::{End, Message};
 use super::live::{Cause, Live, disk, wait};
 use crate::process::leftover::{self, Record};
+use crate::process::overseer::{Bounds, Excess, Overseen};
 use crate::process::{Exit, Keeper, Reply};
 use crate::run::Folder;
 
@@ -32,6 +34,8 @@ pub(super) struct Watched<'a> {
     /// The gateway to its model, which closes when it is ended.
     pub model: Option<&'a Model>,
     keeper: &'a Keeper,
+    /// Is looked at while it lives, once it has lived for a while.
+    overseen: Option<Overseen>,
     attempt: u32,
 }
 
@@ -44,7 +48,7 @@ pub(super) struct Ready<const PIPES: usize> {
 
 impl<'a> Watched<'a> {
     pub fn new(live: &'a mut Live, keeper: &'a Keeper, folder: &'a Folder, attempt: u32) -> Self {
-        Self { live, folder, cause: None, exit: None, model: None, keeper, attempt }
+        Self { live, folder, cause: None, exit: None, model: None, keeper, overseen: None, attempt }
     }
 
     /// Whether nothing has ended it yet, nor asked it to end.
@@ -76,10 +80,10 @@ impl<'a> Watched<'a> {
             Ok(Reply::Started { pid, from_ms, to_ms }) => self.started(pid, from_ms, to_ms),
             Ok(Reply::Refused { errno }) => return Some(Gone::Refused(Errno::from_raw_os_error(errno))),
             Ok(Reply::Unconfined) => return Some(Gone::Unconfined),
-            Ok(Reply::Exited(exit)) => self.exit = Some(exit),
+            Ok(Reply::Exited(exit)) => self.exited(exit),
             Ok(Reply::Gone { left }) => return Some(Gone::Empty { left }),
             Ok(Reply::ExitedAndGone(exit)) => {
-                self.exit = Some(exit);
+                self.exited(exit);
                 return Some(Gone::Empty { left: 0 });
             }
             Err(_) => return Some(Gone::KeeperLost),
@@ -93,20 +97,44 @@ impl<'a> Watched<'a> {
         if let Err(error) = self.folder.keep_process(&record) {
             self.end(disk(&error));
         }
+        let Limits { max_processes: processes, max_memory_bytes: memory, max_workspace_bytes, .. } =
+            self.live.limits;
+        let bounds = Bounds { processes, memory, disk: max_workspace_bytes };
+        match self.folder.work.try_clone().and_then(|work| Ok([work, self.folder.private.try_clone()?])) {
+            Ok(folders) => {
+                self.overseen = Some(self.keeper.oversee(bounds, folders, self.live.inbox.control()))
+            }
+            Err(error) => self.end(disk(&error)),
+        }
+    }
+
+    fn exited(&mut self, exit: Exit) {
+        // A shell says so of what it started with this code.
+        let is_killed = matches!(exit, Exit::Signal(9) | Exit::Code(137));
+        if self.cause.is_none()
+            && is_killed
+            && self.overseen.as_ref().is_some_and(Overseen::saw_memory_run_out)
+        {
+            self.cause = Some(Cause::Exceeded(Excess::OfHost));
+        }
+        self.exit = Some(exit);
     }
 
     /// Hears who wants the run to end.
     pub fn hear_inbox(&mut self) {
         while let Some(message) = self.live.inbox.take() {
-            if let Message::End(end) = message {
-                self.end(Cause::Asked(end));
+            match message {
+                Message::End(end) => self.end(Cause::Asked(end)),
+                Message::Exceeded(excess) => self.end(Cause::Exceeded(excess)),
+                Message::Answer { .. } => {}
             }
         }
     }
 
     /// Ends the run; the first cause is the one that counts, a later one can only make it faster.
     pub fn end(&mut self, cause: Cause) {
-        let abandoned = cause == Cause::Asked(End::Abandon);
+        // What takes too much has no time to take more.
+        let abandoned = matches!(cause, Cause::Asked(End::Abandon) | Cause::Exceeded(_));
         // What comes after the child's end no longer changes it, save that its output is not all there.
         let counts = self.exit.is_none() || matches!(cause, Cause::Disk { .. } | Cause::OutputLimit);
         if self.cause.is_none() && counts {

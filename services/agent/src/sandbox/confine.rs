@@ -45,7 +45,7 @@ pub(crate) fn confine(policy: &Policy) -> Result<(), Error> {
         let failed = |error: &dyn std::fmt::Display| Error::Filter(error.to_string());
         let program =
             filter::program(policy.local_ipc, policy.ports.is_some()).map_err(|error| failed(&error))?;
-        seccompiler::apply_filter(&program).map_err(|error| failed(&error))?;
+        seccompiler::apply_filter(program).map_err(|error| failed(&error))?;
     }
     Ok(())
 }

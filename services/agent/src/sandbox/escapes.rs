@@ -3,7 +3,12 @@
 //! The tests run them, and so does the drill on a deployment. None does harm where it succeeds: what would is tried only after
 //! a harmless form of it was refused.
 
+mod hogs;
+mod network;
+
 use super::Feature;
+pub use hogs::{Hog, hogs};
+pub use network::{NETWORK, TARGETS};
 
 /// The variable with a file of another run, that one's folder and the names in it known.
 pub const OTHER_FILE: &str = "ESCAPE_OTHER_FILE";
@@ -194,9 +199,16 @@ pub const ESCAPES: [Escape; 24] = [
     ),
     always(
         "leave a daemon",
-        r#"setsid nohup sh -c 'trap "" TERM HUP INT; while :; do sleep 1000; done' > /dev/null 2>&1 & true"#,
+        r#"setsid nohup sh -c 'trap "" TERM HUP INT; while :; do sleep 1000; done' escape-daemon > /dev/null 2>&1 & true"#,
     ),
 ];
+
+/// Looks for the daemon that an earlier task tried to leave.
+pub const DAEMON_IS_GONE: Escape = always(
+    "leave a daemon that outlives its task",
+    r#"for process in /proc/[0-9]*; do
+         tr '\0' ' ' < "$process/cmdline" | grep -q 'escape[-]daemon' && escaped "$process"; done"#,
+);
 
 impl Escape {
     /// The command of a task that tries it.

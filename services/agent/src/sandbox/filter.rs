@@ -6,6 +6,7 @@
 //! Where TCP leads only to named ports, it refuses the other kinds of internet sockets with it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use libc::c_long;
 use seccompiler::{
@@ -50,8 +51,20 @@ pub(super) fn is_supported() -> bool {
     TargetArch::try_from(std::env::consts::ARCH).is_ok()
 }
 
-/// Makes the filter.
-pub(super) fn program(local_ipc: bool, tcp_alone: bool) -> Result<BpfProgram, BackendError> {
+/// The filter for a choice. It is made once in the life of a process: all runs of a keeper have the same few.
+pub(super) fn program(local_ipc: bool, tcp_alone: bool) -> Result<&'static BpfProgram, BackendError> {
+    static MADE: [OnceLock<BpfProgram>; 4] = [const { OnceLock::new() }; 4];
+    let place = &MADE[usize::from(local_ipc) * 2 + usize::from(tcp_alone)];
+    match place.get() {
+        Some(known) => Ok(known),
+        None => {
+            let made = make(local_ipc, tcp_alone)?;
+            Ok(place.get_or_init(|| made))
+        }
+    }
+}
+
+fn make(local_ipc: bool, tcp_alone: bool) -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for number in ALWAYS {
         rules.insert(number, Vec::new());

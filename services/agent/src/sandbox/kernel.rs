@@ -1,6 +1,6 @@
 //! What the kernel of this host can hold.
 
-use crate::process::spawn;
+use crate::process::{KeeperProgram, may_have_own_network, spawn};
 
 /// The oldest interface of Landlock with all that `required` asks for.
 const REQUIRED_ABI: u32 = 6;
@@ -14,6 +14,8 @@ pub struct Kernel {
     pub landlock: u32,
     /// Whether system calls can be filtered.
     pub filter: bool,
+    /// Whether runs can have a network of their own, in which there is nothing but what answers from outside.
+    pub own_network: bool,
 }
 
 /// Something that a sandbox holds.
@@ -98,7 +100,19 @@ impl Kernel {
         Self {
             landlock: spawn::landlock_abi().min(NEWEST_ABI),
             filter: super::filter::is_supported() && rustix::thread::secure_computing_mode().is_ok(),
+            own_network: false,
         }
+    }
+
+    /// The same kernel, asked whether runs can have a network of their own. That takes a process, which ends at once.
+    #[must_use]
+    pub fn with_network(self, keeper: &KeeperProgram) -> Self {
+        Self { own_network: may_have_own_network(keeper), ..self }
+    }
+
+    /// Whether it holds where a run connects to.
+    pub(super) fn holds_egress(self) -> bool {
+        self.own_network || self.has(Feature::Tcp)
     }
 
     /// The same kernel with an older Landlock.
@@ -143,7 +157,7 @@ mod tests {
     #[test]
     fn required_asks_for_the_scopes_and_the_filter_and_not_for_tcp() {
         let names = |landlock, filter| {
-            let kernel = Kernel { landlock, filter };
+            let kernel = Kernel { landlock, filter, own_network: false };
             kernel.missing().into_iter().map(Feature::name).collect::<Vec<_>>()
         };
         assert_eq!(names(6, true), [""; 0]);

@@ -7,6 +7,7 @@
 //! [`Kernel`] says what this host can hold, [`Sandbox`] what is to be held of which run, [`Policy`] is what a keeper is told.
 
 mod confine;
+mod egress;
 pub mod escapes;
 mod filter;
 mod grants;
@@ -17,13 +18,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use conductor_protocol::agent;
-use conductor_runtime::config::SandboxMode;
+use conductor_runtime::config::{self, SandboxMode};
 
 pub(crate) use confine::{confine, limit_files};
+pub use egress::Ways;
 pub use grants::{Error as GrantError, Needs};
 pub use kernel::{Feature, Kernel};
 use policy::Access;
 pub use policy::Policy;
+
+use crate::process::{Cgroups, KeeperProgram};
 
 /// How runs are said to be confined where nothing confines them.
 pub const UNSANDBOXED: &str = "unsandboxed";
@@ -37,6 +41,9 @@ pub struct Sandbox {
     base: Arc<[Vec<u8>]>,
     local_ipc: bool,
     max_file_bytes: Option<u64>,
+    ways: Ways,
+    limits: Option<agent::LimitsView>,
+    cgroups: Option<Cgroups>,
 }
 
 /// What is confined: the less it was written by somebody who knows what it does, the more it takes.
@@ -58,6 +65,11 @@ pub struct Held {
     pub holds: Vec<&'static str>,
     /// What this kernel cannot hold, by name.
     pub lacks: Vec<&'static str>,
+    /// Where it may connect to, as far as it is held.
+    pub egress: agent::Egress,
+    /// What it may take, its whole tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<agent::LimitsView>,
 }
 
 /// The folders of one run.
@@ -83,7 +95,55 @@ impl Sandbox {
         };
         let base = base.iter().map(|(access, path)| policy::line(*access, path)).collect();
         let (local_ipc, max_file_bytes) = (needs.local_ipc, needs.max_file_bytes);
-        Ok(Self { mode, kernel, base, local_ipc, max_file_bytes })
+        let (ways, limits, cgroups) = (Ways::default(), None, None);
+        Ok(Self { mode, kernel, base, local_ipc, max_file_bytes, ways, limits, cgroups })
+    }
+
+    /// The same with ways to other hosts.
+    #[must_use]
+    pub fn with_ways(self, ways: Ways) -> Self {
+        Self { ways, ..self }
+    }
+
+    /// The same with limits on what a run takes, and cgroups that hold them where there are some.
+    #[must_use]
+    pub fn with_limits(self, limits: agent::LimitsView, cgroups: Option<Cgroups>) -> Self {
+        Self { limits: Some(limits), cgroups, ..self }
+    }
+
+    /// Finds out whether runs can have a network of their own, where that is of use.
+    pub fn look_for_network(&mut self, keeper: &KeeperProgram) {
+        let is_held = self.mode != Some(SandboxMode::Off) && self.ways.egress != config::Egress::Open;
+        if is_held {
+            self.kernel = self.kernel.with_network(keeper);
+        }
+    }
+
+    /// Removes what an earlier life of an agent left of cgroups.
+    pub fn tidy(&self) {
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.tidy();
+        }
+    }
+
+    /// The cgroups that are the agent's own.
+    pub(crate) fn cgroups(&self) -> Option<&Cgroups> {
+        self.cgroups.as_ref()
+    }
+
+    /// The ways to other hosts.
+    pub(crate) fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// Where runs of this kind may connect to, as far as this kernel holds it.
+    pub(crate) fn egress(&self, kind: Kind) -> config::Egress {
+        egress_of(self.mode(kind), self.ways.egress, self.kernel)
+    }
+
+    /// Whether runs can have a network of their own.
+    pub(crate) fn has_own_network(&self) -> bool {
+        self.kernel.own_network
     }
 
     /// The mode in which this kind is run.
@@ -95,7 +155,7 @@ impl Sandbox {
     /// How runs of this kind are confined.
     #[must_use]
     pub fn held(&self, kind: Kind) -> Held {
-        held(self.mode, self.kernel, kind)
+        Held { limits: self.limits, ..held((self.mode, self.ways.egress), self.kernel, kind) }
     }
 
     /// Why runs of this kind are refused, if so.
@@ -143,24 +203,45 @@ fn mode_of(mode: Option<SandboxMode>, kind: Kind) -> SandboxMode {
     }
 }
 
-/// How runs of a kind are confined in a mode, which may be unset, by a kernel.
-#[must_use]
-pub fn held(mode: Option<SandboxMode>, kernel: Kernel, kind: Kind) -> Held {
-    let names = |features: Vec<Feature>| features.into_iter().map(Feature::name).collect();
-    match mode_of(mode, kind) {
-        SandboxMode::Off => {
-            Held { mode: agent::SandboxMode::Off, landlock_abi: 0, holds: Vec::new(), lacks: Vec::new() }
-        }
-        mode @ (SandboxMode::Required | SandboxMode::BestEffort) => Held {
-            mode: match mode {
-                SandboxMode::Required => agent::SandboxMode::Required,
-                SandboxMode::BestEffort | SandboxMode::Off => agent::SandboxMode::BestEffort,
-            },
-            landlock_abi: kernel.landlock,
-            holds: names(kernel.holds()),
-            lacks: names(kernel.lacks()),
-        },
+/// What is held of where runs may connect to.
+fn egress_of(mode: SandboxMode, egress: config::Egress, kernel: Kernel) -> config::Egress {
+    match mode {
+        SandboxMode::Required | SandboxMode::BestEffort if kernel.holds_egress() => egress,
+        SandboxMode::Required | SandboxMode::BestEffort | SandboxMode::Off => config::Egress::Open,
     }
+}
+
+/// How runs of a kind are confined by what is configured, of which the mode may be unset, and by a kernel.
+#[must_use]
+pub fn held((mode, egress): (Option<SandboxMode>, config::Egress), kernel: Kernel, kind: Kind) -> Held {
+    let open = config::Egress::Open;
+    let held = egress_of(mode_of(mode, kind), egress, kernel);
+    // With a network of its own a run needs no rule on ports.
+    let needs_ports = egress != open && !kernel.own_network;
+    let names = |features: Vec<Feature>| -> Vec<&'static str> {
+        features.into_iter().filter(|it| *it != Feature::Tcp || needs_ports).map(Feature::name).collect()
+    };
+    let told = match held {
+        config::Egress::Model => agent::Egress::Model,
+        config::Egress::Allowlist => agent::Egress::Allowlist,
+        config::Egress::Open => agent::Egress::Open,
+    };
+    let unheld = Held {
+        mode: agent::SandboxMode::Off,
+        landlock_abi: 0,
+        holds: Vec::new(),
+        lacks: Vec::new(),
+        egress: told,
+        limits: None,
+    };
+    let mode = match mode_of(mode, kind) {
+        SandboxMode::Off => return unheld,
+        SandboxMode::BestEffort => agent::SandboxMode::BestEffort,
+        SandboxMode::Required => agent::SandboxMode::Required,
+    };
+    let mut holds = names(kernel.holds());
+    holds.extend((kernel.own_network && held != open).then_some("own_network"));
+    Held { mode, landlock_abi: kernel.landlock, holds, lacks: names(kernel.lacks()), ..unheld }
 }
 
 impl Default for Sandbox {
@@ -172,6 +253,9 @@ impl Default for Sandbox {
             base: Arc::default(),
             local_ipc: true,
             max_file_bytes: None,
+            ways: Ways::default(),
+            limits: None,
+            cgroups: None,
         }
     }
 }
@@ -187,9 +271,14 @@ impl Held {
             0 => "no Landlock".to_owned(),
             abi => format!("Landlock ABI {abi}"),
         };
+        let egress = match (self.egress, self.holds.contains(&"own_network")) {
+            (agent::Egress::Open, _) => "the network open".to_owned(),
+            (egress, true) => format!("egress {}, own network", egress.as_str()),
+            (egress, false) => format!("egress {}", egress.as_str()),
+        };
         match self.lacks.as_slice() {
-            [] => format!("{}, {by}", self.mode.as_str()),
-            lacks => format!("{}, {by}, without {}", self.mode.as_str(), lacks.join(", ")),
+            [] => format!("{}, {by}, {egress}", self.mode.as_str()),
+            lacks => format!("{}, {by}, {egress}, without {}", self.mode.as_str(), lacks.join(", ")),
         }
     }
 
@@ -197,7 +286,13 @@ impl Held {
     #[must_use]
     pub fn view(&self) -> agent::SandboxView {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        agent::SandboxView { mode: self.mode, holds: owned(&self.holds), lacks: owned(&self.lacks) }
+        agent::SandboxView {
+            mode: self.mode,
+            holds: owned(&self.holds),
+            lacks: owned(&self.lacks),
+            egress: Some(self.egress),
+            limits: self.limits,
+        }
     }
 }
 
@@ -206,7 +301,7 @@ mod tests {
     use super::*;
 
     fn sandbox(mode: Option<SandboxMode>, landlock: u32) -> Sandbox {
-        Sandbox { mode, kernel: Kernel { landlock, filter: true }, ..Sandbox::default() }
+        Sandbox { mode, kernel: Kernel { landlock, filter: true, own_network: false }, ..Sandbox::default() }
     }
 
     #[test]
@@ -226,11 +321,29 @@ mod tests {
         let held = sandbox(None, 3).held(Kind::Command);
         assert_eq!(
             held.text(),
-            "best_effort, Landlock ABI 3, without tcp, device_ioctl, signals, abstract_sockets"
+            "best_effort, Landlock ABI 3, the network open, without tcp, device_ioctl, signals, abstract_sockets"
         );
-        assert_eq!(sandbox(None, 7).held(Kind::Program).text(), "required, Landlock ABI 7");
+        assert_eq!(sandbox(None, 7).held(Kind::Program).text(), "required, Landlock ABI 7, egress allowlist");
         assert_eq!(sandbox(Some(SandboxMode::Off), 7).held(Kind::Program).text(), UNSANDBOXED);
         let nothing = Sandbox { kernel: Kernel::default(), mode: None, ..Sandbox::default() };
-        assert!(nothing.held(Kind::Command).text().starts_with("best_effort, no Landlock, without files"));
+        let text = nothing.held(Kind::Command).text();
+        assert!(text.starts_with("best_effort, no Landlock, the network open, without files"), "{text}");
+    }
+
+    #[test]
+    fn a_network_of_its_own_holds_egress_on_any_kernel() {
+        let mut old = sandbox(None, 3);
+        assert_eq!(old.egress(Kind::Command), config::Egress::Open);
+        old.kernel.own_network = true;
+        let held = old.held(Kind::Command);
+        assert_eq!(
+            (old.egress(Kind::Command), held.egress),
+            (config::Egress::Allowlist, agent::Egress::Allowlist)
+        );
+        assert!(held.holds.contains(&"own_network") && !held.lacks.contains(&"tcp"), "{held:?}");
+        let open =
+            Sandbox { ways: Ways { egress: config::Egress::Open, ..Ways::default() }, ..sandbox(None, 7) };
+        let held = open.held(Kind::Command);
+        assert!(held.egress == agent::Egress::Open && !held.holds.contains(&"tcp"), "{held:?}");
     }
 }

@@ -42,6 +42,11 @@ pub struct Policy {
 pub(crate) struct Unreadable;
 
 impl Policy {
+    /// Lets it connect to these ports and no others, as far as the kernel holds that.
+    pub(crate) fn connect_to(&mut self, ports: Vec<u16>) {
+        self.ports = Some(ports);
+    }
+
     /// Writes it as lines.
     pub(crate) fn to_lines(&self) -> Vec<Vec<u8>> {
         let mut lines = vec![format!("a{}", self.abi).into_bytes()];

@@ -30,7 +30,7 @@ fn try_all(mode: &str, abi: u32, user: Option<u32>) {
         eprintln!("skipped: only root can be somebody else");
         return;
     }
-    let mut lab = Lab::with(&Setting { sandbox: Some(format!("{mode}:{abi}")), user });
+    let mut lab = Lab::with(&Setting { sandbox: Some(format!("{mode}:{abi}")), user, ..Setting::default() });
     let other = lab.run(1, json!({"command": ["sh", "-c", "echo mine > file; sleep 1000"]}));
     lab.await_file(&other, "work/file");
     let file = lab.path(&other, "work/file");
@@ -112,7 +112,7 @@ fn abi_1_holds_all_but_signals_and_truncation() {
 #[test]
 fn where_the_kernel_cannot_hold_what_is_required_nothing_runs_and_what_is_missing_is_named() {
     for (abi, part) in [(3, "the scope of signals"), (1, "truncation"), (0, "rules on files")] {
-        let mut lab = Lab::with(&Setting { sandbox: Some(format!("required:{abi}")), user: None });
+        let mut lab = Lab::with(&Setting { sandbox: Some(format!("required:{abi}")), ..Setting::default() });
         let (task, outcome) = lab.sh("echo ran > file");
         assert_eq!(outcome["reason"], "runner_unavailable");
         let message = outcome["message"].as_str().unwrap();

@@ -36,6 +36,10 @@ pub struct Setting {
     pub sandbox: Option<String>,
     /// The user that it runs as; none is this one.
     pub user: Option<u32>,
+    /// More variables that the lab reads.
+    pub env: Vec<(&'static str, String)>,
+    /// How many slots it has; 0 is four.
+    pub slots: usize,
 }
 
 struct Link {
@@ -77,7 +81,9 @@ impl Lab {
     pub fn restart(&mut self, mode: &str) {
         let _ = fs::remove_file(self.socket());
         let mut command = Command::new(self.program());
-        command.arg(mode).arg(self.socket()).arg(self.folder.path().join("ws")).arg(&self.agent_id).arg("4");
+        let slots = if self.setting.slots == 0 { 4 } else { self.setting.slots };
+        command.arg(mode).arg(self.socket()).arg(self.folder.path().join("ws")).arg(&self.agent_id);
+        command.arg(slots.to_string()).envs(self.setting.env.iter().map(|(name, value)| (*name, value)));
         if let Some(sandbox) = &self.setting.sandbox {
             command.env("LAB_SANDBOX", sandbox);
         }

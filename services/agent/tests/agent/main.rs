@@ -4,6 +4,8 @@
 
 mod escapes;
 mod lab;
+mod limits;
+mod network;
 mod runs;
 mod simulations;
 mod trees;

@@ -126,6 +126,8 @@ fn everything() -> Vec<Value> {
                 mode: SandboxMode::Required,
                 holds: vec!["h".into()],
                 lacks: vec!["l".into()],
+                egress: Some(Egress::Allowlist),
+                limits: Some(LimitsView::default()),
             }),
             gateway: Some(true),
         }],

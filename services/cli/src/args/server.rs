@@ -275,10 +275,16 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-/// Whatever follows.
+/// `drill`
 #[derive(Debug, ClapArgs)]
-pub struct Rest {
-    /// What follows.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
-    pub rest: Vec<std::ffi::OsString>,
+pub struct Drill {
+    /// Tries ways out of the sandbox, and runs that take more than they may.
+    #[arg(long)]
+    pub security: bool,
+    /// Tries large limits too: it fills memory and disk up to them.
+    #[arg(long)]
+    pub all: bool,
+    /// Labels that the agent must have.
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    pub requires: Vec<String>,
 }

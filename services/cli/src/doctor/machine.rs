@@ -1,7 +1,8 @@
 //! What the machine offers.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use conductor_agent::process::Cgroups;
 use conductor_agent::sandbox::Kernel;
 use rustix::process::{Resource, getrlimit};
 
@@ -9,15 +10,15 @@ use super::{Check, Health};
 
 /// Open files that many tasks at once need.
 const ENOUGH_FILES: u64 = 4_096;
-/// Looks at the machine.
-pub fn checks() -> Vec<Check> {
+/// Looks at the machine, and at cgroups that the configuration names.
+pub fn checks(named: &[PathBuf]) -> Vec<Check> {
     let system = rustix::system::uname();
     let release = system.release().to_string_lossy();
     let name = system.sysname().to_string_lossy();
     let version = env!("CARGO_PKG_VERSION");
     let mut checks = vec![Check::new("conductor", Health::Ok, format!("{version} on {name} {release}"))];
     checks.push(sandbox(&name, Kernel::probe()));
-    checks.push(cgroup(Path::new("/sys/fs/cgroup")));
+    checks.push(cgroup(named));
     checks.push(open_files(getrlimit(Resource::Nofile).current));
     checks
 }
@@ -37,13 +38,17 @@ fn sandbox(system: &str, kernel: Kernel) -> Check {
     }
 }
 
-fn cgroup(root: &Path) -> Check {
-    let found = match std::fs::read_to_string(root.join("cgroup.controllers")) {
-        Ok(controllers) if controllers.trim().is_empty() => "version 2, without controllers".to_owned(),
-        Ok(controllers) => format!("version 2 with {}", controllers.trim()),
-        Err(_) => "no version 2 hierarchy is mounted".to_owned(),
-    };
-    Check::new("cgroup", Health::Note, found)
+/// The groups of processes by which the kernel itself would hold runs to their limits.
+fn cgroup(named: &[PathBuf]) -> Check {
+    match Cgroups::look(named) {
+        Ok(Some(groups)) => Check::new("cgroup", Health::Ok, groups.text()),
+        Ok(None) => Check::new(
+            "cgroup",
+            Health::Note,
+            "none is delegated to the agent; runs are held to their limits by being looked at four times a second",
+        ),
+        Err(why) => Check::new("cgroup", Health::Broken, why).advice("correct sandbox.cgroups"),
+    }
 }
 
 fn open_files(limit: Option<u64>) -> Check {
@@ -63,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_cannot_hold_is_a_warning_that_names_it() {
-        let whole = Kernel { landlock: 7, filter: true };
+        let whole = Kernel { landlock: 7, filter: true, own_network: false };
         assert_eq!(sandbox("Linux", whole).health, Health::Ok);
         let old = sandbox("Linux", whole.capped(3));
         assert_eq!(old.health, Health::Warning);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use conductor_agent::keeper_program;
 use conductor_agent::runner::program::probe::Versions;
 use conductor_agent::sandbox::{self, Held, Kernel, Kind, UNSANDBOXED};
 use conductor_runtime::config::Loaded;
@@ -19,10 +20,13 @@ const MAX_VERSION_BYTES: usize = 200;
 
 /// Looks for the runners, as far as the configuration says which there are, and for programs that tasks may want.
 pub async fn checks(loaded: Option<&Loaded>) -> Vec<Check> {
-    let mode = loaded.and_then(|loaded| loaded.config.sandbox.mode);
+    let asked =
+        loaded.map(|loaded| &loaded.config.sandbox).map(|it| (it.mode, it.egress)).unwrap_or_default();
+    let kernel = Kernel::probe();
+    let kernel = keeper_program().map_or(kernel, |keeper| kernel.with_network(&keeper));
     let mut checks = vec![
         Check::new("runner mock", Health::Ok, "built in; it simulates, no model is asked"),
-        confined("runner command", "built in", &sandbox::held(mode, Kernel::probe(), Kind::Command)),
+        confined("runner command", "built in", &sandbox::held(asked, kernel, Kind::Command)),
     ];
     if let Some(loaded) = loaded {
         checks.extend(coding(loaded).await);
@@ -37,10 +41,13 @@ pub async fn checks(loaded: Option<&Loaded>) -> Vec<Check> {
 /// The coding agents: whether each is installed, has its credential, and may run.
 async fn coding(loaded: &Loaded) -> Vec<Check> {
     let environment: Vec<_> = std::env::vars_os().collect();
-    let programs = match conductor_agent::config::programs(loaded, &environment) {
+    let mut programs = match conductor_agent::config::programs(loaded, &environment) {
         Ok(programs) => programs,
         Err(error) => return vec![Check::new("secrets", Health::Broken, chain(&error))],
     };
+    if let Ok(keeper) = keeper_program() {
+        programs.sandbox.look_for_network(&keeper);
+    }
     let mut checks = Vec::new();
     for view in Versions::default().views(&programs) {
         let name = format!("runner {}", view.name);

@@ -128,6 +128,7 @@ fn unit(program: &Path, home: &Home, agents: u16, stop: Duration) -> String {
          Restart=on-failure\n\
          RestartSec=2\n\
          KillMode=mixed\n\
+         Delegate=memory pids\n\
          TimeoutStopSec={stop}\n\
          SuccessExitStatus=130\n\
          \n\

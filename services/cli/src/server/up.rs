@@ -122,7 +122,8 @@ fn tell(context: &mut Context<'_>, args: &args::Up, http: &Http) -> Result<(), F
         }));
     }
     let slots = config.agent.slots();
-    let sandbox = sandbox::held(config.sandbox.mode, Kernel::probe(), Kind::Command).text();
+    let sandbox =
+        sandbox::held((config.sandbox.mode, config.sandbox.egress), Kernel::probe(), Kind::Command).text();
     let login = match &http.login_url {
         Some(url) => format!("  log in          {url} (once, within 15 minutes)"),
         None => {

@@ -80,6 +80,9 @@ fn sandbox(sandbox: &SandboxView) -> String {
         return format!("{text}: nothing holds");
     }
     text.push_str(&format!(": {}", words(&sandbox.holds)));
+    if let Some(egress) = sandbox.egress {
+        text.push_str(&format!("; egress {}", egress.as_str()));
+    }
     if !sandbox.lacks.is_empty() {
         text.push_str(&format!("; lacks {}", words(&sandbox.lacks)));
     }

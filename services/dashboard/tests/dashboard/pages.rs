@@ -278,6 +278,7 @@ async fn of_each_runner_the_credential_and_the_sandbox_are_told() {
         mode: SandboxMode::Required,
         holds: vec!["files".into(), "signals".into()],
         lacks: vec!["<b>TCP</b>".into()],
+        ..SandboxView::default()
     };
     let options = place.agent("ada");
     let options = agent::Options { lane: Some("KEY/1f0a77c2".into()), sandbox: Some(sandbox), ..options };

@@ -4,7 +4,7 @@ mod head;
 mod rules;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use head::{Head, Target};
-pub use rules::{EgressRules, HostRule};
+pub use rules::{EgressRules, HostRule, NoRule};
 
 use crate::places::{self, CONNECT_TIMEOUT};
 use crate::thread::{Error, Gateways, Open};
@@ -52,9 +52,17 @@ impl Gateways {
     /// # Errors
     /// When there is no port, or the thread of gateways is gone.
     pub fn egress(&self) -> Result<Egress, Error> {
+        self.egress_on(None)
+    }
+
+    /// The same on a listener, which may be in another network than this process.
+    ///
+    /// # Errors
+    /// When it cannot be listened on, or the thread of gateways is gone.
+    pub fn egress_on(&self, listener: Option<TcpListener>) -> Result<Egress, Error> {
         let run = Current::default();
         let current = Arc::clone(&run);
-        let open = self.open(move |listener| async move {
+        let open = self.open(listener, move |listener| async move {
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
@@ -194,7 +202,7 @@ async fn refuse(stream: &mut TcpStream, status: &str, why: &str) {
 }
 
 /// Copies both ways until both are done, one breaks, or nothing passes for a long time.
-async fn copy(one: &mut TcpStream, other: &mut TcpStream) {
+pub(crate) async fn copy(one: &mut TcpStream, other: &mut TcpStream) {
     let (mut one_read, mut one_write) = one.split();
     let (mut other_read, mut other_write) = other.split();
     let (mut up, mut down) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);

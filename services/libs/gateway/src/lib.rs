@@ -8,12 +8,14 @@
 //! agent's heartbeat. Nothing outlives the value that opened it: with a gateway go its port, its token and its connections.
 
 mod egress;
+mod forward;
 mod model;
 mod places;
 mod thread;
 mod tls;
 
-pub use egress::{Egress, EgressRules, HostRule};
+pub use egress::{Egress, EgressRules, HostRule, NoRule};
+pub use forward::Forward;
 pub use model::{Exceeded, Limit, Model, ModelOrder, Price, Used, Wire};
 pub use places::Proxy;
 pub use thread::{Error, Gateways};

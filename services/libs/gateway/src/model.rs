@@ -8,6 +8,7 @@ mod service;
 mod upstream;
 mod usage;
 
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use conductor_runtime::credentials::Secret;
@@ -69,9 +70,17 @@ impl Gateways {
     /// # Errors
     /// When there is no port, or the thread of gateways is gone.
     pub fn model(&self, order: ModelOrder) -> Result<Model, Error> {
+        self.model_on(None, order)
+    }
+
+    /// The same on a listener, which may be in another network than this process.
+    ///
+    /// # Errors
+    /// When it cannot be listened on, or the thread of gateways is gone.
+    pub fn model_on(&self, listener: Option<TcpListener>, order: ModelOrder) -> Result<Model, Error> {
         let meter = Arc::new(Meter::new(order.limit, order.prices.clone()));
         let service = Service::new(order, Arc::clone(&meter));
-        let open = self.open(move |listener| async move {
+        let open = self.open(listener, move |listener| async move {
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {

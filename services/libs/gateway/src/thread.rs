@@ -64,13 +64,16 @@ impl Drop for Open {
 }
 
 impl Gateways {
-    /// Listens on a free port of loopback and has it served.
-    pub(crate) fn open<F, S>(&self, serve: F) -> Result<Open, Error>
+    /// Has a listener served; without one it listens on a free port of loopback.
+    pub(crate) fn open<F, S>(&self, listener: Option<TcpListener>, serve: F) -> Result<Open, Error>
     where
         F: FnOnce(tokio::net::TcpListener) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Listen)?;
+        let listener = match listener {
+            Some(listener) => listener,
+            None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Listen)?,
+        };
         listener.set_nonblocking(true).map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
         let (open, mut is_open) = watch::channel(true);
@@ -149,7 +152,8 @@ mod tests {
     #[test]
     fn a_port_is_closed_with_what_opened_it() {
         let gateways = Gateways::default();
-        let open = gateways.open(|listener| async move { while listener.accept().await.is_ok() {} }).unwrap();
+        let open =
+            gateways.open(None, |listener| async move { while listener.accept().await.is_ok() {} }).unwrap();
         let address = open.address();
         assert!(TcpStream::connect(address).is_ok());
         drop(open);

@@ -100,6 +100,52 @@ pub struct SandboxView {
     /// What the agent's kernel lacks, each in a word or two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
+    /// Where the runs may connect to, as far as it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+    /// What a run may take, its whole tree; none of an agent that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsView>,
+}
+
+/// Where runs may connect to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Egress {
+    /// To their model alone.
+    Model,
+    /// To hosts on a list as well.
+    Allowlist,
+    /// To whatever the machine reaches.
+    #[default]
+    Open,
+}
+
+impl Egress {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Allowlist => "allowlist",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// What a run may take, its whole tree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LimitsView {
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Processes, threads counted.
+    pub processes: u64,
+    /// Bytes in its folders.
+    pub disk_bytes: u64,
+    /// Bytes that it prints before it is ended.
+    pub output_bytes: u64,
 }
 
 /// What is asked of a sandbox.

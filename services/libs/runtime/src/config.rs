@@ -27,8 +27,8 @@ pub use load::{Loaded, load, secret_env_names};
 pub use network::Network;
 pub use notify::{NotifyOn, NotifyRule, NotifyTo, Reachable, Webhooks};
 pub use runner::{
-    Arguments, GatewayConfig, GatewaySpec, GatewayWire, Price, RunnerConfig, RunnerOutput, RunnerSpec,
-    Sandbox, SandboxMode, presets,
+    Arguments, Egress, GatewayConfig, GatewaySpec, GatewayWire, Price, RunnerConfig, RunnerOutput,
+    RunnerSpec, Sandbox, SandboxMode, presets,
 };
 pub use secret::SecretUse;
 pub use show::Shown;

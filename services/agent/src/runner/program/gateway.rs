@@ -1,5 +1,6 @@
 //! The gateway of a run: whether a program asks its model through it, and what the program is told of it.
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use conductor_gateway::{Gateways, Limit, Model, ModelOrder, Price, Proxy, Wire};
@@ -7,14 +8,13 @@ use conductor_runtime::config::{GatewaySpec, GatewayWire, RunnerSpec};
 use conductor_runtime::secrets::Secret;
 use url::Url;
 
+use super::super::network::OWN_HOSTS;
 use super::credential::{Credential, Programs};
 
 /// The place in a command for what tells the program of its gateway.
 pub(super) const PLACE: &str = "{gateway}";
 /// What a token begins with. It is good for one attempt.
 const PREFIX: &str = "cdt-";
-/// What must not go through a proxy: the gateway itself.
-const OWN_HOSTS: &str = "127.0.0.1,localhost,::1";
 /// The largest file of authorities.
 const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
 
@@ -33,7 +33,7 @@ pub(in crate::runner) fn token() -> Secret {
 
 /// Opens the gateway of a run.
 pub(super) fn open(
-    gateways: &Gateways,
+    (gateways, listener): (&Gateways, Option<TcpListener>),
     programs: &Programs,
     spec: &RunnerSpec,
     gateway: &GatewaySpec,
@@ -71,7 +71,7 @@ pub(super) fn open(
         proxy: proxy(programs),
         authorities: programs.variable("NODE_EXTRA_CA_CERTS").and_then(|path| authorities(Path::new(path))),
     };
-    gateways.model(order).map_err(|error| format!("its gateway cannot be opened: {error}"))
+    gateways.model_on(listener, order).map_err(|error| format!("its gateway cannot be opened: {error}"))
 }
 
 /// The proxy of the owner's network, as programs know it.
@@ -95,7 +95,7 @@ pub(super) fn tell(own: &mut Vec<(String, std::ffi::OsString)>, gateway: &Gatewa
     }
     let mut direct = OWN_HOSTS.to_owned();
     if let Some((_, known)) = own.iter().find(|(name, _)| name.eq_ignore_ascii_case("NO_PROXY"))
-        && let Some(known) = known.to_str().filter(|known| !known.is_empty())
+        && let Some(known) = known.to_str().filter(|known| !known.is_empty() && *known != OWN_HOSTS)
     {
         direct = format!("{known},{direct}");
     }

@@ -32,6 +32,7 @@ use super::attempt::{Attempt, Start};
 use super::command::{KeeperState, Tools, refused};
 use super::confined;
 use super::live::{Live, disk};
+use super::network;
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::slots::Ended;
 use super::watched::{Gone, Watched};
@@ -88,7 +89,7 @@ pub(super) fn run(
         Ok(credential) => credential,
         Err(failure) => return (Ended::without_child(Verdict::Failed(failure)), KeeperState::Fit),
     };
-    let policy = match confined::policy(attempt, folder, &tools) {
+    let mut policy = match confined::policy(attempt, folder, &tools) {
         Ok(policy) => policy,
         Err(verdict) => return (Ended::without_child(verdict), KeeperState::Fit),
     };
@@ -105,7 +106,11 @@ pub(super) fn run(
         (Some((asked, credential)), Some(token)) => {
             let limit = Limit { tokens: asked.max_tokens, ..Limit::default() };
             let keys = (credential, token);
-            match gateway::open(tools.gateways, programs, spec, asked, keys, limit) {
+            let listener = network::model_listener(tools.keeper).map_err(|error| error.to_string());
+            let opened = listener.and_then(|listener| {
+                gateway::open((tools.gateways, listener), programs, spec, asked, keys, limit)
+            });
+            match opened {
                 Ok(model) => Some(model),
                 Err(message) => {
                     let (reason, hint) = (FailureReason::RunnerUnavailable, String::new());
@@ -116,6 +121,9 @@ pub(super) fn run(
         }
         (None, _) | (_, None) => None,
     };
+    if let (Some(policy), Some(ports)) = (&mut policy, tools.ways.ports(model.as_ref().map(Model::port))) {
+        policy.connect_to(ports);
+    }
     let shown = match (&credential, &model, &tools.given.token) {
         (Some(credential), Some(_), Some(token)) => {
             Some(Credential { name: credential.name.clone(), value: token.clone() })

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use conductor_runtime::config::{GatewaySpec, RunnerSpec};
 use conductor_runtime::credentials::TOKEN_ENV;
 
-use super::super::attempt::{Attempt, Submits};
+use super::super::attempt::Attempt;
 use super::super::command::Tools;
 use super::super::environment;
 use super::credential::{Credential, Programs};
@@ -79,6 +79,7 @@ pub(super) fn plan(
         }
     }
     own.extend(spec.env.iter().map(|(name, value)| (name.clone(), places.fill(value).into())));
+    tools.ways.tell(&mut own);
     if let Some(credential) = credential {
         let name = spec.credential_as.as_ref().unwrap_or(&credential.name);
         own.push((name.clone(), credential.value.reveal().into()));
@@ -86,8 +87,9 @@ pub(super) fn plan(
     if let Some((gateway, url)) = gateway {
         super::gateway::tell(&mut own, gateway, url);
     }
-    for (name, value) in attempt.submits.iter().flat_map(Submits::variables) {
-        own.push((name.to_owned(), value.into()));
+    if let Some(submits) = &attempt.submits {
+        let url = tools.ways.api_url(&submits.url);
+        own.extend(submits.variables(&url).map(|(name, value)| (name.to_owned(), value.into())));
     }
     own.push(("HOME".into(), folder.home().into()));
     own.push(("TMPDIR".into(), folder.temporary().into()));

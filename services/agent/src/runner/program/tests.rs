@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::runner::{Attempt, Limits, Order, Start, What};
 use conductor_runtime::config::{Arguments, Permission, RunnerOutput, RunnerSpec};
 
 /// A runner of this command that needs nothing.
@@ -24,7 +25,43 @@ pub fn spec(command: &[&str]) -> RunnerSpec {
         files: BTreeMap::new(),
         session_paths: Vec::new(),
         version_arguments: Vec::new(),
+        egress_hosts: Vec::new(),
         stall: Duration::from_secs(60),
         result_grace: Duration::from_secs(1),
+    }
+}
+
+/// An order of a runner that does nothing.
+pub fn order() -> Order {
+    Order {
+        spec: std::sync::Arc::new(spec(&["true"])),
+        prompt: String::new(),
+        model: None,
+        max_turns: None,
+        permission: None,
+        is_interrupted: false,
+        begins_anew: false,
+    }
+}
+
+/// An attempt at a command that does nothing.
+pub fn attempt() -> Attempt {
+    Attempt {
+        task_id: uuid::Uuid::nil(),
+        number: 1,
+        what: What::Command { argv: vec!["true".into()] },
+        task_json: String::new(),
+        files: Vec::new(),
+        uploads: Vec::new(),
+        env: Vec::new(),
+        secrets: Vec::new(),
+        start: Start::Fresh,
+        starts_from: None,
+        git: crate::git::Asked::default(),
+        submits: None,
+        read_only: false,
+        verify: None,
+        timeout: Duration::from_secs(60),
+        limits: Limits::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! Which hosts a run may reach.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use conductor_runtime::config::Reachable;
 
@@ -14,8 +15,10 @@ const USUAL_PORTS: [u16; 2] = [80, 443];
 pub struct EgressRules {
     /// Whether it may reach all that are public.
     pub open: bool,
-    /// Those that it may reach.
-    pub hosts: Vec<HostRule>,
+    /// Those that all runs may reach.
+    pub hosts: Arc<[HostRule]>,
+    /// Those that this one may reach besides.
+    pub own: Vec<HostRule>,
     /// Addresses that may be reached although they are private. No rule opens this machine or its link.
     pub private: Vec<Reachable>,
     /// Through which others are reached.
@@ -78,7 +81,7 @@ impl EgressRules {
     pub fn allow(&self, host: &str, port: u16) -> bool {
         // A name with a dot at its end is the same name.
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        self.open || self.hosts.iter().any(|rule| rule.allows(&host, port))
+        self.open || self.hosts.iter().chain(&self.own).any(|rule| rule.allows(&host, port))
     }
 }
 
@@ -89,10 +92,18 @@ mod tests {
     #[test]
     fn hosts_are_reached_by_name_and_port() {
         let hosts = ["crates.io", "*.example.com", "git.corp:8443"].map(|text| text.parse().unwrap());
-        let rules = EgressRules { hosts: hosts.into(), ..EgressRules::default() };
-        for (host, port) in
-            [("crates.io", 443), ("CRATES.IO.", 80), ("a.b.example.com", 443), ("git.corp", 8443)]
-        {
+        let rules = EgressRules {
+            hosts: hosts.into(),
+            own: vec![HostRule::exact("own.example", 22)],
+            ..EgressRules::default()
+        };
+        for (host, port) in [
+            ("crates.io", 443),
+            ("CRATES.IO.", 80),
+            ("a.b.example.com", 443),
+            ("git.corp", 8443),
+            ("own.example", 22),
+        ] {
             assert!(rules.allow(host, port), "{host}:{port}");
         }
         for (host, port) in [

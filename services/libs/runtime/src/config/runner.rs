@@ -29,12 +29,43 @@ const RESULT_GRACE: Duration = Duration::from_secs(10);
 pub struct Sandbox {
     /// How runs are confined; unset, by their runner.
     pub mode: Option<SandboxMode>,
+    /// Where runs may connect to.
+    pub egress: Egress,
+    /// Hosts that runs may reach where a list says which: names, names that begin with `*.`, with a port or without.
+    pub egress_hosts: Vec<String>,
+    /// Folders of cgroups that are the agent's own.
+    pub cgroups: Vec<PathBuf>,
     /// What runs may read and execute besides the system and what is in the agent's `PATH`.
     pub read_paths: Vec<PathBuf>,
     /// What runs may write besides their own folders.
     pub write_paths: Vec<PathBuf>,
     /// Whether runs may use Unix sockets, shared memory and message queues.
     pub local_ipc: bool,
+}
+
+/// `sandbox.egress`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Egress {
+    /// A coding agent reaches its model, everything else nothing.
+    Model,
+    /// The same, and the hosts on a list and that of the repository.
+    #[default]
+    Allowlist,
+    /// Everything, as the machine does.
+    Open,
+}
+
+impl Egress {
+    /// The name as it is configured.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Allowlist => "allowlist",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// `sandbox.mode`
@@ -73,6 +104,7 @@ pub struct RunnerConfig {
     pub files: BTreeMap<String, String>,
     pub session_paths: Option<Vec<String>>,
     pub version_arguments: Option<Vec<String>>,
+    pub egress_hosts: Option<Vec<String>>,
     pub stall_seconds: Option<u64>,
     pub result_grace_seconds: Option<u64>,
 }
@@ -235,6 +267,8 @@ pub struct RunnerSpec {
     pub session_paths: Vec<String>,
     /// What makes the program tell its version.
     pub version_arguments: Vec<String>,
+    /// Hosts that it needs where no gateway stands between it and its model.
+    pub egress_hosts: Vec<String>,
     /// How long it may say nothing, with no tool at work.
     pub stall: Duration,
     /// How long it may take to end after its result.
@@ -287,6 +321,7 @@ impl RunnerConfig {
             files: joined(self.files, &below.files),
             session_paths: self.session_paths.or_else(|| below.session_paths.clone()),
             version_arguments: self.version_arguments.or_else(|| below.version_arguments.clone()),
+            egress_hosts: self.egress_hosts.or_else(|| below.egress_hosts.clone()),
             stall_seconds: self.stall_seconds.or(below.stall_seconds),
             result_grace_seconds: self.result_grace_seconds.or(below.result_grace_seconds),
         }
@@ -311,6 +346,7 @@ impl RunnerConfig {
             files: self.files,
             session_paths: self.session_paths.unwrap_or_default(),
             version_arguments: self.version_arguments.unwrap_or_else(|| vec!["--version".to_owned()]),
+            egress_hosts: self.egress_hosts.unwrap_or_default(),
             stall: seconds(self.stall_seconds, STALL),
             result_grace: seconds(self.result_grace_seconds, RESULT_GRACE),
         })

@@ -93,7 +93,6 @@ const MAX_TURNS: u64 = conductor_protocol::limits::MAX_TURNS as u64;
 const BUDGETS: &str = "the accounting of cost";
 const DISTRIBUTED: &str = "distributed storage";
 const REMOTE: &str = "the connection between hosts";
-const SAFETY: &str = "the sandbox";
 
 /// How a runner's output can be read.
 const OUTPUTS: &[&str] = &["claude-stream-json", "codex-jsonl", "gemini-stream-json", "plain"];
@@ -125,7 +124,9 @@ pub(super) const KEYS: &[Key] = &[
     key("agent.secrets_dir", Kind::Path).optional(),
     key("agent.api_url", Kind::Url).optional(),
     key("sandbox.mode", Kind::Choice(&["required", "best_effort", "off"])).optional(),
-    key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])).later(SAFETY),
+    key("sandbox.egress", Kind::Choice(&["model", "allowlist", "open"])),
+    key("sandbox.egress_hosts", Kind::Texts),
+    key("sandbox.cgroups", Kind::Paths),
     key("sandbox.read_paths", Kind::Paths),
     key("sandbox.write_paths", Kind::Paths),
     key("sandbox.local_ipc", Kind::Flag),
@@ -138,6 +139,8 @@ pub(super) const KEYS: &[Key] = &[
     whole("tasks.max_output_bytes", 1),
     key("tasks.on_output_limit", Kind::Choice(&["cut", "fail"])),
     whole("tasks.max_workspace_bytes", 1),
+    whole("tasks.max_memory_bytes", 1).optional(),
+    whole("tasks.max_processes", 1),
     key("tasks.max_files", Kind::Whole { min: 1, max: 1_000_000 }),
     seconds("tasks.queue_timeout_seconds", 1).optional(),
     seconds("tasks.waiting_timeout_seconds", 1).optional(),
@@ -178,6 +181,7 @@ pub(super) const KEYS: &[Key] = &[
     key("runners.*.files.*", Kind::Text),
     key("runners.*.session_paths", Kind::Texts).optional(),
     key("runners.*.version_arguments", Kind::Texts).optional(),
+    key("runners.*.egress_hosts", Kind::Texts).optional(),
     seconds("runners.*.stall_seconds", 1).optional(),
     seconds("runners.*.result_grace_seconds", 0).optional(),
     whole("labels.*.max_running", 1).optional(),

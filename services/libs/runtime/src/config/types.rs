@@ -203,8 +203,12 @@ pub struct Tasks {
     pub max_output_bytes: u64,
     /// What happens to a run whose output reaches that.
     pub on_output_limit: OnOutputLimit,
-    /// The most bytes that a result's files are listed for.
+    /// The most bytes that a run's folders hold, and that a result's files are listed for.
     pub max_workspace_bytes: u64,
+    /// The most bytes of memory that a run has, its whole tree; unset, three quarters of what its machine has.
+    pub max_memory_bytes: Option<u64>,
+    /// The most processes and threads of a run.
+    pub max_processes: u64,
     /// The most files in the list of a result.
     pub max_files: usize,
     /// How long a task may be queued; none is for ever.
