@@ -187,7 +187,7 @@ fn sandbox<'a>(
         processes: config.tasks.max_processes,
         disk_bytes: config.tasks.max_workspace_bytes,
         output_bytes: match config.tasks.on_output_limit {
-            OnOutputLimit::Cut => config.tasks.max_output_bytes.saturating_mul(runner::MOST_OUTPUT_TIMES),
+            OnOutputLimit::Cut => runner::most_printed(config.tasks.max_output_bytes),
             OnOutputLimit::Fail => config.tasks.max_output_bytes,
         },
     };

@@ -10,7 +10,7 @@ use conductor_agent::sandbox::escapes::{
 use conductor_protocol::agent::{Egress, SandboxView};
 use conductor_protocol::control::{AgentView, Call, Output, Submit};
 use conductor_protocol::submit::SubmitTask;
-use conductor_protocol::task::TaskView;
+use conductor_protocol::task::{TaskView, reason_text};
 use serde::Serialize;
 
 use crate::args;
@@ -177,7 +177,7 @@ impl Drill<'_, '_> {
             return Ok(Tried { name: hog.name, outcome: Outcome::NotTried, detail, agent: None, task: None });
         }
         let task = self.task(hog.name, hog.command.clone(), &BTreeMap::new()).await?;
-        let reason = task.failure.as_ref().map(|failure| failure.reason.as_str());
+        let reason = task.failure.as_ref().map(|failure| reason_text(failure.reason));
         let code = task.attempts.last().and_then(|attempt| attempt.exit_code);
         let outcome = match reason {
             Some(reason) if reason == hog.reason => Outcome::Held,
@@ -187,7 +187,7 @@ impl Drill<'_, '_> {
         let mut tried = Tried::of(hog.name, outcome, &task);
         tried.detail = match (outcome, &task.failure) {
             (Outcome::Escaped, _) => format!("it took {} more than it may and was not ended", hog.takes),
-            (_, Some(failure)) => format!("{}: {}", failure.reason.as_str(), failure.message),
+            (_, Some(failure)) => format!("{}: {}", reason_text(failure.reason), failure.message),
             (_, None) => String::new(),
         };
         Ok(tried)
@@ -257,7 +257,7 @@ impl Drill<'_, '_> {
     async fn said(&mut self, task: &TaskView) -> String {
         let mut end = Vec::new();
         let mut link = self.server.link.another(self.server.link.options().clone());
-        let output = Output { id: task.id, ..Output::default() };
+        let output = Output { id: task.id, attempt: None, offset: 0, follow: false, limit: None };
         let read = link.output(output, async |bytes: &[u8]| {
             end.extend_from_slice(bytes);
             let excess = end.len().saturating_sub(MAX_SAID_BYTES);

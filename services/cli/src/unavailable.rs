@@ -86,7 +86,7 @@ mod tests {
     fn what_a_later_release_brings_is_refused_by_its_name() {
         for (line, name) in [
             ("conductor run --budget 1.5 x", "--budget"),
-            ("conductor drill", "drill"),
+            ("conductor drill", "drill without --security"),
             ("conductor schedule add --cron * --budget 1 x", "--budget"),
         ] {
             let text = refused(line).unwrap_or_else(|| panic!("{line} was taken"));

@@ -98,7 +98,9 @@ pub fn sandbox(workspace: &Path) -> anyhow::Result<Sandbox> {
     let sandbox = Sandbox::new(Some(mode), Kernel::probe().capped(abi.parse()?), &needs)?;
     let groups: Vec<_> = variable("LAB_CGROUPS").split_terminator(':').map(Into::into).collect();
     let groups = if groups.is_empty() { None } else { Cgroups::find(&groups).map_err(anyhow::Error::msg)? };
-    let mut sandbox = sandbox.with_ways(ways()?).with_limits(LimitsView::default(), groups);
+    let limits =
+        LimitsView { processes: variable("LAB_MAX_PROCESSES").parse().unwrap_or(0), ..LimitsView::default() };
+    let mut sandbox = sandbox.with_ways(ways()?).with_limits(limits, groups);
     if variable("LAB_OWN_NETWORK") == "1" {
         sandbox.look_for_network(&crate::keeper_program()?);
     }

@@ -18,6 +18,9 @@ use super::overseer::Bounds;
 const SERVICES: &str = "conductor-services";
 /// What the name of a keeper's group begins with; its process follows.
 const PREFIX: &str = "conductor-keeper-";
+/// How many processes more than its limit a run may have for the kernel: its keeper is counted too, and what stays at the limit is to
+/// be seen above it.
+pub(crate) const MARGIN: u64 = 16;
 /// How often the processes of the group above are moved away before it is given up: each time new ones may be there.
 const MAX_MOVES: usize = 20;
 
@@ -158,8 +161,7 @@ impl Cgroup {
         let limit = |limit: u64, none: &str| {
             if limit >= i64::MAX.unsigned_abs() { none.to_owned() } else { limit.to_string() }
         };
-        // The keeper and the thread in which it makes children are in the group as well.
-        let processes = limit(bounds.processes.saturating_add(2), "max");
+        let processes = limit(bounds.processes.saturating_add(MARGIN), "max");
         let written = match &self.version {
             Version::Two(path) => fs::write(path.join("pids.max"), processes)
                 .and_then(|()| fs::write(path.join("memory.max"), limit(bounds.memory, "max"))),
@@ -302,7 +304,7 @@ mod tests {
         let inside = fs::read_to_string(path.join("cgroup.procs")).unwrap();
         assert_eq!(inside, std::process::id().to_string());
         group.hold(BOUNDS);
-        assert_eq!(fs::read_to_string(path.join("pids.max")).unwrap(), "12");
+        assert_eq!(fs::read_to_string(path.join("pids.max")).unwrap(), "26");
         assert_eq!(fs::read_to_string(path.join("memory.max")).unwrap(), "1048576");
         assert_eq!(group.events(), Events::default());
         fs::write(path.join("memory.events"), "low 0\noom 3\noom_kill 2\n").unwrap();

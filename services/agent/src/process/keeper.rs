@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
 use super::frame::{self, Exit, Reply, Request, Spawn, Strings};
-use super::spawn::{self, Command};
+use super::spawn::{self, Command, OwnUsers};
 use super::table::boot_ms;
 use super::tree::{self, Children, MAX_SWEEP, SWEEP_PAUSE, Tree};
 use crate::sandbox::{self, Policy};
@@ -27,6 +27,9 @@ use crate::sandbox::{self, Policy};
 pub const SHORT: Duration = Duration::from_millis(20);
 /// How long what a child left behind has to end by itself.
 const REMAINS_GRACE: Duration = Duration::from_millis(500);
+/// How often a child is tried to be made while there are too many processes, and how long is waited in between.
+const MAX_TRIES: u32 = 100;
+const TRY_PAUSE: Duration = Duration::from_millis(50);
 /// How much sooner than anything else the kernel ends a child when memory runs out, of 1,000.
 const OOM_SCORE: i32 = 500;
 
@@ -42,29 +45,30 @@ pub const TRY_NETWORK: &str = "try-network";
 /// As [`main`].
 pub fn with_arguments<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> io::Result<()> {
     match arguments.first().and_then(|argument| argument.as_ref().to_str()) {
-        Some(TRY_NETWORK) => spawn::enter_own_network(),
+        Some(TRY_NETWORK) => spawn::enter_own_network().map(drop),
         Some(OWN_NETWORK) => {
             let stdin = io::stdin();
             match own_network() {
-                Ok(listeners) => {
-                    frame::send_network(stdin.as_fd(), Some(listeners.each_ref().map(AsFd::as_fd)))?
+                Ok((listeners, own_users)) => {
+                    frame::send_network(stdin.as_fd(), Some(listeners.each_ref().map(AsFd::as_fd)))?;
+                    drop(listeners);
+                    keep(own_users)
                 }
                 Err(error) => {
                     eprintln!("conductor-agent: no network of its own for runs: {error}");
-                    return frame::send_network(stdin.as_fd(), None);
+                    frame::send_network(stdin.as_fd(), None)
                 }
             }
-            main()
         }
         Some(_) | None => main(),
     }
 }
 
 /// Enters a network of its own and listens in there. Who takes the listeners answers from outside.
-fn own_network() -> io::Result<[TcpListener; frame::LISTENERS]> {
-    spawn::enter_own_network()?;
+fn own_network() -> io::Result<([TcpListener; frame::LISTENERS], OwnUsers)> {
+    let own_users = spawn::enter_own_network()?;
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    Ok([listen()?, listen()?, listen()?])
+    Ok(([listen()?, listen()?, listen()?], own_users))
 }
 
 /// Is the keeper, until the worker closes the socket that is this process's standard input.
@@ -75,11 +79,15 @@ fn own_network() -> io::Result<[TcpListener; frame::LISTENERS]> {
 ///
 /// Fails when the process cannot become a subreaper or the socket breaks.
 pub fn main() -> io::Result<()> {
+    keep(OwnUsers(false))
+}
+
+fn keep(own_users: OwnUsers) -> io::Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     spawn::seal_descriptors()?;
     let children = spawn::signal_fd(&[Signal::CHILD])?;
     let stdin = io::stdin();
-    let served = Keeper { socket: stdin.as_fd(), children, oom: OomScore::open() }.serve();
+    let served = Keeper { socket: stdin.as_fd(), children, oom: OomScore::open(), own_users }.serve();
     // After an error there may be a run; usually there is nothing.
     tree::end_own()?;
     served
@@ -89,6 +97,7 @@ struct Keeper<'a> {
     socket: BorrowedFd<'a>,
     children: OwnedFd,
     oom: Option<OomScore>,
+    own_users: OwnUsers,
 }
 
 /// A run that is not over.
@@ -223,7 +232,7 @@ impl Keeper<'_> {
         let _first_to_go = self.oom.as_ref().map(OomScore::raise);
         let pid = match confines.as_slice() {
             [] => spawn::spawn(&command).map_err(refused)?,
-            confines => make_confined(confines, &command)?,
+            confines => make_confined(confines, &command, self.own_users)?,
         };
         let started = Reply::Started { pid: pid.as_raw_nonzero().get(), from_ms, to_ms: boot_ms() };
         let untold = Some((Instant::now(), started));
@@ -235,22 +244,57 @@ fn refused(errno: rustix::io::Errno) -> Reply {
     Reply::Refused { errno: errno.raw_os_error() }
 }
 
-/// Makes a child in a thread that is confined and ends with it; this one stays as it is.
-fn make_confined(confines: &[&CStr], command: &Command<'_>) -> Result<Pid, Reply> {
-    let unconfined = |why: &dyn std::fmt::Display| {
-        eprintln!("conductor-agent: a run cannot be confined: {why}");
-        Reply::Unconfined
-    };
+/// Makes a child in a thread that is confined and ends with it; this one stays as it is. Where another run has just used up the
+/// processes of this user it waits a little: such a run is being ended.
+fn make_confined(
+    confines: &[&CStr],
+    command: &Command<'_>,
+    OwnUsers(own_users): OwnUsers,
+) -> Result<Pid, Reply> {
     let policy = Policy::from_lines(confines).map_err(|_| unconfined(&"its policy cannot be read"))?;
     sandbox::limit_files(policy.max_file_bytes);
+    sandbox::limit_processes(policy.max_processes, own_users);
+    let mut tries = 1;
+    loop {
+        match make_in_thread(&policy, command) {
+            Err(Unmade::ForNow) if tries < MAX_TRIES => tries += 1,
+            Err(Unmade::ForNow) => return Err(refused(rustix::io::Errno::AGAIN)),
+            Err(Unmade::Because(reply)) => return Err(reply),
+            Ok(pid) => return Ok(pid),
+        }
+        std::thread::sleep(TRY_PAUSE);
+    }
+}
+
+/// Why there is no child.
+enum Unmade {
+    /// There are too many processes.
+    ForNow,
+    Because(Reply),
+}
+
+fn make_in_thread(policy: &Policy, command: &Command<'_>) -> Result<Pid, Unmade> {
     std::thread::scope(|scope| {
         let making = std::thread::Builder::new().name("confined".into()).spawn_scoped(scope, || {
-            sandbox::confine(&policy).map_err(|error| unconfined(&error))?;
-            spawn::spawn(command).map_err(refused)
+            sandbox::confine(policy).map_err(|error| Unmade::Because(unconfined(&error)))?;
+            spawn::spawn(command).map_err(|errno| match errno {
+                rustix::io::Errno::AGAIN => Unmade::ForNow,
+                errno => Unmade::Because(refused(errno)),
+            })
         });
-        let making = making.map_err(|error| unconfined(&error))?;
-        making.join().unwrap_or_else(|_| Err(unconfined(&"its thread panicked")))
+        match making {
+            Ok(making) => {
+                making.join().unwrap_or_else(|_| Err(Unmade::Because(unconfined(&"its thread panicked"))))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Unmade::ForNow),
+            Err(error) => Err(Unmade::Because(unconfined(&error))),
+        }
     })
+}
+
+fn unconfined(why: &dyn std::fmt::Display) -> Reply {
+    eprintln!("conductor-agent: a run cannot be confined: {why}");
+    Reply::Unconfined
 }
 
 /// The place where a process says how soon the kernel ends it when memory runs out. A child is born with what its keeper

@@ -25,6 +25,7 @@ pub mod spawn;
 pub(crate) mod table;
 mod tree;
 
+pub(crate) use cgroup::MARGIN;
 pub use cgroup::{Cgroup, Cgroups};
 pub use frame::{Exit, Reply};
 pub use keepers::{

@@ -69,6 +69,7 @@ pub(crate) struct Overseer {
 pub(crate) struct Overseen {
     overseer: Arc<Overseer>,
     number: u64,
+    bounds: Bounds,
     ended_before: u64,
     cgroup: Option<(Arc<Cgroup>, Events)>,
 }
@@ -117,22 +118,35 @@ impl Overseer {
             let events = cgroup.events();
             (cgroup, events)
         });
+        let bounds = subject.bounds;
         let subject = Arc::new(subject);
         for thread in &self.threads {
             // A thread that is gone has panicked, which ends the worker.
             let _ = thread.send(Order::Watch(number, Arc::clone(&subject)));
         }
-        Overseen { overseer: Arc::clone(self), number, ended_before: memory::ended_by_kernel(), cgroup }
+        Overseen {
+            overseer: Arc::clone(self),
+            number,
+            bounds,
+            ended_before: memory::ended_by_kernel(),
+            cgroup,
+        }
     }
 }
 
 impl Overseen {
-    /// Whether the kernel ended something for want of memory since this run is looked at: in its cgroup, or on the whole host
-    /// where it has none.
-    pub fn saw_memory_run_out(&self) -> bool {
+    /// What the kernel held the run to that ended with a failure before anybody looked: memory of its cgroup, or of the whole host
+    /// where it has none and was killed, or processes of its cgroup.
+    pub fn why_it_failed(&self, is_killed: bool) -> Option<Excess> {
         match &self.cgroup {
-            Some((cgroup, before)) => cgroup.events().ended > before.ended,
-            None => memory::ended_by_kernel() > self.ended_before,
+            Some((cgroup, before)) => {
+                let now = cgroup.events();
+                let memory = is_killed && now.ended > before.ended;
+                let processes = now.refused > before.refused;
+                let excess = memory.then_some(Excess::Memory { most: self.bounds.memory });
+                excess.or(processes.then_some(Excess::Processes { most: self.bounds.processes }))
+            }
+            None => (is_killed && memory::ended_by_kernel() > self.ended_before).then_some(Excess::OfHost),
         }
     }
 }

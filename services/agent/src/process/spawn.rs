@@ -119,23 +119,29 @@ pub fn landlock_abi() -> u32 {
     u32::try_from(version).unwrap_or(0)
 }
 
+/// Whether a process got users of its own besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnUsers(pub bool);
+
 /// Puts this process, which has one thread, into a network of its own with nothing in it but loopback. Who is not root gets a user
 /// namespace besides, in which users and groups are the same.
 ///
 /// # Errors
 ///
 /// Fails where the kernel or its owner allows neither; the process may then be in a network that it cannot use.
-pub fn enter_own_network() -> std::io::Result<()> {
+pub fn enter_own_network() -> std::io::Result<OwnUsers> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    // SAFETY: nothing else in this process relies on which network or user namespace it is in.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } < 0 {
-        // SAFETY: as above.
+    // SAFETY: nothing else in this process relies on which network it is in.
+    let own_users = OwnUsers(unsafe { libc::unshare(libc::CLONE_NEWNET) } < 0);
+    if own_users.0 {
+        // SAFETY: as above, and on which user namespace.
         check_last(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) })?;
         std::fs::write("/proc/self/setgroups", "deny")?;
         std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
         std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
     }
-    raise_loopback()
+    raise_loopback()?;
+    Ok(own_users)
 }
 
 /// Lets loopback carry something: in a new network it is down.

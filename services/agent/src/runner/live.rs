@@ -21,8 +21,9 @@ use crate::run::output::Output;
 
 /// The longest wait without a look at the clock: a sleeping host's time counts, but no poll wakes up for it.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// How many times its limit a run may print where what is beyond it is cut.
-pub(crate) const MOST_OUTPUT_TIMES: u64 = 10;
+/// How many times its limit a run may print where what is beyond it is cut, and what it may print at the least.
+const MOST_OUTPUT_TIMES: u64 = 10;
+const LEAST_MOST_OUTPUT: u64 = 1 << 30;
 
 /// Why a run is ended before it ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,16 +161,13 @@ impl Live {
         self.grew();
         match self.limits.on_output_limit {
             OnOutputLimit::End if self.output.dropped_bytes() > 0 => Err(Cause::OutputLimit),
-            OnOutputLimit::Cut if self.output.dropped_bytes() > self.most_dropped() => {
+            OnOutputLimit::Cut
+                if self.output.dropped_bytes() > most_printed(self.limits.max_output_bytes) =>
+            {
                 Err(Cause::OutputLimit)
             }
             OnOutputLimit::End | OnOutputLimit::Cut => Ok(()),
         }
-    }
-
-    /// What prints without an end is ended too, where the rest of its output is only cut.
-    fn most_dropped(&self) -> u64 {
-        self.limits.max_output_bytes.saturating_mul(MOST_OUTPUT_TIMES - 1)
     }
 
     /// Adds to `events.ndjson`.
@@ -281,6 +279,11 @@ impl Live {
         let progress = Progress { output_bytes: self.output.bytes(), event_bytes: self.events.bytes() };
         self.progress.send_replace(progress);
     }
+}
+
+/// How much a run may print where what is beyond its limit is cut: what prints without an end is ended too.
+pub(crate) fn most_printed(limit: u64) -> u64 {
+    limit.saturating_mul(MOST_OUTPUT_TIMES).max(LEAST_MOST_OUTPUT)
 }
 
 /// Waits until one of these is ready, or the time is up, or a long time has passed.

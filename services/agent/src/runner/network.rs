@@ -82,7 +82,8 @@ impl Reach {
         let own = spec.env.iter().filter(|(name, _)| is_base(name)).map(|(_, value)| value.as_str());
         let inherited =
             spec.inherit_env.iter().filter(|name| is_base(name)).filter_map(|name| programs.variable(name));
-        let urls = own.chain(inherited).filter_map(|value| Url::parse(value).ok());
+        let written = spec.files.values().chain(&spec.command).flat_map(|text| urls_in(text));
+        let urls = own.chain(inherited).chain(written).filter_map(|value| Url::parse(value).ok());
         let named = spec
             .egress_hosts
             .iter()
@@ -108,6 +109,13 @@ impl Reach {
     pub fn takes_own_network(&self, sandbox: &Sandbox) -> bool {
         sandbox.has_own_network() && self.egress != config::Egress::Open && self.ports.is_empty()
     }
+}
+
+/// The addresses in a text that the owner wrote.
+fn urls_in(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ',' | ')' | ']' | '}');
+    let starts = ["http://", "https://"].into_iter().flat_map(|scheme| text.match_indices(scheme));
+    starts.map(move |(at, _)| text[at..].split(ends).next().unwrap_or_default())
 }
 
 fn loopback(url: &Url) -> Option<std::net::IpAddr> {
@@ -254,9 +262,11 @@ mod tests {
     fn a_program_without_a_gateway_reaches_its_own_hosts_and_with_one_none() {
         let mut asks = spec(&["x"]);
         asks.egress_hosts = vec!["api.example.com".into(), "localhost:11434".into()];
+        asks.files.insert("x.json".into(), r#"{"url":"https://written.example.com/v1"}"#.into());
         asks.env.insert("OPENAI_BASE_URL".into(), "https://models.example.com:8443/v1".into());
         let reach = of_program(asks.clone(), false);
-        let hosts = ["models.example.com:8443", "api.example.com"].map(|host| host.parse().unwrap());
+        let hosts = ["models.example.com:8443", "written.example.com:443", "api.example.com"]
+            .map(|host| host.parse().unwrap());
         assert_eq!((reach.hosts.as_slice(), reach.ports.as_slice()), (&hosts[..], &[11_434][..]));
         assert!(
             !reach.takes_own_network(&programs(config::Egress::Model).sandbox),

@@ -11,7 +11,7 @@ use super::attempt::Limits;
 use super::control::{End, Message};
 use super::live::{Cause, Live, disk, wait};
 use crate::process::leftover::{self, Record};
-use crate::process::overseer::{Bounds, Excess, Overseen};
+use crate::process::overseer::{Bounds, Overseen};
 use crate::process::{Exit, Keeper, Reply};
 use crate::run::Folder;
 
@@ -112,10 +112,11 @@ impl<'a> Watched<'a> {
         // A shell says so of what it started with this code.
         let is_killed = matches!(exit, Exit::Signal(9) | Exit::Code(137));
         if self.cause.is_none()
-            && is_killed
-            && self.overseen.as_ref().is_some_and(Overseen::saw_memory_run_out)
+            && exit != Exit::Code(0)
+            && let Some(excess) =
+                self.overseen.as_ref().and_then(|overseen| overseen.why_it_failed(is_killed))
         {
-            self.cause = Some(Cause::Exceeded(Excess::OfHost));
+            self.cause = Some(Cause::Exceeded(excess));
         }
         self.exit = Some(exit);
     }

@@ -1,6 +1,7 @@
 //! Confining a thread, which then makes a child that inherits it.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, PathFdError, Ruleset,
@@ -12,6 +13,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::filter;
 use super::policy::{Access, Policy};
+use crate::process::MARGIN;
 
 /// The highest number of a capability that a kernel may know.
 const LAST_CAPABILITY: u32 = 63;
@@ -59,6 +61,29 @@ pub(crate) fn limit_files(max_bytes: Option<u64>) {
     if max_bytes.is_some() && getrlimit(Resource::Fsize) != limit {
         let _ = setrlimit(Resource::Fsize, limit);
     }
+}
+
+/// Bounds how many processes this one's user may have as far as it and its children make them.
+///
+/// In a user namespace of its own the kernel counts those of the namespace, which are the run's. Elsewhere it counts all of the user,
+/// so there it is half of what the user may have: one run cannot keep everything else from making any.
+pub(crate) fn limit_processes(most: Option<u64>, is_counted_alone: bool) {
+    static SET: OnceLock<()> = OnceLock::new();
+    SET.get_or_init(|| {
+        let own = getrlimit(Resource::Nproc).current.or_else(threads_of_host);
+        let limit = match is_counted_alone {
+            true => most.map(|most| most.saturating_add(MARGIN)),
+            false => own.map(|own| own / 2),
+        };
+        if let Some(limit) = limit {
+            // What is refused was lower before.
+            let _ = setrlimit(Resource::Nproc, Rlimit { current: Some(limit), maximum: Some(limit) });
+        }
+    });
+}
+
+fn threads_of_host() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/kernel/threads-max").ok()?.trim().parse().ok()
 }
 
 fn give_up_capabilities() -> Result<(), Error> {

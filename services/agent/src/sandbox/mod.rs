@@ -20,7 +20,7 @@ use std::sync::Arc;
 use conductor_protocol::agent;
 use conductor_runtime::config::{self, SandboxMode};
 
-pub(crate) use confine::{confine, limit_files};
+pub(crate) use confine::{confine, limit_files, limit_processes};
 pub use egress::Ways;
 pub use grants::{Error as GrantError, Needs};
 pub use kernel::{Feature, Kernel};
@@ -188,6 +188,7 @@ impl Sandbox {
             filter: self.kernel.filter,
             local_ipc: self.local_ipc,
             max_file_bytes: self.max_file_bytes,
+            max_processes: self.limits.map(|limits| limits.processes).filter(|most| *most > 0),
             ports,
             base: Arc::clone(&self.base),
             own,

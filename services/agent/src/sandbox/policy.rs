@@ -29,6 +29,8 @@ pub struct Policy {
     pub(super) local_ipc: bool,
     /// The longest file.
     pub(crate) max_file_bytes: Option<u64>,
+    /// The most processes, where the kernel counts those of this run alone.
+    pub(crate) max_processes: Option<u64>,
     /// The ports that may be connected to; none where there is no rule.
     pub(super) ports: Option<Vec<u16>>,
     /// What every run may reach, as lines.
@@ -53,6 +55,7 @@ impl Policy {
         lines.extend(self.filter.then(|| b"f".to_vec()));
         lines.extend(self.local_ipc.then(|| b"i".to_vec()));
         lines.extend(self.max_file_bytes.map(|bytes| format!("m{bytes}").into_bytes()));
+        lines.extend(self.max_processes.map(|count| format!("n{count}").into_bytes()));
         if let Some(ports) = &self.ports {
             lines.push(b"t".to_vec());
             lines.extend(ports.iter().map(|port| format!("p{port}").into_bytes()));
@@ -69,6 +72,7 @@ impl Policy {
             filter: false,
             local_ipc: false,
             max_file_bytes: None,
+            max_processes: None,
             ports: None,
             base: Arc::default(),
             own: Vec::with_capacity(lines.len()),
@@ -81,6 +85,7 @@ impl Policy {
                 b'f' => policy.filter = true,
                 b'i' => policy.local_ipc = true,
                 b'm' => policy.max_file_bytes = Some(number(rest)?),
+                b'n' => policy.max_processes = Some(number(rest)?),
                 b't' => policy.ports = Some(Vec::new()),
                 b'p' => policy.ports.as_mut().ok_or(Unreadable)?.push(number(rest)?),
                 b'r' => policy.own.push((Access::Read, path())),
@@ -122,6 +127,7 @@ mod tests {
             filter: true,
             local_ipc: true,
             max_file_bytes: Some(7),
+            max_processes: Some(8),
             ports: Some(vec![80, 65_535]),
             base: [line(Access::Read, Path::new("/usr")), line(Access::Device, Path::new("/dev/null"))]
                 .into(),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
-    After, Answer, Answered, Asked, End, EndRun, Finished, FromAgent, Hello, LimitClass, LogPosition,
-    Opening, OutputLength, RunnerView, SandboxMode, SandboxView, Started, ToAgent, Welcome,
+    After, Answer, Answered, Asked, Egress, End, EndRun, Finished, FromAgent, Hello, LimitClass, LimitsView,
+    LogPosition, Opening, OutputLength, RunnerView, SandboxMode, SandboxView, Started, ToAgent, Welcome,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};

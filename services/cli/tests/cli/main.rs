@@ -4,6 +4,7 @@
 
 mod backup;
 mod copied;
+mod drill;
 mod embedded;
 mod files;
 mod json;

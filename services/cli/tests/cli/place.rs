@@ -54,6 +54,11 @@ impl Place {
         Self { world: World::new() }
     }
 
+    /// One with more configuration.
+    pub fn with(keys: &[(&str, &str)]) -> Self {
+        Self { world: keys.iter().fold(World::new(), |world, (key, value)| world.with(key, value)) }
+    }
+
     /// One whose commands run without the sandbox, because they keep something beside their folder.
     pub fn unconfined() -> Self {
         Self { world: World::new().with("sandbox.mode", "off") }

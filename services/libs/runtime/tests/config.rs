@@ -203,7 +203,6 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("storage: {history: postgres}", "storage.history: postgres"),
         ("storage: {runs: s3}", "storage.runs: s3"),
         ("postgres: {url: postgres://localhost}", "postgres.url"),
-        ("sandbox: {egress: model}", "sandbox.egress: model"),
         ("budgets: {day_usd: 10}", "budgets.day_usd"),
         ("budgets: {day_usd: null}", "budgets.day_usd"),
         ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),

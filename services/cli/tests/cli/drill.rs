@@ -1,0 +1,64 @@
+//! `drill --security` on a deployment that holds and on one that does not.
+
+use serde_json::Value;
+
+use crate::place::Place;
+
+/// Limits that are reached soon.
+const LIMITS: [(&str, &str); 5] = [
+    ("tasks.max_processes", "60"),
+    ("tasks.max_memory_bytes", "134217728"),
+    ("tasks.max_workspace_bytes", "33554432"),
+    ("tasks.max_output_bytes", "1048576"),
+    ("tasks.on_output_limit", "fail"),
+];
+
+fn drill(place: &Place) -> (Option<i32>, Value) {
+    let _up = place.up(&[]);
+    let output = place.command(&["drill", "--security", "--output", "json"]).output().unwrap();
+    let said = serde_json::from_slice(&output.stdout);
+    let said = said.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), said)
+}
+
+fn outcome<'a>(said: &'a Value, name: &str) -> &'a str {
+    let tries = said["tries"].as_array().unwrap();
+    let found = tries.iter().find(|it| it["name"] == name);
+    found.unwrap_or_else(|| panic!("{name} is not in {said}"))["outcome"].as_str().unwrap()
+}
+
+#[test]
+fn a_deployment_that_holds_passes_and_its_limits_are_tried() {
+    let place = Place::with(&LIMITS);
+    let (code, said) = drill(&place);
+    assert_eq!(code, Some(0), "{said:#}");
+    assert_eq!((said["ok"].clone(), said["escaped"].clone()), (true.into(), 0.into()));
+    for name in [
+        "read a file of another run",
+        "leave a daemon that outlives its task",
+        "connect past the proxy",
+        "a fork bomb",
+        "a memory hog",
+        "a disk filler",
+        "an endless printer",
+        "harm another run in any way",
+    ] {
+        assert_eq!(outcome(&said, name), "held", "{name}: {said:#}");
+    }
+}
+
+#[test]
+fn a_deployment_without_a_sandbox_fails_and_says_where() {
+    let place = Place::unconfined();
+    let (code, said) = drill(&place);
+    assert_eq!(code, Some(1), "{said:#}");
+    assert_eq!(outcome(&said, "read a file of another run"), "escaped");
+    assert_eq!(outcome(&said, "harm another run in any way"), "escaped");
+    assert_eq!(
+        outcome(&said, "leave a daemon that outlives its task"),
+        "held",
+        "its tree is ended in any case"
+    );
+    assert_eq!(outcome(&said, "connect past the proxy"), "open", "nothing is asked to hold it");
+    assert_eq!(outcome(&said, "a disk filler"), "not_tried", "it would fill gigabytes");
+}
