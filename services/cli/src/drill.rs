@@ -111,13 +111,17 @@ async fn try_all(
 ) -> Result<Vec<Tried>, Failure> {
     let mut env = place::variables(context);
     let mut drill = Drill { context, server, requires: &args.requires };
-    let other = drill.task("another run", words("printf 'mine\\n' > file"), &BTreeMap::new()).await?;
-    env.insert(OTHER_FILE.to_owned(), format!("../../{}/work/file", other.id));
+    let other = drill.other(&mut env).await?;
     let held = drill.held(&other).await?;
     let is_open = held.as_ref().and_then(|held| held.egress) == Some(Egress::Open);
     let mut tried = Vec::new();
     for escape in ESCAPES.iter().chain([&DAEMON_IS_GONE]) {
-        tried.push(drill.escape(escape, &env, &other).await?);
+        let it = drill.escape(escape, &env, &other).await?;
+        if it.outcome == Outcome::Escaped {
+            // The next is to find what this one may have taken away.
+            drill.other(&mut env).await?;
+        }
+        tried.push(it);
     }
     for escape in &NETWORK {
         let mut it = drill.escape(escape, &env, &other).await?;
@@ -141,6 +145,13 @@ struct Drill<'a, 'b> {
 }
 
 impl Drill<'_, '_> {
+    /// Has another run leave a file, and names it to the tries.
+    async fn other(&mut self, env: &mut BTreeMap<String, String>) -> Result<TaskView, Failure> {
+        let other = self.task("another run", words("printf 'mine\\n' > file"), &BTreeMap::new()).await?;
+        env.insert(OTHER_FILE.to_owned(), format!("../../{}/work/file", other.id));
+        Ok(other)
+    }
+
     async fn escape(
         &mut self,
         escape: &Escape,

@@ -52,13 +52,18 @@ fn a_deployment_without_a_sandbox_fails_and_says_where() {
     let place = Place::unconfined();
     let (code, said) = drill(&place);
     assert_eq!(code, Some(1), "{said:#}");
-    assert_eq!(outcome(&said, "read a file of another run"), "escaped");
+    for name in ["read a file of another run", "link a file of another run", "empty a file of another run"] {
+        assert_eq!(outcome(&said, name), "escaped", "{name}: {said:#}");
+    }
     assert_eq!(outcome(&said, "harm another run in any way"), "escaped");
     assert_eq!(
         outcome(&said, "leave a daemon that outlives its task"),
         "held",
         "its tree is ended in any case"
     );
-    assert_eq!(outcome(&said, "connect past the proxy"), "open", "nothing is asked to hold it");
+    if rustix::process::getuid().is_root() {
+        let name = "send packets of its own making";
+        assert_eq!(outcome(&said, name), "open", "nothing is asked to hold it");
+    }
     assert_eq!(outcome(&said, "a disk filler"), "not_tried", "it would fill gigabytes");
 }
