@@ -132,7 +132,8 @@ impl Place {
             }
         }
         let mut world = World::new();
-        let config = json!({"sandbox": {"mode": "required"}, "runners": {cli.name(): runner}});
+        let config =
+            json!({"sandbox": {"mode": "required", "egress": "model"}, "runners": {cli.name(): runner}});
         std::fs::create_dir_all(&world.home().config).unwrap();
         // JSON is YAML.
         std::fs::write(world.home().config_file(), config.to_string()).unwrap();
