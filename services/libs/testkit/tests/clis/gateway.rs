@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::Duration;
 
 use conductor_core::{FailureReason, TaskId};
 use conductor_protocol::task::State;
@@ -14,6 +15,9 @@ use conductor_testkit::world::eventually;
 use serde_json::json;
 
 use crate::place::{Change, Cli, KEY, LIMIT, Place};
+
+/// How long nothing is said by a gateway that is closed.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// What is known of a process: its arguments and its environment.
 type Process = (String, BTreeMap<String, String>);
@@ -49,14 +53,14 @@ fn network(id: TaskId) -> File {
 }
 
 /// Asks as [`asked`] does, from the network of the run as far as this user may go there.
-async fn ask(network: &File, port: u16, token: &str) -> Option<String> {
+async fn ask(network: &File, port: u16, token: &str, patience: Duration) -> Option<String> {
     let (network, token) = (network.try_clone().unwrap(), token.to_owned());
     let asking = move || {
         // The thread that goes there is not used again.
         let asking = std::thread::spawn(move || {
             let kind = Some(rustix::thread::LinkNameSpaceType::Network);
             let _ = rustix::thread::move_into_link_name_space(network.as_fd(), kind);
-            asked(port, &token)
+            asked(port, &token, patience)
         });
         asking.join().unwrap()
     };
@@ -64,9 +68,9 @@ async fn ask(network: &File, port: u16, token: &str) -> Option<String> {
 }
 
 /// Asks the gateway that a process was told of, with the token that it holds, for what is answered without a turn.
-fn asked(port: u16, token: &str) -> Option<String> {
+fn asked(port: u16, token: &str, patience: Duration) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
     let request = format!(
         "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     );
@@ -104,14 +108,14 @@ async fn the_tree_never_holds_the_key(cli: Cli) {
     let network = network(id);
     let is_there = rustix::process::getuid().is_root();
     if cli != Cli::Gemini && is_there {
-        let answer = ask(&network, port, token).await.expect("the gateway is there while the run is");
+        let answer = ask(&network, port, token, LIMIT).await.expect("the gateway is there while the run is");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     std::fs::write(gate, "").unwrap();
     let task = place.ended(id).await;
     assert_eq!(task.state, State::Succeeded, "{task:#?}");
     assert!(
-        ask(&network, port, token).await.is_none_or(|answer| answer.is_empty()),
+        ask(&network, port, token, SILENCE).await.is_none_or(|answer| answer.is_empty()),
         "a stolen token is good for something"
     );
     assert!(!place.server.keys().is_empty() && place.server.keys().iter().all(|key| key == KEY));
