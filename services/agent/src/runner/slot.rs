@@ -2,38 +2,33 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use conductor_gateway::Gateways;
-use conductor_redact::Redactor;
 use tokio::sync::{mpsc, watch};
 
-use super::attempt::{Attempt, Limits, Start, StartsFrom, What};
-use super::conclude::{CHANGED_READ_ONLY, outcome, unusable, unwritable};
+use super::attempt::{Attempt, What};
+use super::conclude::{outcome, unwritable};
 use super::confined;
 use super::control::{Inbox, Progress, Report, ReportBody};
 use super::environment::Inherited;
-use super::live::{Live, Reporter, disk};
+use super::live::{Live, Reporter};
 use super::network::Proxies;
-use super::outcome::{Failure, FailureReason, Outcome, Verdict};
+use super::outcome::{Outcome, Verdict};
+use super::prepare::files;
 use super::program::Programs;
 use super::repository::nothing_to_push;
 use super::rescue::Unfinished;
-use super::secrets::{self, Given};
+use super::secrets::Given;
 use super::slots::{Ended, Settings};
 use super::turnstile::{Turnstile, Waited};
-use super::{mock, replay, result};
+use super::{mock, replay};
 use crate::git::{self, Pending, Spares, Tree};
-use crate::process::{Keeper, KeeperStarter, leftover};
-use crate::run::events::{Event, EventFile};
-use crate::run::folder::{self, Needs, Source, Uploads};
-use crate::run::output::Output;
-use crate::run::walk::Listing;
-use crate::run::{Folder, Workspace, collect, diff};
+use crate::process::{Keeper, KeeperStarter};
+use crate::run::folder;
+use crate::run::{Folder, Workspace};
 
 /// An attempt that was given to a slot.
 #[derive(Debug)]
@@ -53,7 +48,7 @@ pub(super) struct Slot {
     pub(super) agent_id: String,
     pub(super) inherited: Inherited,
     pub(super) git: Arc<git::Settings>,
-    spares: Spares,
+    pub(super) spares: Spares,
     pub(super) git_config: PathBuf,
     pub(super) programs: Programs,
     pub(super) starter: KeeperStarter,
@@ -195,114 +190,9 @@ impl Slot {
         Outcome { verified, sandbox, ..outcome(ended, attempt) }
     }
 
-    /// Makes the folder ready, after all that is left of an earlier attempt on this host is ended.
-    fn prepare(&mut self, attempt: &Attempt, inbox: &Inbox) -> Result<Folder, Verdict> {
-        let task_id = attempt.task_id.to_string();
-        let entered = self.workspace.enter(&task_id).map_err(|error| unusable(&error))?;
-        if !entered.is_new() {
-            let ended = leftover::end_task(&task_id, entered.last_process().as_ref(), entered.path());
-            match ended {
-                Ok(0) => {}
-                Ok(count) => tracing::warn!(%task_id, count, "ended what an earlier attempt left running"),
-                Err(error) => {
-                    let message = format!("an earlier attempt still runs on this host: {error}");
-                    let reason = FailureReason::Internal;
-                    return Err(Verdict::Failed(Failure { reason, message, hint: String::new() }));
-                }
-            }
-        }
-        let max_bytes = attempt.limits.max_workspace_bytes;
-        let task = match &attempt.starts_from {
-            Some(StartsFrom::Task(task)) => Some(task.to_string()),
-            Some(StartsFrom::Folder(_)) | None => None,
-        };
-        let may_have_repository = attempt.git.has_repository() || task.is_some();
-        if may_have_repository {
-            self.get_ready().map_err(Verdict::Failed)?;
-        }
-        let source = match &attempt.starts_from {
-            Some(StartsFrom::Task(_)) => {
-                task.as_deref().map(|task_id| Source::Task { workspace: &self.workspace, task_id, max_bytes })
-            }
-            Some(StartsFrom::Folder(path)) => {
-                Some(Source::Folder { roots: &attempt.limits.copies, path, max_bytes })
-            }
-            None => None,
-        };
-        let checkout = |place: &git::Place<'_>| {
-            let git = self.git(attempt, inbox);
-            match &task {
-                Some(source) => Ok(Tree::inherit(&git, place, source, &attempt.git)?.is_some()),
-                None => {
-                    let tree = Tree::begin(&git, place, &attempt.git)?;
-                    tree.spare().into_iter().for_each(|order| self.spares.order(order));
-                    Ok(true)
-                }
-            }
-        };
-        let needs = Needs {
-            attempt: attempt.number,
-            resume: attempt.start == Start::Resume,
-            task_json: &attempt.task_json,
-            files: &attempt.files,
-            uploads: (!attempt.uploads.is_empty()).then(|| Uploads {
-                workspace: &self.workspace,
-                list: &attempt.uploads,
-                max_bytes: attempt.limits.max_workspace_bytes,
-            }),
-            starts_from: source,
-            checkout: may_have_repository.then_some(&checkout as folder::Checkout<'_>),
-        };
-        match entered.prepare(&needs) {
-            Err(folder::Error::Tree(error)) => {
-                Err(self.failed(attempt, &error, FailureReason::InvalidWorkspace))
-            }
-            prepared => prepared.map_err(|error| unusable(&error)),
-        }
-    }
-
     /// Where programs are found.
     pub(super) fn environment_path(&self) -> OsString {
         self.inherited.path_or_usual()
-    }
-}
-
-fn files(folder: &Folder, attempt: &Attempt, redactor: &Arc<Redactor>) -> io::Result<(Output, EventFile)> {
-    let output = Output::new(folder.attempt.try_clone()?, attempt.limits.max_output_bytes);
-    Ok((output, EventFile::new(folder.attempt.try_clone()?, Arc::clone(redactor))))
-}
-
-impl Slot {
-    /// Collects what the run left, delivers it, and writes it down; nothing of the run is alive any more.
-    fn finish(
-        &mut self,
-        attempt: &Attempt,
-        mut outcome: Outcome,
-        tree: Option<Tree>,
-        folder: &Folder,
-        mut live: Live,
-    ) -> Outcome {
-        outcome.run_ms = live.elapsed_ms();
-        secrets::redact(&mut outcome, &self.given.redactor);
-        // The work of such an attempt goes on in the next one, and an agent that has to leave has no time.
-        let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. } | Verdict::Limited { .. });
-        match tree {
-            _ if goes_on => {}
-            Some(mut tree) => self.finish_tree(attempt, &mut tree, &mut outcome, folder, &mut live),
-            None => {
-                if let Err(error) = collect_into(&mut outcome, attempt, folder, &self.given.redactor) {
-                    tracing::warn!(task_id = %attempt.task_id, attempt = attempt.number, %error, "failed to collect a run's files");
-                }
-            }
-        }
-        if attempt.read_only && outcome.diff_bytes > 0 {
-            outcome.flags.push(CHANGED_READ_ONLY);
-        }
-        secrets::redact(&mut outcome, &self.given.redactor);
-        let outcome = written_down(attempt, outcome, folder, live);
-        // Nothing of them is kept longer than they are needed.
-        self.given = Given::default();
-        outcome
     }
 }
 
@@ -311,40 +201,4 @@ fn of_pending(pending: &Pending, attempt: &Attempt) -> Outcome {
     let Pending { summary, exit_code, verified, usage } = pending.clone();
     let ended = Ended { exit_code, summary, usage, ..Ended::without_child(Verdict::Succeeded) };
     Outcome { verified, ..outcome(ended, attempt) }
-}
-
-/// Writes the outcome down.
-fn written_down(attempt: &Attempt, mut outcome: Outcome, folder: &Folder, mut live: Live) -> Outcome {
-    // What cannot be written shows with the end.
-    let _ = live.end_print();
-    let finished = Event::Finished { outcome: outcome.verdict.as_str(), summary: outcome.summary.clone() };
-    let written = live.event(&finished);
-    outcome.output_bytes = live.output.bytes();
-    outcome.output_dropped_bytes = live.output.dropped_bytes();
-    let json = result::to_json(attempt.task_id, attempt.number, &outcome);
-    let written =
-        written.and_then(|()| folder.write_whole("result.json", &json).map_err(|error| disk(&error)));
-    if let (Err(cause), Verdict::Succeeded) = (written, &outcome.verdict) {
-        outcome.verdict = live.verdict(cause);
-    }
-    outcome
-}
-
-fn collect_into(
-    outcome: &mut Outcome,
-    attempt: &Attempt,
-    folder: &Folder,
-    redactor: &Redactor,
-) -> io::Result<()> {
-    let work = folder.work.as_fd();
-    let mut listing = Listing::read(work)?;
-    let Limits { max_files, max_workspace_bytes, .. } = attempt.limits;
-    outcome.files = collect::collect(work, &mut listing, max_files, max_workspace_bytes);
-    let patch = diff::diff(work, folder.private.as_fd(), &listing)?;
-    let patch = redactor.bytes(&patch);
-    if !patch.is_empty() {
-        folder.write_whole("diff.patch", &patch)?;
-        outcome.diff_bytes = patch.len() as u64;
-    }
-    Ok(())
 }
