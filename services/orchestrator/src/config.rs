@@ -112,6 +112,9 @@ impl Config {
         let built_in = ["auto", "mock", "command", "replay"].into_iter();
         let runners = built_in.chain(programs.keys().map(String::as_str));
         let runners = runners.map(|runner| name("runners", runner)).collect::<Result<Vec<_>, _>>()?;
+        let take_messages = programs.iter().filter(|(_, spec)| spec.takes_messages());
+        let take_messages =
+            take_messages.map(|(runner, _)| name("runners", runner)).collect::<Result<_, _>>()?;
         Ok(Self {
             policy: policy(config)?,
             defaults: Defaults {
@@ -123,6 +126,7 @@ impl Config {
                 queue_timeout_ms: tasks.queue_timeout.map(millis),
                 backoff_ms: millis(tasks.default_backoff),
                 runners,
+                take_messages,
                 types: types(config)?,
                 secrets: Arc::new(config.secrets.clone()),
                 below: None,

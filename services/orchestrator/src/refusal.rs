@@ -64,6 +64,14 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
         Rejection::NotWaiting(task) => {
             Problem::new(Code::Conflict, format!("task {task} does not wait for this answer"))
         }
+        Rejection::NotRunning(task) => Problem::new(
+            Code::Conflict,
+            format!("task {task} does not run now, so that nothing can be said to it"),
+        ),
+        Rejection::TooManyMessages { task, limit } => Problem::new(
+            Code::Conflict,
+            format!("{limit} messages to task {task} wait to be heard, and no more can"),
+        ),
         Rejection::StillLive(task) => {
             Problem::new(Code::Conflict, format!("task {task} is not over yet; cancel it first"))
         }

@@ -34,6 +34,8 @@ pub struct Defaults {
     pub backoff_ms: u64,
     /// Runners that can be asked for.
     pub runners: Vec<Name>,
+    /// Those of them of which a run takes messages.
+    pub take_messages: Arc<[Name]>,
     /// Types that tasks can have.
     pub types: TaskTypes,
     /// Secrets that tasks may use.
@@ -403,6 +405,7 @@ mod tests {
             queue_timeout_ms: None,
             backoff_ms: 5_000,
             runners: vec![name("auto"), name("mock"), name("command")],
+            take_messages: Arc::default(),
             types: TaskTypes::new(Default::default()),
             secrets: Arc::default(),
             below: None,

@@ -223,7 +223,9 @@ fn describe(report: Report) -> Value {
     let (slot, task, attempt) = (report.slot, report.task_id.to_string(), report.attempt);
     match report.body {
         ReportBody::Started => json!({"started": task, "slot": slot, "attempt": attempt}),
-        ReportBody::Asked { request, text } => json!({"asked": request, "text": text, "slot": slot}),
+        ReportBody::Asked { request, question } => {
+            json!({"asked": request, "text": question.text, "slot": slot})
+        }
         ReportBody::Finished(outcome) => {
             let (reason, message) = match &outcome.verdict {
                 Verdict::Failed(failure) => (failure.reason.as_str(), failure.message.clone()),

@@ -1,7 +1,7 @@
 //! A stand-in for a coding agent: it speaks the lines of one of the three and asks no model. Its prompt is a script.
 //!
 //! ```text
-//! mock-cli claude|codex|gemini [--resume ID | resume ID] < PROMPT
+//! mock-cli claude|codex|gemini [--resume ID | resume ID] [--input-format stream-json] < PROMPT
 //! ```
 //!
 //! `steps.rs` has the words of a script; anything else is said. What is left of a script is its session.
@@ -12,6 +12,7 @@ mod gemini;
 mod play;
 mod session;
 mod steps;
+mod talk;
 
 use std::io::Read as _;
 use std::process::ExitCode;
@@ -37,10 +38,28 @@ fn main() -> ExitCode {
     };
     let resume = words.iter().position(|word| word == "--resume" || word == "resume");
     let resume = resume.and_then(|at| words.get(at + 1)).cloned();
-    let mut prompt = String::new();
-    if let Err(error) = std::io::stdin().read_to_string(&mut prompt) {
-        eprintln!("the prompt cannot be read: {error}");
+    let converses = words.iter().any(|word| word == "--input-format");
+    let mut talk = talk::Talk::default();
+    let prompt = if converses {
+        talk.told()
+    } else {
+        let mut prompt = String::new();
+        std::io::stdin().read_to_string(&mut prompt).is_ok().then_some(prompt)
+    };
+    let Some(mut prompt) = prompt else {
+        eprintln!("there is no prompt");
         return ExitCode::from(2);
+    };
+    let mut session = resume;
+    loop {
+        let ended = play::play(dialect, &mut session, &prompt, &mut talk);
+        // Whoever speaks with it says when there is nothing more to say.
+        if !converses || ended != ExitCode::SUCCESS {
+            return ended;
+        }
+        match talk.told() {
+            Some(next) => prompt = next,
+            None => return ended,
+        }
     }
-    play::play(dialect, resume.as_deref(), &prompt)
 }

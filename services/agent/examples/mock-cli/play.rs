@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::session::Session;
 use crate::steps::{self, Step};
+use crate::talk::Talk;
 use crate::{Dialect, claude, codex, gemini};
 
 /// What each message is said to have used: input that was not cached, output, input that was.
@@ -27,9 +28,11 @@ pub enum Said<'a> {
     Done { text: &'a str, messages: u64, calls: u64 },
 }
 
-pub fn play(dialect: Dialect, resume: Option<&str>, prompt: &str) -> ExitCode {
-    let session = Session::new(dialect, resume);
-    let left = match resume {
+pub fn play(dialect: Dialect, known: &mut Option<String>, prompt: &str, talk: &mut Talk) -> ExitCode {
+    let resume = known.take();
+    let session = Session::new(dialect, resume.as_deref());
+    *known = Some(session.id.clone());
+    let left = match resume.as_deref() {
         None => steps::split(prompt),
         Some(id) => match session.left() {
             None => return no_session(dialect, id),
@@ -59,11 +62,22 @@ pub fn play(dialect: Dialect, resume: Option<&str>, prompt: &str) -> ExitCode {
                 last.clone_from(text);
                 speak(&Said::Message { text });
             }
-            Step::Run(command) => {
+            Step::Listen => {
+                messages += 1;
+                last = talk.told().unwrap_or_else(|| "nobody said anything".to_owned());
+                speak(&Said::Message { text: &last });
+            }
+            Step::Run(command) | Step::Ask(command) => {
                 calls += 1;
                 messages += 1;
                 let id = format!("call_{calls}");
                 speak(&Said::Call { id: &id, command });
+                if matches!(step, Step::Ask(_))
+                    && let Err(why) = talk.may(&id, command)
+                {
+                    speak(&Said::Result { id: &id, command, output: &why, code: 1 });
+                    continue;
+                }
                 let ran = Command::new("sh").args(["-c", command]).output();
                 let (output, code) = ran.map_or_else(
                     |error| (error.to_string(), 127),
@@ -87,7 +101,7 @@ pub fn play(dialect: Dialect, resume: Option<&str>, prompt: &str) -> ExitCode {
                 let _ =
                     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             }
-            Step::End => return ExitCode::SUCCESS,
+            Step::End => std::process::exit(0),
             Step::Limit(_)
             | Step::Overload
             | Step::Refuse
@@ -113,7 +127,7 @@ fn no_session(dialect: Dialect, id: &str) -> ExitCode {
     ExitCode::from(1)
 }
 
-fn print(line: &str) {
+pub fn print(line: &str) {
     let mut out = std::io::stdout().lock();
     // Nobody reads any more: the keeper ends it soon.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

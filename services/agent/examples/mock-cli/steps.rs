@@ -8,6 +8,10 @@ pub enum Step {
     Say(String),
     /// Runs a command as a tool.
     Run(String),
+    /// The same, after it asked whether it may.
+    Ask(String),
+    /// Waits until it is told something, and says it.
+    Listen,
     Sleep(Duration),
     /// A line of text among the events.
     Print(String),
@@ -38,6 +42,8 @@ pub fn read(text: &str) -> Step {
     let (word, rest) = text.split_once(' ').map_or((text, ""), |(word, rest)| (word, rest.trim()));
     match word {
         "run" => Step::Run(rest.to_owned()),
+        "ask" => Step::Ask(rest.to_owned()),
+        "listen" => Step::Listen,
         "sleep" => Step::Sleep(Duration::from_millis(rest.trim_end_matches("ms").parse().unwrap_or(0))),
         "print" => Step::Print(rest.to_owned()),
         "flood" => Step::Flood(rest.parse().unwrap_or(0)),

@@ -19,6 +19,7 @@ fn entry(number: u64, message: &str) -> Entry {
         usage: None,
         result: None,
         lane: None,
+        told: 0,
     })
 }
 

@@ -55,6 +55,10 @@ pub enum Event {
         request: u32,
         text: String,
     },
+    /// What a person told it while it ran.
+    Told {
+        text: String,
+    },
     Error {
         message: String,
     },

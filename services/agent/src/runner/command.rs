@@ -180,7 +180,8 @@ impl Run<'_> {
                 return gone;
             }
             if ready.inbox {
-                self.watched.hear_inbox();
+                // It asked nothing.
+                drop(self.watched.hear_inbox());
             }
             if self.watched.exit.is_none() && self.watched.live.left().is_zero() {
                 self.watched.end(Cause::Timeout);
@@ -190,7 +191,7 @@ impl Run<'_> {
 
     fn wait(&self) -> Ready<1> {
         let time = if self.watched.goes_on() { self.watched.live.left() } else { Duration::MAX };
-        self.watched.wait(&self.pipe, time)
+        self.watched.wait(&self.pipe, None, time)
     }
 
     /// Reads once from the pipe; false when nothing more can come.

@@ -48,6 +48,7 @@ pub(super) fn outcome(ended: Ended, attempt: &Attempt) -> Outcome {
         git: None,
         diff_bytes: 0,
         run_ms: 0,
+        told: 0,
     }
 }
 

@@ -13,6 +13,9 @@ use crate::process::overseer::Excess;
 /// The most messages that wait for a run to read them; a run that waits for nothing needs no more.
 const MAX_MESSAGES: usize = 32;
 
+/// The most messages of people that wait for a run; the orchestrator keeps no more of a task.
+const MAX_TOLD: usize = conductor_protocol::limits::MAX_TOLD;
+
 /// Why a run is ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -34,6 +37,45 @@ pub enum Answer {
     Expired,
 }
 
+/// What a run asks a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub kind: QuestionKind,
+    pub text: String,
+    /// The tool that it is about.
+    pub tool: Option<String>,
+    /// What the tool would be given, as JSON.
+    pub input: Option<String>,
+}
+
+/// What kind of answer a question wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuestionKind {
+    /// Words.
+    Question,
+    /// Yes or no.
+    Permission,
+}
+
+impl QuestionKind {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Question => "question",
+            Self::Permission => "permission",
+        }
+    }
+}
+
+impl Question {
+    /// A question that wants words.
+    #[must_use]
+    pub fn of_words(text: &str) -> Self {
+        Self { kind: QuestionKind::Question, text: text.to_owned(), tool: None, input: None }
+    }
+}
+
 /// Reaches a running attempt; cheap to clone, harmless once the attempt has ended.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -43,6 +85,8 @@ pub struct Control {
 #[derive(Debug)]
 struct Mailbox {
     messages: Mutex<VecDeque<Message>>,
+    /// What people tell the run, apart from what every run hears: most do not listen to it before they are over.
+    told: Mutex<VecDeque<String>>,
     wake: OwnedFd,
 }
 
@@ -66,7 +110,7 @@ pub(crate) struct Inbox {
 impl Control {
     pub(crate) fn pair() -> rustix::io::Result<(Self, Inbox)> {
         let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let mailbox = Arc::new(Mailbox { messages: Mutex::default(), wake });
+        let mailbox = Arc::new(Mailbox { messages: Mutex::default(), told: Mutex::default(), wake });
         Ok((Self { mailbox: Arc::clone(&mailbox) }, Inbox { mailbox }))
     }
 
@@ -83,6 +127,16 @@ impl Control {
     /// Tells the run that it took more than it may, which ends it at once.
     pub(crate) fn exceeded(&self, excess: Excess) {
         self.send(Message::Exceeded(excess));
+    }
+
+    /// Tells the run something, which becomes its next turn where its program can take it.
+    pub fn tell(&self, text: String) {
+        let mut told = self.mailbox.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < MAX_TOLD {
+            told.push_back(text);
+        }
+        drop(told);
+        let _ = rustix::io::write(&self.mailbox.wake, &1u64.to_ne_bytes());
     }
 
     fn send(&self, message: Message) {
@@ -104,6 +158,11 @@ impl Inbox {
     /// The other side of it.
     pub(crate) fn control(&self) -> Control {
         Control { mailbox: Arc::clone(&self.mailbox) }
+    }
+
+    /// Takes what a person told the run, the oldest first.
+    pub(crate) fn told(&self) -> Option<String> {
+        self.mailbox.told.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// Takes the oldest message, if there is one.
@@ -154,7 +213,7 @@ pub enum ReportBody {
     /// The folder is ready and the work began.
     Started,
     /// The run waits for a person.
-    Asked { request: u32, text: String },
+    Asked { request: u32, question: Question },
     /// The attempt is over and nothing of it runs any more.
     Finished(Box<Outcome>),
 }

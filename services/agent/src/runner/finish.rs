@@ -9,9 +9,9 @@ use super::attempt::{Attempt, Limits};
 use super::conclude::CHANGED_READ_ONLY;
 use super::live::{Live, disk};
 use super::outcome::{Outcome, Verdict};
+use super::result;
 use super::secrets::{self, Given};
 use super::slot::Slot;
-use super::result;
 use crate::git::Tree;
 use crate::run::events::Event;
 use crate::run::walk::Listing;
@@ -27,7 +27,7 @@ impl Slot {
         folder: &Folder,
         mut live: Live,
     ) -> Outcome {
-        outcome.run_ms = live.elapsed_ms();
+        (outcome.run_ms, outcome.told) = (live.elapsed_ms(), live.told());
         secrets::redact(&mut outcome, &self.given.redactor);
         // The work of such an attempt goes on in the next one, and an agent that has to leave has no time.
         let goes_on = matches!(outcome.verdict, Verdict::Crashed { .. } | Verdict::Limited { .. });

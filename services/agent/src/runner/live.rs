@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::attempt::{Limits, OnOutputLimit};
-use super::control::{Answer, End, Inbox, Message, Progress, Report, ReportBody};
+use super::control::{Answer, End, Inbox, Message, Progress, Question, Report, ReportBody};
 use super::excess;
 use super::outcome::{Failure, FailureReason, Verdict};
 use super::turnstile::Turn;
@@ -83,6 +83,8 @@ pub(super) struct Live {
     deadline_ms: u64,
     timeout: Duration,
     questions: u32,
+    /// How much of what people told it the run took.
+    told: u32,
 }
 
 impl Live {
@@ -112,6 +114,7 @@ impl Live {
             deadline_ms,
             timeout,
             questions: 0,
+            told: 0,
         }
     }
 
@@ -206,15 +209,9 @@ impl Live {
     }
 
     /// Asks a person and waits for the answer. The time that this takes is not the run's.
-    pub fn ask(&mut self, text: &str) -> Result<Answer, Cause> {
-        self.questions += 1;
-        let request = self.questions;
-        let redactor = Arc::clone(&self.redactor);
-        let text = &*redactor.text(text);
-        self.event(&Event::Question { request, text: text.to_owned() })?;
-        let since = boot_ms();
-        self.give_turn_back();
-        self.reporter.report(ReportBody::Asked { request, text: text.to_owned() });
+    pub fn ask(&mut self, question: Question) -> Result<Answer, Cause> {
+        let request = self.put(question)?;
+        let since_ms = boot_ms();
         let answer = loop {
             match self.inbox.take() {
                 Some(Message::End(end)) => return Err(Cause::Asked(end)),
@@ -223,15 +220,51 @@ impl Live {
                 None => wait(&mut [PollFd::new(&self.inbox, PollFlags::IN)], MAX_WAIT),
             }
         };
-        self.deadline_ms = self.deadline_ms.saturating_add(boot_ms().saturating_sub(since));
-        let text = match &answer {
+        self.answered(request, since_ms, &answer)?;
+        Ok(answer)
+    }
+
+    /// Puts a question to a person; the number names it. It is for the caller to wait for the answer, and to say when it came.
+    pub fn put(&mut self, question: Question) -> Result<u32, Cause> {
+        self.questions += 1;
+        let request = self.questions;
+        let redactor = Arc::clone(&self.redactor);
+        let clean = |text: String| redactor.text(&text).into_owned();
+        let text = clean(question.text);
+        self.print(format!("[question] {text}\n").as_bytes())?;
+        self.event(&Event::Question { request, text: text.clone() })?;
+        self.give_turn_back();
+        let (tool, input) = (question.tool.map(clean), question.input.map(clean));
+        let question = Question { text, tool, input, ..question };
+        self.reporter.report(ReportBody::Asked { request, question });
+        Ok(request)
+    }
+
+    /// Takes an answer down, and gives the run the time back that it waited.
+    pub fn answered(&mut self, request: u32, since_ms: u64, answer: &Answer) -> Result<(), Cause> {
+        self.deadline_ms = self.deadline_ms.saturating_add(boot_ms().saturating_sub(since_ms));
+        let text = match answer {
             Answer::Allow => "allow",
             Answer::Deny => "deny",
             Answer::Text(text) => text,
             Answer::Expired => return Err(Cause::Unanswered),
         };
-        self.event(&Event::Answer { request, text: text.to_owned() })?;
-        Ok(answer)
+        self.print(format!("[answer] {text}\n").as_bytes())?;
+        self.event(&Event::Answer { request, text: text.to_owned() })
+    }
+
+    /// Takes what a person told the run, if anything is left; the run has it from then on.
+    pub fn take_told(&mut self) -> Result<Option<String>, Cause> {
+        let Some(text) = self.inbox.told() else { return Ok(None) };
+        self.told += 1;
+        self.print(format!("[message] {}\n", text.trim_end()).as_bytes())?;
+        self.event(&Event::Told { text: text.clone() })?;
+        Ok(Some(text))
+    }
+
+    /// How much of what people told it the run took.
+    pub fn told(&self) -> u32 {
+        self.told
     }
 
     /// Turns the cause of an early end into the verdict.

@@ -5,7 +5,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::control::Answer;
+use super::control::Question;
 use super::live::{Cause, Live};
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::script::{self, Step};
@@ -159,14 +159,7 @@ impl Play<'_> {
     }
 
     fn ask(&mut self, question: &str) -> Result<(), Cause> {
-        self.live.print(format!("[question] {question}\n").as_bytes())?;
-        let answer = match self.live.ask(question)? {
-            Answer::Allow => "allow".to_owned(),
-            Answer::Deny => "deny".to_owned(),
-            Answer::Text(text) => text,
-            Answer::Expired => return Err(Cause::Unanswered),
-        };
-        self.live.print(format!("[answer] {answer}\n").as_bytes())
+        self.live.ask(Question::of_words(question)).map(drop)
     }
 
     fn write(&mut self, path: &str, text: &str, existing: Existing) -> Result<(), Stop> {

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub diff_bytes: u64,
     /// How long the attempt ran, preparation and collection left out.
     pub run_ms: u64,
+    /// How many of the messages that people sent it the run took, the oldest first.
+    pub told: u32,
 }
 
 /// The ends that an attempt may come to.

@@ -12,10 +12,10 @@ use super::outcome::{Failure, FailureReason, Verdict};
 use super::slot::Slot;
 use crate::git::{self, Tree};
 use crate::process::leftover;
+use crate::run::Folder;
 use crate::run::events::EventFile;
 use crate::run::folder::{self, Needs, Source, Uploads};
 use crate::run::output::Output;
-use crate::run::Folder;
 
 impl Slot {
     /// Makes the folder ready, after all that is left of an earlier attempt on this host is ended.
@@ -93,7 +93,11 @@ fn end_leftovers(task_id: &str, entered: &folder::Entered) -> Result<(), Verdict
 }
 
 /// Makes the files that an attempt prints and reports to.
-pub(super) fn files(folder: &Folder, attempt: &Attempt, redactor: &Arc<Redactor>) -> io::Result<(Output, EventFile)> {
+pub(super) fn files(
+    folder: &Folder,
+    attempt: &Attempt,
+    redactor: &Arc<Redactor>,
+) -> io::Result<(Output, EventFile)> {
     let output = Output::new(folder.attempt.try_clone()?, attempt.limits.max_output_bytes);
     Ok((output, EventFile::new(folder.attempt.try_clone()?, Arc::clone(redactor))))
 }

@@ -89,7 +89,7 @@ fn kind_of(line: &str) -> RunnerOutput {
     match value.get("type").and_then(serde_json::Value::as_str) {
         Some("thread.started") => RunnerOutput::CodexJsonl,
         Some("init") => RunnerOutput::GeminiStreamJson,
-        Some("system" | "rate_limit_event") => RunnerOutput::ClaudeStreamJson,
+        Some("system" | "rate_limit_event" | "command_lifecycle") => RunnerOutput::ClaudeStreamJson,
         Some(_) | None => RunnerOutput::Plain,
     }
 }

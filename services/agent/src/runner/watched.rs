@@ -1,6 +1,6 @@
 //! A program below a keeper while it is followed: how it stands, and why it is ended.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use conductor_gateway::Model;
@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use super::attempt::Limits;
-use super::control::{End, Message};
+use super::control::{Answer, End, Message};
 use super::live::{Cause, Live, disk, wait};
 use crate::process::leftover::{self, Record};
 use crate::process::overseer::{Bounds, Overseen};
@@ -56,8 +56,13 @@ impl<'a> Watched<'a> {
         self.cause.is_none() && self.exit.is_none()
     }
 
-    /// Waits until something is ready, or the time is up.
-    pub fn wait<const PIPES: usize>(&self, pipes: &[Option<OwnedFd>; PIPES], time: Duration) -> Ready<PIPES> {
+    /// Waits until something is ready, or the time is up: the pipes to be read, and a socket to be written, where there is one.
+    pub fn wait<const PIPES: usize>(
+        &self,
+        pipes: &[Option<OwnedFd>; PIPES],
+        socket: Option<BorrowedFd<'_>>,
+        time: Duration,
+    ) -> Ready<PIPES> {
         let mut fds =
             vec![PollFd::new(self.keeper, PollFlags::IN), PollFd::new(&self.live.inbox, PollFlags::IN)];
         let places = pipes.each_ref().map(|pipe| {
@@ -65,6 +70,9 @@ impl<'a> Watched<'a> {
             fds.push(PollFd::new(pipe, PollFlags::IN));
             Some(fds.len() - 1)
         });
+        if let Some(socket) = &socket {
+            fds.push(PollFd::new(socket, PollFlags::OUT));
+        }
         wait(&mut fds, time);
         let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
         Ready {
@@ -121,15 +129,17 @@ impl<'a> Watched<'a> {
         self.exit = Some(exit);
     }
 
-    /// Hears who wants the run to end.
-    pub fn hear_inbox(&mut self) {
+    /// Hears who wants the run to end, and gives the answers of people that came.
+    pub fn hear_inbox(&mut self) -> Vec<(u32, Answer)> {
+        let mut answers = Vec::new();
         while let Some(message) = self.live.inbox.take() {
             match message {
                 Message::End(end) => self.end(Cause::Asked(end)),
                 Message::Exceeded(excess) => self.end(Cause::Exceeded(excess)),
-                Message::Answer { .. } => {}
+                Message::Answer { request, answer } => answers.push((request, answer)),
             }
         }
+        answers
     }
 
     /// Ends the run; the first cause is the one that counts, a later one can only make it faster.

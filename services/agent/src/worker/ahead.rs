@@ -57,6 +57,7 @@ mod tests {
             git: None,
             diff_bytes: 0,
             run_ms,
+            told: 0,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use conductor_core::FailureReason;
 use conductor_protocol::agent::{After, Assign, AssignedUpload, End};
 use conductor_protocol::control::UploadKind;
-use conductor_protocol::submit::{GitWorkspace, SubmitTask, Workspace};
+use conductor_protocol::submit::{GitWorkspace, Permission, SubmitTask, Workspace};
 use conductor_protocol::task::FailureView;
 use conductor_protocol::text;
 use conductor_runtime::credentials::Secret;
@@ -129,8 +129,13 @@ fn what(assign: &Assign, body: &SubmitTask, programs: &Programs) -> Result<What,
             let is_interrupted = false;
             let preset = body.preset.as_deref();
             let prompt = preset.map_or_else(|| prompt.clone(), |preset| preset.told(&prompt));
-            let permission = preset.and_then(|preset| preset.permission);
+            let of_type = preset.and_then(|preset| preset.permission);
+            let permission = Permission::narrower(of_type, body.permission);
             let order = Order { spec, prompt, model, max_turns, permission, is_interrupted, begins_anew };
+            if order.permission() == Permission::Ask && !order.spec.asks() {
+                let name = &order.spec.name;
+                return Err(invalid(&format!("the runner {name} cannot ask a person for permission while it runs")));
+            }
             Ok(What::Program(Box::new(order)))
         }
         other => {
@@ -260,7 +265,6 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
 #[cfg(test)]
 mod tests {
     use conductor_core::{Incarnation, Lease, TaskId};
-    use conductor_protocol::submit::Permission;
     use serde_json::value::RawValue;
 
     use super::*;

@@ -36,12 +36,13 @@ pub(super) fn finished(lease: Lease, outcome: Outcome) -> Finished {
         usage: usage(outcome.usage),
         result: Some(with_files(result, outcome.files)),
         lane: outcome.lane,
+        told: outcome.told,
     }
 }
 
 /// What is reported of an attempt that never ran.
 pub(super) fn never_ran(lease: Lease, end: End) -> Finished {
-    Finished { lease, end, exit_code: None, simulated: false, usage: None, result: None, lane: None }
+    Finished { lease, end, exit_code: None, simulated: false, usage: None, result: None, lane: None, told: 0 }
 }
 
 fn end(verdict: Verdict) -> End {
@@ -150,6 +151,7 @@ mod tests {
             files: FileList::default(),
             diff_bytes: 0,
             run_ms: 1,
+            told: 0,
         }
     }
 

@@ -1,7 +1,9 @@
 //! The slots as the worker sees them: which run each holds, and how far it is.
 
 use conductor_core::{Lease, RequestId, TaskId};
-use conductor_protocol::agent::{Asked, OutputLength, Started};
+use conductor_protocol::agent::{Asked, OutputLength, Started, Told};
+use conductor_protocol::limits::MAX_TOLD;
+use serde_json::value::RawValue;
 
 use crate::runner::{self, Attempt};
 
@@ -17,6 +19,10 @@ pub(super) struct Run {
     /// Whether its program runs or ran.
     pub started: bool,
     pub question: Option<Question>,
+    /// Whether tasks live below it, for which it may wait.
+    pub has_below: bool,
+    /// What people told the run, so that nothing is told twice.
+    pub told: Vec<Told>,
     /// The length of its output that was told last.
     pub told_bytes: u64,
 }
@@ -38,7 +44,7 @@ pub(super) struct Question {
     /// Names it towards the run.
     pub number: u32,
     pub request_id: RequestId,
-    pub text: String,
+    pub asks: runner::Question,
 }
 
 /// All slots.
@@ -64,9 +70,9 @@ impl Runs {
         self.slots.len() - self.free()
     }
 
-    /// How many runs wait for a person.
+    /// How many runs wait for a person, or may wait for tasks that they submitted: their slots serve others.
     pub fn waiting(&self) -> usize {
-        self.slots.iter().flatten().filter(|run| run.question.is_some()).count()
+        self.slots.iter().flatten().filter(|run| run.question.is_some() || run.has_below).count()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -153,10 +159,11 @@ impl Run {
         self.question.as_ref().map(|question| Asked {
             lease: self.lease,
             request_id: question.request_id,
-            kind: "question".into(),
-            text: question.text.clone(),
-            tool: None,
-            input: None,
+            kind: question.asks.kind.as_str().to_owned(),
+            text: question.asks.text.clone(),
+            tool: question.asks.tool.clone(),
+            // What is left after secrets are taken out may be no JSON any more.
+            input: question.asks.input.clone().and_then(|input| RawValue::from_string(input).ok()),
         })
     }
 
@@ -170,6 +177,24 @@ impl Run {
         let grown = bytes > self.told_bytes;
         self.told_bytes = bytes;
         grown.then_some(OutputLength { lease: self.lease, bytes })
+    }
+
+    /// Tells the run something; what is said before it is given to its slot is told then.
+    pub fn tell(&mut self, message: Told) {
+        if self.told.len() >= MAX_TOLD || self.told.iter().any(|known| known.id == message.id) {
+            return;
+        }
+        if let Phase::Running(run) = &self.phase {
+            run.control.tell(message.text.clone());
+        }
+        self.told.push(message);
+    }
+
+    /// Says what came before it was given to its slot.
+    pub fn tell_all(&self) {
+        if let Phase::Running(run) = &self.phase {
+            self.told.iter().for_each(|message| run.control.tell(message.text.clone()));
+        }
     }
 
     /// Ends the program, where there is one.

@@ -197,6 +197,12 @@ impl Worker {
         for answer in said.answers {
             self.answer(answer);
         }
+        for below in said.below {
+            self.below(below);
+        }
+        for tell in said.tell {
+            self.tell(tell);
+        }
         if let Some(drain) = said.drain {
             self.held_back = drain;
             tracing::info!(drain, "the orchestrator asks to drain, or not to");

@@ -83,6 +83,7 @@ mod tests {
             usage: None,
             result: Some(result),
             lane: None,
+            told: 0,
         })
     }
 

@@ -1,7 +1,7 @@
 //! What the worker does with tasks: it gives them to slots, ends them, and takes what the slots report.
 
 use conductor_core::{Lease, RequestId};
-use conductor_protocol::agent::{Answered, Assign, End, EndRun};
+use conductor_protocol::agent::{Answered, Assign, Below, End, EndRun, Tell};
 use conductor_protocol::control::AnswerBody;
 
 use super::runs::{Phase, Question, Run};
@@ -32,6 +32,8 @@ impl Worker {
             wanted: true,
             started: false,
             question: None,
+            has_below: false,
+            told: Vec::new(),
             told_bytes: 0,
         };
         match assign::attempt(assign, &self.settings.limits, &self.settings.programs) {
@@ -56,6 +58,7 @@ impl Worker {
         match self.slots.run(slot, *attempt) {
             Ok(running) => {
                 run.phase = Phase::Running(running);
+                run.tell_all();
                 self.follow_output(slot);
             }
             Err(error) => {
@@ -80,9 +83,9 @@ impl Worker {
                     self.messages.started(run.lease);
                 }
             }
-            ReportBody::Asked { request, text } => {
+            ReportBody::Asked { request, question } => {
                 let request_id = RequestId(uuid::Uuid::now_v7().as_u128());
-                run.question = Some(Question { number: request, request_id, text });
+                run.question = Some(Question { number: request, request_id, asks: question });
                 if run.wanted {
                     self.messages.asked(run.asked());
                 }
@@ -174,6 +177,20 @@ impl Worker {
             }
             Phase::Running(_) => run.end(end),
             Phase::Storing => {}
+        }
+    }
+
+    /// Hears whether tasks live below one that it runs.
+    pub(super) fn below(&mut self, below: Below) {
+        if let Some(run) = self.runs.slot_of(below.lease).and_then(|slot| self.runs.get_mut(slot)) {
+            run.has_below = below.any;
+        }
+    }
+
+    /// Passes a message of a person on to its run.
+    pub(super) fn tell(&mut self, tell: Tell) {
+        if let Some(run) = self.runs.slot_of(tell.lease).and_then(|slot| self.runs.get_mut(slot)) {
+            run.tell(tell.message);
         }
     }
 

@@ -5,3 +5,4 @@
 mod ends;
 mod place;
 mod streams;
+mod talks;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use conductor_agent::git::{self, Asked};
 use conductor_agent::process::KeeperProgram;
 use conductor_agent::runner::{
-    Attempt, Limits, Order, Outcome, Programs, Report, ReportBody, Settings, Slots, Start, What,
+    Attempt, Control, Limits, Order, Outcome, Programs, Report, ReportBody, Settings, Slots, Start, What,
 };
 use conductor_runtime::config::{RunnerSpec, Sources, load};
 use serde_json::Value;
@@ -76,8 +76,23 @@ impl Place {
         }
     }
 
+    /// Starts an attempt; what it reports is to be heard.
+    pub fn start(&mut self, attempt: &Attempt) -> Control {
+        self.slots.run(0, attempt.clone()).unwrap().control
+    }
+
+    /// What the run reports next.
+    pub fn hear(&mut self) -> ReportBody {
+        self.reports.blocking_recv().unwrap().body
+    }
+
     pub fn finish(&mut self, attempt: &Attempt) -> Outcome {
-        self.slots.run(0, attempt.clone()).unwrap();
+        self.start(attempt);
+        self.end()
+    }
+
+    /// Waits for the end of what was started.
+    pub fn end(&mut self) -> Outcome {
         loop {
             if let ReportBody::Finished(outcome) = self.reports.blocking_recv().unwrap().body {
                 return *outcome;
@@ -121,7 +136,9 @@ fn spec(dialect: &str) -> RunnerSpec {
     let program = test.ancestors().nth(2).unwrap().join("examples/mock-cli");
     assert!(program.exists(), "{} is missing; `cargo test -p conductor-agent` builds it", program.display());
     RunnerSpec {
-        command: vec![program.to_str().unwrap().to_owned(), dialect.to_owned(), "{resume}".to_owned()],
+        command: [program.to_str().unwrap(), dialect, "{resume}", "{conversation}"]
+            .map(str::to_owned)
+            .to_vec(),
         credentials: Vec::new(),
         stall: Duration::from_secs(30),
         result_grace: Duration::from_millis(200),

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
-    After, Answer, Answered, Asked, Egress, End, EndRun, Finished, FromAgent, Hello, LimitClass, LimitsView,
-    LogPosition, Opening, OutputLength, RunnerView, SandboxMode, SandboxView, Started, ToAgent, Welcome,
+    After, Answer, Answered, Asked, Below, Egress, End, EndRun, Finished, FromAgent, Hello, LimitClass,
+    LimitsView, LogPosition, Opening, OutputLength, RunnerView, SandboxMode, SandboxView, Started, Tell,
+    ToAgent, Told, Welcome,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
@@ -153,6 +154,7 @@ fn everything() -> Vec<Value> {
         usage: Some(Default::default()),
         result: Some(Default::default()),
         lane: Some("l".into()),
+        told: 1,
     };
     let from_agent = FromAgent {
         credits: 1,
@@ -186,6 +188,8 @@ fn everything() -> Vec<Value> {
             request_id: RequestId(1),
             answer: AnswerBody::Text("t".into()),
         }],
+        below: vec![Below { lease: lease(1), any: true }],
+        tell: vec![Tell { lease: lease(1), message: Told { id: RequestId(1), text: "t".into() } }],
         drain: Some(true),
         revoked: true,
         grant: Some(1),

@@ -2,7 +2,7 @@
 
 use conductor_agent::worker::Settings;
 use conductor_core::{FailureReason, TaskId};
-use conductor_protocol::agent::{After, Answer, Answered, Assign, End, ToAgent};
+use conductor_protocol::agent::{After, Answer, Answered, Assign, Below, End, ToAgent};
 use conductor_protocol::control::AnswerBody;
 
 use crate::agent::{Agent, home, output_log, settings};
@@ -161,5 +161,26 @@ async fn a_run_that_waits_for_a_person_makes_room_for_another() {
         connection.acknowledge(lease(number)).await;
     }
     assert_eq!(connection.credits(), 2, "there is one slot, whatever waited");
+    agent.drained().await;
+}
+
+#[tokio::test]
+async fn a_run_below_which_tasks_live_lends_its_slot() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::with(Settings { slots: 1, max_waiting: 1, ..settings(home.path()) });
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "hang")).await;
+    connection.started(1).await;
+    let below = |any| ToAgent { below: vec![Below { lease: lease(1), any }], ..ToAgent::default() };
+    connection.say(below(true)).await;
+    connection.granted(1).await;
+    connection.assign(mock(2, "print made below")).await;
+    assert_eq!(connection.finished().await.lease, lease(2));
+    connection.say(below(false)).await;
+    connection.acknowledge(lease(2)).await;
+    connection.end(lease(1), false).await;
+    assert_eq!(connection.finished().await.end, End::Cancelled);
+    connection.acknowledge(lease(1)).await;
     agent.drained().await;
 }

@@ -157,6 +157,11 @@ impl Connection {
         self.until(|heard| heard.asked.pop()).await
     }
 
+    /// Hears until so many tasks were asked for since the hello.
+    pub async fn granted(&mut self, count: u32) {
+        self.until(|heard| (heard.credits >= count).then_some(())).await;
+    }
+
     /// How many tasks were asked for since the hello, as far as it was heard.
     pub fn credits(&self) -> u32 {
         self.heard.credits

@@ -139,12 +139,15 @@ pub(crate) async fn retry(
     accepted(&app, &submitted)
 }
 
-/// Goes on from a terminal task with a next prompt, as a new task.
+/// Goes on from a terminal task with a next prompt, as a new task; says it to one that runs, as its next turn.
 #[utoipa::path(
     post, path = "/v1/tasks/{id}/messages", tag = "tasks", operation_id = "message_task",
     params(("id" = String, Path, format = Uuid)),
     request_body = Message,
-    responses((status = 201, description = "The new task.", body = Accepted)),
+    responses(
+        (status = 200, description = "The task, which runs and hears it as its next turn.", body = Accepted),
+        (status = 201, description = "The new task.", body = Accepted),
+    ),
     extensions(("x-problems" = json!([409, 410, 413]))),
 )]
 pub(crate) async fn message(

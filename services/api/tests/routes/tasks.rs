@@ -184,6 +184,22 @@ async fn a_task_is_cancelled_repeated_and_gone_on_from() {
 }
 
 #[tokio::test]
+async fn a_runner_without_a_session_takes_no_message_while_it_runs() {
+    let place = Place::new().await;
+    let id = place.submit(json!({"prompt": "ask Which one?"})).await;
+    conductor_testkit::world::eventually(crate::place::LIMIT, "it waits", async || {
+        let task = place.get(&format!("/v1/tasks/{id}")).await.json();
+        (task["state"] == "waiting").then_some(())
+    })
+    .await;
+    let refused = place.post(&format!("/v1/tasks/{id}/messages"), json!({"text": "and more"})).await;
+    let problem = refused.problem(409, "conflict");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("mock takes no message while it runs"), "{detail}");
+    place.post(&format!("/v1/tasks/{id}/cancel"), json!({})).await.with(200);
+}
+
+#[tokio::test]
 async fn a_question_is_listed_and_answered() {
     let place = Place::new().await;
     let id = place.submit(json!({"prompt": "ask Which one?"})).await;

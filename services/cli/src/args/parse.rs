@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conductor_core::Wall;
 use conductor_protocol::control::{CatchUp, Overlap, Role, Sort};
-use conductor_protocol::submit::OnDependencyFailure;
+use conductor_protocol::submit::{OnDependencyFailure, Permission};
 use conductor_protocol::task::State;
 use conductor_protocol::text::{parse_rfc3339, rfc3339};
 use conductor_runtime::clock::Clock;
@@ -50,6 +50,17 @@ pub fn on_dependency_failure(text: &str) -> Result<OnDependencyFailure, String> 
         "cancel" => Ok(OnDependencyFailure::Cancel),
         "run" => Ok(OnDependencyFailure::Run),
         _ => Err("it may be cancel or run".to_owned()),
+    }
+}
+
+/// What a coding agent may do without a person, by its word.
+pub fn permission(text: &str) -> Result<Permission, String> {
+    match text {
+        "skip" => Ok(Permission::Skip),
+        "edit" => Ok(Permission::Edit),
+        "ask" => Ok(Permission::Ask),
+        "plan" => Ok(Permission::Plan),
+        _ => Err("it may be skip, edit, ask or plan".to_owned()),
     }
 }
 

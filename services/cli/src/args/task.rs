@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use conductor_core::TaskId;
-use conductor_protocol::submit::OnDependencyFailure;
+use conductor_protocol::submit::{OnDependencyFailure, Permission};
 
 use super::parse;
 
@@ -126,6 +126,9 @@ pub struct TaskOptions {
     /// How many turns a coding agent may take.
     #[arg(long, value_name = "N", help_heading = "Task")]
     pub max_turns: Option<u32>,
+    /// What a coding agent may do without asking a person; it is never more than its runner and its type allow.
+    #[arg(long, value_name = "skip|edit|ask|plan", value_parser = parse::permission, help_heading = "Task")]
+    pub permission: Option<Permission>,
     /// The same key and task give the same task, however often they are sent.
     #[arg(long, help_heading = "Task")]
     pub key: Option<String>,

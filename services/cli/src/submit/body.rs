@@ -34,6 +34,7 @@ pub fn task(
         priority: options.priority,
         model: options.model.clone(),
         max_turns: options.max_turns,
+        permission: options.permission,
         timeout_seconds: options.timeout.map(seconds),
         queue_timeout_seconds: options.queue_timeout.map(seconds),
         retry: options.retries.map(|retries| Retry {

@@ -7,7 +7,7 @@ use axum::response::Response;
 use conductor_client::Control;
 use conductor_core::{TaskId, Wall};
 use conductor_protocol::Code;
-use conductor_protocol::task::{TaskView, reason_text};
+use conductor_protocol::task::{State, TaskView, reason_text};
 use conductor_web::Refusal;
 
 use crate::app::page;
@@ -111,6 +111,8 @@ struct Head {
     state: &'static str,
     badge: Html,
     is_terminal: bool,
+    /// What becomes of a message to it; none where it takes none.
+    takes_message: Option<&'static str>,
     is_simulated: bool,
     is_pinned: bool,
     runner: String,
@@ -232,6 +234,7 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         state: task.state.as_str(),
         badge: ui::badge(w, task.state),
         is_terminal: task.state.is_terminal(),
+        takes_message: takes_message(w, task),
         is_simulated: task.simulated,
         is_pinned: task.pinned,
         runner: ui::runner(task).to_owned(),
@@ -280,6 +283,16 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
 }
 
 /// JSON with line ends and indents; what is none stays as it is.
+/// What becomes of a message: a new task where this one is over, its next turn where a coding agent runs.
+fn takes_message(w: &'static Words, task: &TaskView) -> Option<&'static str> {
+    let is_inside = matches!(task.runner.as_str(), "command" | "mock" | "replay");
+    match task.state {
+        State::Succeeded | State::Failed | State::Cancelled => Some(w.follow_up_hint),
+        State::Running | State::Waiting => (!is_inside).then_some(w.next_turn_hint),
+        State::Blocked | State::Scheduled | State::Queued => None,
+    }
+}
+
 fn pretty(json: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(json);
     value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())

@@ -277,6 +277,8 @@ messages! {
     channel: "Channel", "経路";
     tries: "Tries", "回数";
     follow_up: "Go on with", "続きの指示";
+    told: "You said", "あなたの指示";
+    next_turn_hint: "It hears this as its next turn", "次のターンで伝わります";
     follow_up_hint: "A new task starts from this one's work", "このタスクの結果から新しいタスクを始めます";
     send: "Send", "送信";
     environment: "Environment", "環境変数";

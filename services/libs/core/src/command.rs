@@ -13,7 +13,7 @@ use crate::id::{
 use crate::lane::RunnerLane;
 use crate::name::Name;
 use crate::schedule::Schedule;
-use crate::task::{AttemptEnd, CancelReason, NewTask, Question, Report};
+use crate::task::{AttemptEnd, CancelReason, NewTask, Question, Report, Told};
 use crate::time::Wall;
 
 /// A request to the machine.
@@ -53,6 +53,15 @@ pub enum Command {
         /// The answer as the wire's JSON.
         answer_json: Box<str>,
         /// Who answers.
+        by: Arc<Actor>,
+    },
+    /// A person tells a running task something.
+    Tell {
+        /// The task.
+        task: TaskId,
+        /// What.
+        message: Told,
+        /// Who.
         by: Arc<Actor>,
     },
     /// Terminal tasks are to go.
@@ -275,6 +284,13 @@ pub enum AgentSay {
         /// What it reports.
         report: Box<Report>,
     },
+    /// A run that succeeded took the oldest of the messages to its task; said before that it is over.
+    Took {
+        /// Its lease.
+        lease: Lease,
+        /// How many.
+        count: u32,
+    },
     /// A run asks a person.
     Asked {
         /// Its lease.
@@ -389,6 +405,15 @@ pub enum Rejection {
     },
     /// The task does not wait for a person, or asks something else by now.
     NotWaiting(TaskId),
+    /// The task does not run, or is about to end, so that it can be told nothing.
+    NotRunning(TaskId),
+    /// As many messages to the task are kept as may be.
+    TooManyMessages {
+        /// The task.
+        task: TaskId,
+        /// The limit.
+        limit: usize,
+    },
     /// A live task cannot be deleted.
     StillLive(TaskId),
     /// A pinned task cannot be deleted.
@@ -458,6 +483,10 @@ impl fmt::Display for Rejection {
                 write!(f, "the queue holds the limit of {limit} tasks of group {group}")
             }
             Self::NotWaiting(task) => write!(f, "{task} does not wait for this answer"),
+            Self::NotRunning(task) => write!(f, "{task} does not run, so nothing can be said to it"),
+            Self::TooManyMessages { task, limit } => {
+                write!(f, "{limit} messages to {task} are kept, and no more")
+            }
             Self::StillLive(task) => write!(f, "{task} is still live"),
             Self::Pinned(task) => write!(f, "{task} is pinned"),
             Self::TooManyPins => f.write_str("as many runs are pinned as may be"),
@@ -525,6 +554,24 @@ pub enum Effect {
         request_id: RequestId,
         /// The answer as the wire's JSON.
         answer_json: Box<str>,
+    },
+    /// Hand a message of a person to a run.
+    Tell {
+        /// The agent.
+        agent: AgentId,
+        /// Its lease.
+        lease: Lease,
+        /// The message.
+        message: Told,
+    },
+    /// Tell an agent whether tasks live below one that it runs: it may wait for them, and they may need its slot.
+    Below {
+        /// The agent.
+        agent: AgentId,
+        /// The lease of the run.
+        lease: Lease,
+        /// Whether any live.
+        any: bool,
     },
     /// Tell an agent to drain or to go on.
     Drain {

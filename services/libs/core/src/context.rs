@@ -172,6 +172,8 @@ impl<'m> Context<'m> {
             | EventKind::WebhookAsked { .. }
             | EventKind::SecretsAsked { .. }
             | EventKind::SecretsUsed { .. }
+            | EventKind::TaskTold { .. }
+            | EventKind::MessagesTaken { .. }
             | EventKind::DeliveryDue { .. }
             | EventKind::DeliveryTried { .. } => {}
         }

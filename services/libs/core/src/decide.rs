@@ -22,7 +22,7 @@ pub(crate) use agent::arm_all as arm_agents;
 pub use assign::ASSIGNMENTS_A_STEP;
 pub use deadline::TIMEOUTS_A_STEP;
 pub(crate) use deadline::timeouts;
-pub use owner::MAX_PINS;
+pub use owner::{MAX_PINS, MAX_TOLD};
 pub use servable::{LOOK_PAST, Obstacle};
 pub(crate) use wiring::settle;
 
@@ -39,6 +39,7 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
         Command::Answer { task, request_id, answer_json, by } => {
             owner::answer(step, task, request_id, answer_json, by)
         }
+        Command::Tell { task, message, by } => owner::tell(step, task, message, by),
         Command::Delete { tasks, by } => owner::delete(step, tasks, by),
         Command::Pin { task, pinned, by } => owner::pin(step, task, pinned, by),
         Command::Pause { paused, by } => Ok(owner::pause(step, paused, by)),

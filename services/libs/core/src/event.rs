@@ -10,7 +10,7 @@ use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, ScheduleId, Seq,
 use crate::lane::AgentLanes;
 use crate::name::Name;
 use crate::schedule::Schedule;
-use crate::task::{AttemptEnd, CancelReason, NewTask, Outcome, Question, Report};
+use crate::task::{AttemptEnd, CancelReason, NewTask, Outcome, Question, Report, Told};
 use crate::time::Wall;
 
 /// An event with the instant it was decided at. Its position in the log is its number.
@@ -350,5 +350,23 @@ pub enum EventKind {
         lease: Lease,
         /// Their names.
         secrets: Box<[Name]>,
+    },
+    /// A person told a running task something.
+    TaskTold {
+        /// The task.
+        task: TaskId,
+        /// The run that is to hear it.
+        lease: Lease,
+        /// What.
+        message: Told,
+        /// Who.
+        by: Arc<Actor>,
+    },
+    /// A run took the oldest of the messages to its task.
+    MessagesTaken {
+        /// The task.
+        task: TaskId,
+        /// How many.
+        count: u32,
     },
 }

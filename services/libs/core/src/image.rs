@@ -7,7 +7,7 @@ use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, RequestId, Seq, 
 use crate::lane::{AgentLanes, Lane, Trouble};
 use crate::name::Name;
 use crate::schedule::Schedule;
-use crate::task::{CancelReason, OnDependencyFailure, Priority, Question, Work};
+use crate::task::{CancelReason, OnDependencyFailure, Priority, Question, Told, Work};
 use crate::time::Wall;
 
 pub use crate::event::Requeue;
@@ -45,6 +45,8 @@ pub enum Part {
     Pin(TaskId),
     /// What a live task made while it ran.
     Offspring(Offspring),
+    /// What people told a live task.
+    Told(ToldImage),
 }
 
 /// The secrets that a live task names.
@@ -54,6 +56,15 @@ pub struct SecretsImage {
     pub task: TaskId,
     /// Their names.
     pub secrets: Box<[Name]>,
+}
+
+/// What people told a live task, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldImage {
+    /// The task.
+    pub task: TaskId,
+    /// The messages.
+    pub messages: Box<[Told]>,
 }
 
 /// What there is one of.

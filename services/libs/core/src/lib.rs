@@ -29,7 +29,7 @@ pub use access::{Groups, LoginSession, SecretDigest, Token};
 pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
 pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit, Volume};
-pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, MAX_PINS, Obstacle, TIMEOUTS_A_STEP};
+pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, MAX_PINS, MAX_TOLD, Obstacle, TIMEOUTS_A_STEP};
 pub use delivery::{Answer, Delivery, Notice, NotifyRule, REST_AFTER_TRY_MS, Route, Tried};
 pub use event::{Event, EventKind, Requeue, Standing};
 pub use id::{
@@ -37,7 +37,7 @@ pub use id::{
     ScheduleId, Seq, TaskId,
 };
 pub use image::{
-    AgentImage, Header, KeyImage, Offspring, Part, RunImage, SecretsImage, StageImage, TaskImage,
+    AgentImage, Header, KeyImage, Offspring, Part, RunImage, SecretsImage, StageImage, TaskImage, ToldImage,
 };
 pub use lane::{AUTH_FAILURES_THAT_CLOSE, AgentLanes, FULL_TRUST, Lane, RunnerLane, Trouble};
 pub use live::Counters;
@@ -48,6 +48,6 @@ pub use schedule::{CatchUp, Overlap, Schedule};
 pub use state::{ApplyError, Counts, Demand, GroupCount, Inconsistency, RestoreError, State};
 pub use task::{
     AUTO, AUTO_ORDER, Assignment, AttemptEnd, CancelReason, Failure, FailureReason, MOCK, NewTask,
-    OnDependencyFailure, Outcome, Priority, Question, Report, Usage, Work,
+    OnDependencyFailure, Outcome, Priority, Question, Report, Told, Usage, Work,
 };
 pub use time::{Deadline, Mono, Now, Wall};

@@ -11,6 +11,7 @@ mod parts;
 pub(crate) mod queue;
 mod slab;
 pub(crate) mod task;
+mod told;
 mod view;
 pub(crate) mod waits;
 

@@ -277,6 +277,15 @@ pub struct Question {
     pub detail_json: Box<str>,
 }
 
+/// What a person tells a running task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Names the message.
+    pub id: RequestId,
+    /// What is said.
+    pub text: Box<str>,
+}
+
 /// An assignment of a task to an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assignment {

@@ -307,6 +307,9 @@ pub struct Finished {
     /// The lane of the credential that the run used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<String>,
+    /// How many of the messages that people sent to it the run took, the oldest first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told: u32,
 }
 
 /// How an attempt ended.
@@ -397,6 +400,13 @@ pub struct ToAgent {
     /// Answers of people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answered>,
+    /// Messages of people to runs. Each is repeated after a reconnect until its run is over, and said to the next run of a task
+    /// of which this one does not succeed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tell: Vec<Tell>,
+    /// Runs below which tasks live, or live no more: they may wait for these, and lend their slots meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<Below>,
     /// Whether to drain, when that changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<bool>,
@@ -438,6 +448,36 @@ pub struct Assign {
     pub token: Option<String>,
     /// The task as it was submitted, as [`crate::submit::SubmitTask`].
     pub body: Box<RawValue>,
+}
+
+/// Whether tasks live below one that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Below {
+    /// The lease of the run.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// Whether any live.
+    pub any: bool,
+}
+
+/// What a person told a running task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Names the message.
+    #[serde(with = "text::display")]
+    pub id: RequestId,
+    /// What was said.
+    pub text: String,
+}
+
+/// A message of a person to a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tell {
+    /// The lease of the run.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// The message.
+    pub message: Told,
 }
 
 /// An upload that a task brings with it.

@@ -118,7 +118,7 @@ pub enum Call {
     CancelMatching(Box<Filter>),
     /// Repeat a terminal task as a new one. Answer: [`Submitted`].
     Retry(Id),
-    /// Go on from a terminal task with a new prompt. Answer: [`Submitted`].
+    /// Go on from a terminal task with a new prompt, or say it to one that runs, as its next turn. Answer: [`Submitted`].
     Message(Message),
     /// Answer a question. Answer: [`Done`].
     Answer(AnswerCall),
@@ -232,7 +232,7 @@ pub struct Submitted {
     /// In the order asked; subtasks are not among them.
     #[serde(with = "text::display_list")]
     pub ids: Vec<TaskId>,
-    /// Whether the same key had brought them before.
+    /// Whether they were there before: the same key had brought them, or a message was said to a task that runs.
     #[serde(default)]
     pub repeated: bool,
 }
@@ -284,7 +284,7 @@ pub struct Affected {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Done {}
 
-/// A next prompt for a terminal task.
+/// A next prompt for a task that runs or is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
     /// The task.

@@ -52,5 +52,8 @@ pub const MAX_AGENT_MESSAGE_BYTES: usize = MAX_MESSAGE_BYTES + (1 << 20);
 pub const MAX_AGENT_LIST: usize = 10_000;
 /// The most turns that a task may ask for.
 pub const MAX_TURNS: u32 = 10_000;
+/// The most messages to a task that wait for its run to take them, and the longest of them in bytes.
+pub const MAX_TOLD: usize = conductor_core::MAX_TOLD;
+pub const MAX_TOLD_BYTES: usize = 32 << 10;
 /// The longest name of a model.
 pub const MAX_MODEL_BYTES: usize = 200;

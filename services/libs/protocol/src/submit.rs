@@ -72,6 +72,8 @@ pub struct SubmitTask {
     pub max_turns: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<Permission>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_submit: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

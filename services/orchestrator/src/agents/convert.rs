@@ -110,6 +110,12 @@ pub(super) fn finished(finished: Finished) -> AgentSay {
     AgentSay::Finished { lease: finished.lease, end, report: Box::new(report) }
 }
 
+/// What a run that succeeded took of the messages to it. One that did not leaves them to the next.
+pub(super) fn took(finished: &Finished) -> Option<AgentSay> {
+    let has_taken = matches!(finished.end, End::Succeeded) && finished.told > 0;
+    has_taken.then_some(AgentSay::Took { lease: finished.lease, count: finished.told })
+}
+
 /// A question.
 pub(super) fn asked(asked: &Asked) -> AgentSay {
     let detail_json = serde_json::to_string(asked).expect("a question that was read can be written");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conductor_core::{AgentId, AgentSay, Lease, Reply};
 use conductor_protocol::agent::{
-    Answer, Answered, Assign, EndRun, FromAgent, Hello, LogPosition, ToAgent, Welcome,
+    Answer, Answered, Assign, EndRun, FromAgent, Hello, LogPosition, Tell, ToAgent, Told, Welcome,
 };
 use conductor_protocol::limits;
 use conductor_protocol::submit::{SubmitTask, Workspace};
@@ -169,6 +169,7 @@ fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
     says.extend(said.disk_full.map(AgentSay::DiskFull));
     says.extend(said.started.iter().map(|started| AgentSay::Started(started.lease)));
     says.extend(said.asked.iter().map(convert::asked));
+    says.extend(said.finished.iter().filter_map(convert::took));
     says.extend(said.finished.into_iter().map(convert::finished));
     if !said.runners.is_empty() {
         let (offers, lanes) = convert::offers(&said.runners, "/runners")
@@ -250,6 +251,11 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                 Ok(answer) => message.answers.push(Answered { lease, request_id, answer }),
                 Err(error) => tracing::error!(%lease, %error, "a stored answer cannot be read"),
             },
+            Outgoing::Tell { lease, message: told } => {
+                let told = Told { id: told.id, text: told.text.into() };
+                message.tell.push(Tell { lease, message: told });
+            }
+            Outgoing::Below(below) => message.below.push(below),
             Outgoing::Drain(draining) => message.drain = Some(draining),
             Outgoing::Revoked => message.revoked = true,
         }

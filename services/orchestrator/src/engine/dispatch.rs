@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conductor_core::{
-    AgentId, Effect, EventKind, Lease, Name, RequestId, Requeue, ScheduleId, Seq, TaskId, Wall,
+    AgentId, Effect, EventKind, Lease, Name, RequestId, Requeue, ScheduleId, Seq, TaskId, Told, Wall,
 };
+use conductor_protocol::agent::Below;
 use conductor_store::log::{Batch, PayloadKey};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
@@ -67,6 +68,10 @@ pub(crate) enum Outgoing {
     EndRun { lease: Lease, revoked: bool },
     /// A person answered.
     Answer { lease: Lease, request_id: RequestId, answer_json: Box<str> },
+    /// A person told a run something.
+    Tell { lease: Lease, message: Told },
+    /// Tasks live below one that runs, or no more.
+    Below(Below),
     /// The agent is to drain, or to go on.
     Drain(bool),
     /// The agent may not come back.
@@ -210,6 +215,12 @@ impl Dispatch {
                 Effect::Answer { agent, lease, request_id, answer_json } => {
                     let answer = Outgoing::Answer { lease, request_id, answer_json };
                     by_agent.entry(agent).or_default().push(answer);
+                }
+                Effect::Tell { agent, lease, message } => {
+                    by_agent.entry(agent).or_default().push(Outgoing::Tell { lease, message });
+                }
+                Effect::Below { agent, lease, any } => {
+                    by_agent.entry(agent).or_default().push(Outgoing::Below(Below { lease, any }));
                 }
                 Effect::Drain { agent, draining } => {
                     by_agent.entry(agent).or_default().push(Outgoing::Drain(draining));

@@ -34,6 +34,8 @@ pub(crate) fn subject(kind: &EventKind) -> Subject {
         | EventKind::AttemptEnded { task, .. }
         | EventKind::SecretsAsked { task, .. }
         | EventKind::SecretsUsed { task, .. }
+        | EventKind::TaskTold { task, .. }
+        | EventKind::MessagesTaken { task, .. }
         | EventKind::TaskRequeued { task, .. }
         | EventKind::TaskPinned { task, .. }
         | EventKind::TaskFinished { task, .. } => Subject::Task(*task),
@@ -90,6 +92,7 @@ pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::TaskStarted { task: id, .. } => task("task_started", *id, Some(State::Running)),
         EventKind::TaskAsked { task: id, .. } => task("task_asked", *id, Some(State::Waiting)),
         EventKind::TaskAnswered { task: id, .. } => task("task_answered", *id, Some(State::Running)),
+        EventKind::TaskTold { task: id, .. } => task("task_told", *id, None),
         EventKind::CancelRequested { task: id, reason, .. } => {
             EventView { detail: Some(cancel_text(reason)), ..task("cancel_requested", *id, None) }
         }
@@ -155,6 +158,7 @@ pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         | EventKind::WebhookAsked { .. }
         | EventKind::SecretsAsked { .. }
         | EventKind::SecretsUsed { .. }
+        | EventKind::MessagesTaken { .. }
         | EventKind::DeliveryDue { .. }
         | EventKind::DeliveryTried { .. } => return None,
     })

@@ -71,6 +71,7 @@ async fn a_silent_agent_loses_its_lease_and_its_late_report_is_not_accepted() {
         usage: None,
         result: None,
         lane: None,
+        told: 0,
     };
     session.say(FromAgent { finished: vec![late], ..FromAgent::default() }).await.unwrap();
     conductor_testkit::world::within(LIMIT, "the stale report is acknowledged", async {

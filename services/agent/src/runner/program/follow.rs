@@ -14,6 +14,7 @@ use super::lines::{Line, Lines};
 use super::parse::{Known, Parser};
 use super::plan::Plan;
 use super::raw::Raw;
+use super::talk::Talk;
 use super::{missing, render};
 use crate::process::{Exit, Keeper, Stdio, boot_ms};
 use crate::run::Folder;
@@ -49,6 +50,8 @@ pub(super) struct Follow<'a> {
     raw: &'a mut Raw,
     lines: [Lines; 2],
     pipes: [Option<OwnedFd>; 2],
+    /// What is said to it; none where the prompt is all.
+    talk: Option<Talk>,
     complaint: String,
     missing: Option<String>,
     /// Told once, when the session is known.
@@ -59,27 +62,32 @@ pub(super) struct Follow<'a> {
     done_ms: Option<u64>,
 }
 
+/// The pipes that a program writes to, and what is said to it.
+pub(super) type Ends = ([OwnedFd; 2], Option<Talk>);
+
 /// Asks the keeper for the program.
 pub(super) fn spawn(
     keeper: &Keeper,
     policy: Option<&Policy>,
     plan: &Plan,
     folder: &Folder,
-) -> Result<[OwnedFd; 2], std::io::Error> {
+    converses: bool,
+) -> Result<Ends, std::io::Error> {
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
     let ((out, out_write), (err, err_write)) = (pipe()?, pipe()?);
+    let (talk, socket) = converses.then(|| Talk::begin(&plan.prompt)).transpose()?.unzip();
     let stdio = Stdio {
         cwd: folder.work.as_fd(),
-        input: plan.input.as_fd(),
+        input: socket.as_ref().map_or(plan.input.as_fd(), OwnedFd::as_fd),
         output: out_write.as_fd(),
         error: err_write.as_fd(),
     };
     let program = plan.argv.first().map(String::as_str).unwrap_or_default();
     match keeper.spawn(policy, program.as_bytes(), &plan.argv, &plan.env, stdio) {
         // A keeper that is gone shows as such when its reply is waited for.
-        Err(error) if !is_about_arguments(&error) => Ok([out, err]),
+        Err(error) if !is_about_arguments(&error) => Ok(([out, err], talk)),
         Err(error) => Err(error),
-        Ok(()) => Ok([out, err]),
+        Ok(()) => Ok(([out, err], talk)),
     }
 }
 
@@ -93,7 +101,7 @@ impl<'a> Follow<'a> {
         watched: Watched<'a>,
         spec: &'a RunnerSpec,
         raw: &'a mut Raw,
-        pipes: [OwnedFd; 2],
+        (pipes, talk): Ends,
         lines: [Lines; 2],
         found_session: &'a dyn Fn(&Known),
     ) -> Self {
@@ -105,6 +113,7 @@ impl<'a> Follow<'a> {
             raw,
             lines,
             pipes: pipes.map(Some),
+            talk,
             complaint: String::new(),
             missing: None,
             found_session,
@@ -144,14 +153,17 @@ impl<'a> Follow<'a> {
                 return gone;
             }
             if ready.inbox {
-                self.watched.hear_inbox();
+                self.hear_people();
+            }
+            if let Some(talk) = &mut self.talk {
+                talk.write();
             }
             self.look_at_time();
         }
     }
 
     fn look_at_time(&mut self) {
-        if !self.watched.goes_on() {
+        if !self.watched.goes_on() || self.waits() {
             return;
         }
         if self.watched.live.left().is_zero() && self.done_ms.is_none() {
@@ -177,13 +189,13 @@ impl<'a> Follow<'a> {
     }
 
     fn wait(&self) -> Ready<2> {
-        let time = if self.watched.goes_on() {
+        let time = if self.watched.goes_on() && !self.waits() {
             let left = self.watched.live.left().max(Duration::from_millis(1));
             [self.stall_left(), self.grace_left()].into_iter().flatten().fold(left, Duration::min)
         } else {
             Duration::MAX
         };
-        self.watched.wait(&self.pipes, time)
+        self.watched.wait(&self.pipes, self.talk.as_ref().and_then(Talk::blocked_on), time)
     }
 
     /// Reads once from a pipe; false when nothing more can come.
@@ -240,11 +252,75 @@ impl<'a> Follow<'a> {
         if !had_session && self.parser.known().session.is_some() {
             (self.found_session)(self.parser.known());
         }
-        if self.done_ms.is_none() && self.parser.known().end.is_some() {
-            self.done_ms = Some(boot_ms());
-        }
+        self.hear_requests();
+        self.look_at_result();
         if self.max_turns.is_some_and(|most| self.parser.known().tool_calls > most) {
             self.watched.end(Cause::MaxTurns { most: self.max_turns.unwrap_or_default() });
+        }
+    }
+
+    /// Whether it waits for a person: its clocks stand still.
+    fn waits(&self) -> bool {
+        self.talk.as_ref().is_some_and(Talk::waits)
+    }
+
+    /// Passes on what people answered and said.
+    fn hear_people(&mut self) {
+        let answers = self.watched.hear_inbox();
+        let Some(talk) = &mut self.talk else { return };
+        for (number, answer) in answers {
+            let Some(answered) = talk.answer(number, &answer) else { continue };
+            self.heard_ms = boot_ms();
+            if let Err(cause) = self.watched.live.answered(answered.number, answered.since_ms, &answer) {
+                self.watched.end(cause);
+            }
+        }
+        // One that has its result hears of the next turn from whoever started it.
+        while self.watched.goes_on() && talk.is_open() {
+            match self.watched.live.take_told() {
+                Ok(Some(text)) => talk.tell(&text),
+                Ok(None) => break,
+                Err(cause) => self.watched.end(cause),
+            }
+        }
+        self.ask();
+    }
+
+    /// Takes what the program wants.
+    fn hear_requests(&mut self) {
+        let requests = self.parser.requests();
+        let Some(talk) = &mut self.talk else { return };
+        for request in requests {
+            talk.request(request);
+        }
+        self.ask();
+    }
+
+    /// Puts the next question to a person, if none is with one.
+    fn ask(&mut self) {
+        let Some(talk) = self.talk.as_mut().filter(|_| self.watched.goes_on()) else { return };
+        let Some(question) = talk.next_question() else { return };
+        match self.watched.live.put(question) {
+            Ok(number) => talk.asked(number),
+            Err(cause) => self.watched.end(cause),
+        }
+    }
+
+    /// Looks whether it is done, which it is not while it was told something that it has not taken up.
+    fn look_at_result(&mut self) {
+        let is_done = self.parser.known().end.is_some();
+        match (self.done_ms, &mut self.talk) {
+            (None, _) if !is_done => {}
+            (None, Some(talk)) if talk.has_untaken() => {}
+            (None, talk) => {
+                if let Some(talk) = talk {
+                    talk.end();
+                }
+                self.done_ms = Some(boot_ms());
+            }
+            // It had a result and goes on all the same.
+            (Some(at), _) if !is_done && at != u64::MAX => self.done_ms = None,
+            (Some(_), _) => {}
         }
     }
 

@@ -17,6 +17,7 @@ mod raw;
 pub(super) mod render;
 mod reset;
 pub(super) mod session;
+mod talk;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verdict;
@@ -64,6 +65,14 @@ pub struct Order {
     pub is_interrupted: bool,
     /// Whether the session before had grown too long, so that the work goes on with a new one.
     pub begins_anew: bool,
+}
+
+impl Order {
+    /// What it may do without a person: what narrows more holds.
+    #[must_use]
+    pub(crate) fn permission(&self) -> Permission {
+        self.permission.map_or(self.spec.permission, |own| own.max(self.spec.permission))
+    }
 }
 
 /// What a slot has for a program.
@@ -146,20 +155,21 @@ pub(super) fn run(
             }
         };
         let program = plan.argv.first().cloned().unwrap_or_default();
-        let pipes = match follow::spawn(tools.keeper, policy.as_ref(), &plan, folder) {
-            Ok(pipes) => pipes,
-            Err(error) => {
-                let errno = error.raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error);
-                return (Ended::without_child(refused(&program, errno, false)), KeeperState::Fit);
-            }
-        };
+        let (pipes, talk) =
+            match follow::spawn(tools.keeper, policy.as_ref(), &plan, folder, spec.converses()) {
+                Ok(begun) => begun,
+                Err(error) => {
+                    let errno = error.raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error);
+                    return (Ended::without_child(refused(&program, errno, false)), KeeperState::Fit);
+                }
+            };
         drop(plan);
         let lines = [(); 2].map(|()| Lines::new(Arc::clone(&tools.given.redactor)));
         let baseline = baseline(spec, resumed.as_ref());
         let keep = |known: &Known| keep_session(folder, spec, known, baseline);
         let mut watched = Watched::new(live, tools.keeper, folder, attempt.number);
         watched.model = model.as_ref();
-        let mut follow = Follow::new(watched, spec, &mut raw, pipes, lines, &keep);
+        let mut follow = Follow::new(watched, spec, &mut raw, (pipes, talk), lines, &keep);
         follow.max_turns = order.max_turns.filter(|_| spec.arguments.max_turns.is_empty());
         let followed = follow.follow(tools.buffer);
         let Followed { gone, cause, exit, complaint, missing, known } = followed;
@@ -187,12 +197,26 @@ pub(super) fn run(
         });
         match next {
             Next::End(ended) => {
-                let session_id = known.session.clone().or_else(|| resumed.map(|note| note.session));
+                let may_go_on = ended.verdict == Verdict::Succeeded && state == KeeperState::Fit;
+                let session = known.session.clone().or_else(|| resumed.map(|note| note.session));
+                if may_go_on && spec.takes_messages() && session.is_some() {
+                    match live.take_told() {
+                        Ok(Some(text)) => {
+                            // Its next turn, with the session that was noted above.
+                            note = session::read(folder, spec);
+                            (order.prompt, order.is_interrupted, again) = (text, false, 0);
+                            continue;
+                        }
+                        Ok(None) => {}
+                        Err(cause) => return (Ended::without_child(live.verdict(cause)), state),
+                    }
+                }
                 let lane = credential.as_ref().map(credential::Credential::lane);
                 let usage = model.as_ref().map_or(spent.usage(), |model| spent.or_metered(model.used()));
                 let ended = ended.or_exceeded(model.as_ref().and_then(Model::exceeded));
                 let verdict::Verdicted { verdict, summary, exit_code } = ended;
                 let holds_credential = credential.is_some() && model.is_none();
+                let session_id = session;
                 let ended = Ended { verdict, exit_code, summary, usage, session_id, lane, holds_credential };
                 return (ended, state);
             }

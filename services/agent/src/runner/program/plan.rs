@@ -28,7 +28,8 @@ pub(in crate::runner) const PROMPT: &str = "prompt";
 pub(super) struct Plan {
     pub argv: Vec<String>,
     pub env: Vec<Vec<u8>>,
-    /// What it reads: the prompt, and then the end.
+    /// The prompt, and the same as a file.
+    pub prompt: String,
     pub input: File,
 }
 
@@ -37,6 +38,7 @@ struct Places {
     home: String,
     work: String,
     prompt: String,
+    conductor: String,
 }
 
 impl Places {
@@ -47,6 +49,7 @@ impl Places {
         text.replace("{home}", &self.home)
             .replace("{work}", &self.work)
             .replace("{prompt_file}", &self.prompt)
+            .replace("{conductor}", &self.conductor)
     }
 }
 
@@ -66,10 +69,12 @@ pub(super) fn plan(
         home: text(folder.home()),
         work: text(folder.work_path()),
         prompt: text(prompt_path.clone()),
+        conductor: text(programs.conductor.clone()),
     };
-    let input = prompt(folder, order, session.is_some())?;
+    let prompt = prompt(order, session.is_some());
+    let input = keep(folder, &prompt)?;
     files(folder, spec, &places)?;
-    let mcp = mcp(folder, attempt, programs)?;
+    let mcp = mcp(folder, attempt, programs, spec, &places)?;
     let mut own: Vec<(String, OsString)> = Vec::new();
     for name in &spec.inherit_env {
         for name in [name.clone(), name.to_lowercase()] {
@@ -106,7 +111,7 @@ pub(super) fn plan(
         own.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
     let env = tools.inherited.with(&attempt.env, &own);
     let given = [session, gateway.map(|(_, url)| url.as_str()), mcp.as_deref()];
-    Ok(Plan { argv: argv(order, given, &places), env, input })
+    Ok(Plan { argv: argv(order, given, &places), env, prompt, input })
 }
 
 /// Checks what a task wants to set.
@@ -132,11 +137,14 @@ fn argv(order: &Order, [session, gateway, mcp]: [Option<&str>; 3], places: &Plac
             "{budget}" => group(&arguments.budget, None, &mut argv),
             super::gateway::PLACE => group(&arguments.gateway, gateway, &mut argv),
             "{resume}" => group(&arguments.resume, session, &mut argv),
-            "{mcp}" => group(&arguments.mcp, mcp, &mut argv),
+            "{mcp}" => {
+                let begin = argv.len();
+                group(&arguments.mcp, mcp, &mut argv);
+                argv[begin..].iter_mut().for_each(|argument| *argument = places.fill(argument));
+            }
+            "{conversation}" => argv.extend(arguments.conversation.iter().cloned()),
             "{permission}" => {
-                // What narrows more holds.
-                let permission = order.permission.map_or(spec.permission, |own| own.max(spec.permission));
-                let list = spec.permissions.get(&permission).map(Vec::as_slice).unwrap_or_default();
+                let list = spec.permissions.get(&order.permission()).map(Vec::as_slice).unwrap_or_default();
                 argv.extend(list.iter().map(|argument| places.fill(argument)));
             }
             other => argv.push(places.fill(other)),
@@ -145,15 +153,19 @@ fn argv(order: &Order, [session, gateway, mcp]: [Option<&str>; 3], places: &Plac
     argv
 }
 
-/// Keeps the prompt in a private file and opens it: a file ends, and nobody reads it in a list of processes.
-fn prompt(folder: &Folder, order: &Order, goes_on: bool) -> io::Result<File> {
-    let text = match (goes_on, order.is_interrupted) {
+/// What the program is told first.
+fn prompt(order: &Order, goes_on: bool) -> String {
+    match (goes_on, order.is_interrupted) {
         (true, true) => format!(
             "You were interrupted. What you did before is still there. Go on from where you stopped. The task was:\n\n{}",
             order.prompt
         ),
         (true, false) | (false, _) => order.prompt.clone(),
-    };
+    }
+}
+
+/// Keeps the prompt in a private file and opens it: a file ends, and nobody reads it in a list of processes.
+fn keep(folder: &Folder, text: &str) -> io::Result<File> {
     let path = RelativePath::new(PROMPT).map_err(io::Error::other)?;
     beneath::write_file(folder.private.as_fd(), path, text.as_bytes(), Existing::Replace)
         .map_err(disk_error)?;
@@ -175,18 +187,37 @@ fn files(folder: &Folder, spec: &RunnerSpec, places: &Places) -> io::Result<()> 
     Ok(())
 }
 
-/// Writes the file that names `conductor mcp` for a run that may submit, and says where it is. The token is not in it: the program
-/// passes its variables on.
-fn mcp(folder: &Folder, attempt: &Attempt, programs: &Programs) -> io::Result<Option<String>> {
+/// Writes the file that names `conductor mcp` for a run that may submit, and says where it is; names it in the program's own
+/// settings too, where it looks there. The token is in neither: the program passes its variables on.
+fn mcp(
+    folder: &Folder,
+    attempt: &Attempt,
+    programs: &Programs,
+    spec: &RunnerSpec,
+    places: &Places,
+) -> io::Result<Option<String>> {
     if attempt.submits.is_none() {
         return Ok(None);
     }
     let variables = serde_json::json!({"CONDUCTOR_URL": "${CONDUCTOR_URL}", TOKEN_ENV: "${CONDUCTOR_TOKEN}"});
     let server = serde_json::json!({"command": &programs.conductor, "args": ["mcp"], "env": variables});
-    let json = serde_json::json!({"mcpServers": {"conductor": server}}).to_string();
+    let servers = serde_json::json!({"conductor": server});
     let home = beneath::open_folder(folder.private.as_fd(), "home")?;
-    let path = RelativePath::new(MCP).map_err(io::Error::other)?;
-    beneath::write_file(home.as_fd(), path, json.as_bytes(), Existing::Replace).map_err(disk_error)?;
+    let write = |path: &str, settings: serde_json::Value| {
+        let path = RelativePath::new(path).map_err(io::Error::other)?;
+        beneath::write_file(home.as_fd(), path, settings.to_string().as_bytes(), Existing::Replace)
+            .map_err(disk_error)
+    };
+    write(MCP, serde_json::json!({"mcpServers": servers}))?;
+    if let Some(path) = &spec.mcp_settings {
+        let known = spec.files.get(path).map_or_else(|| "{}".to_owned(), |known| places.fill(known));
+        let mut settings: serde_json::Value = serde_json::from_str(&known).map_err(io::Error::other)?;
+        let not_so = || io::Error::other(format!("{path} of the runner {} names no servers", spec.name));
+        let all = settings.as_object_mut().ok_or_else(not_so)?.entry("mcpServers");
+        let all = all.or_insert_with(|| serde_json::json!({}));
+        all.as_object_mut().ok_or_else(not_so)?.insert("conductor".to_owned(), servers["conductor"].clone());
+        write(path, settings)?;
+    }
     Ok(Some(folder.home().join(MCP).to_string_lossy().into_owned()))
 }
 

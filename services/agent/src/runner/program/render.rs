@@ -20,6 +20,7 @@ pub(in crate::runner) fn text(event: &Event) -> Option<String> {
         Event::Limit { text, .. } => format!("[limit] {text}\n"),
         Event::Error { message } => format!("[error] {message}\n"),
         Event::Question { text, .. } => format!("[question] {text}\n"),
+        Event::Told { text } => format!("[message] {}\n", text.trim_end()),
         Event::Answer { text, .. } => format!("[answer] {text}\n"),
         Event::Usage { .. } | Event::Other { .. } | Event::Finished { .. } => return None,
     };
@@ -27,7 +28,7 @@ pub(in crate::runner) fn text(event: &Event) -> Option<String> {
 }
 
 /// The one argument of most tools by itself, others as they came.
-fn input_line(input: &str) -> String {
+pub(super) fn input_line(input: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(input).ok();
     let main = value.as_ref().and_then(|value| {
         ["command", "cmd", "file_path", "path", "pattern", "query", "url"]

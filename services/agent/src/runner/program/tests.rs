@@ -23,6 +23,7 @@ pub fn spec(command: &[&str]) -> RunnerSpec {
         model: None,
         prices: BTreeMap::new(),
         files: BTreeMap::new(),
+        mcp_settings: None,
         session_paths: Vec::new(),
         version_arguments: Vec::new(),
         egress_hosts: Vec::new(),

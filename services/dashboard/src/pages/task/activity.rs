@@ -123,6 +123,7 @@ fn entry(w: &Words, number: usize, it: Reported) -> Option<Entry> {
         "retry" => ("note", w.retry.to_owned(), text, false),
         "limit" => ("bad", w.limit.to_owned(), text, false),
         "question" => ("ask", w.question.to_owned(), text, false),
+        "told" => ("ask", w.told.to_owned(), text, false),
         "answer" => ("ask", w.answer.to_owned(), text, false),
         "error" => ("bad", w.error.to_owned(), text, false),
         "finished" => {

@@ -72,6 +72,7 @@ pub(crate) fn hear(
         }
         AgentSay::Started(lease) => Ok(started(step, agent, lease)),
         AgentSay::Asked { lease, question } => Ok(asked(step, agent, lease, question)),
+        AgentSay::Took { lease, count } => Ok(took(step, agent, lease, count)),
         AgentSay::Finished { lease, end, report } => Ok(finished(step, agent, lease, end, report)),
     }
 }
@@ -149,9 +150,17 @@ fn reconcile(step: &mut Context<'_>, agent: AgentId, held: &[Lease], replaced: O
 fn remind(step: &mut Context<'_>, agent: AgentId, lease: Lease, task: TaskId) {
     let Some(run) = step.state().live(task).and_then(|task| task.run()) else { return };
     let cancelled = run.cancel.is_some();
+    let told: Vec<_> = step.state().live(task).map(|task| task.told().to_vec()).unwrap_or_default();
     let answered = run.answered.clone();
     if let Some((request_id, answer_json)) = answered {
         step.effect(Effect::Answer { agent, lease, request_id, answer_json });
+    }
+    if step.state().waits().has_subtasks(task) {
+        step.effect(Effect::Below { agent, lease, any: true });
+    }
+    // It knows which of them it has heard.
+    for message in told {
+        step.effect(Effect::Tell { agent, lease, message });
     }
     if cancelled {
         step.effect(Effect::EndRun { agent, lease, revoked: false });
@@ -191,6 +200,19 @@ fn asked(step: &mut Context<'_>, agent: AgentId, lease: Lease, question: Questio
     };
     let expires_at = now.after(step.policy().waiting_timeout_ms);
     step.emit(EventKind::TaskAsked { task, lease, question, timeout_left_ms, expires_at });
+    Reply::Accepted { fresh: true }
+}
+
+fn took(step: &mut Context<'_>, agent: AgentId, lease: Lease, count: u32) -> Reply {
+    // What is said of a lease that is gone is answered when it is said to be over.
+    let Some((task, _, _)) = step.state().held_by(agent, lease) else {
+        return Reply::Accepted { fresh: false };
+    };
+    let kept = step.state().live(task).map_or(0, |task| task.told().len());
+    let count = count.min(u32::try_from(kept).unwrap_or(u32::MAX));
+    if count > 0 {
+        step.emit(EventKind::MessagesTaken { task, count });
+    }
     Reply::Accepted { fresh: true }
 }
 

@@ -62,11 +62,18 @@ fn give(step: &mut Context<'_>, id: TaskId, agent: AgentId, runner: Name) {
     let lease = Lease { incarnation: state.incarnation(), number: state.next_lease() };
     let (attempt, timeout_ms, after) = (task.attempt + 1, task.timeout_ms, task.last_end);
     let secrets: Box<[Name]> = task.secrets().into();
+    let told = task.told().to_vec();
     step.emit(EventKind::TaskAssigned { task: id, agent, lease, attempt, runner: runner.clone() });
     if !secrets.is_empty() {
         step.emit(EventKind::SecretsUsed { task: id, lease, secrets });
     }
     step.effect(Effect::Assign { agent, task: id, lease, attempt, runner, timeout_ms, after });
+    if step.state().waits().has_subtasks(id) {
+        step.effect(Effect::Below { agent, lease, any: true });
+    }
+    for message in told {
+        step.effect(Effect::Tell { agent, lease, message });
+    }
     let session = step.live().sessions.get_mut(&agent).expect("only a connected agent is given tasks");
     session.credits -= 1;
     super::agent::arm(step, agent);

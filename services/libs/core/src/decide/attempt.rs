@@ -57,6 +57,10 @@ fn next(
 ) -> Next {
     let task = step.state().live(id).expect("a task outlives its attempt until it is finished");
     match (end, cancel) {
+        // Somebody told it more, and was told that it hears it.
+        (AttemptEnd::Succeeded, None) if !task.told().is_empty() => {
+            Next::Requeue { cause: Requeue::Stop, rest_ms: 0 }
+        }
         (AttemptEnd::Succeeded, _) => Next::Finish(Outcome::Succeeded),
         (
             AttemptEnd::Failed(_)

@@ -61,6 +61,8 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
         | EventKind::WebhookAsked { .. }
         | EventKind::SecretsAsked { .. }
         | EventKind::SecretsUsed { .. }
+        | EventKind::TaskTold { .. }
+        | EventKind::MessagesTaken { .. }
         | EventKind::DeliveryDue { .. }
         | EventKind::DeliveryTried { .. } => return Vec::new(),
     };

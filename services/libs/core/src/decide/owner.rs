@@ -9,7 +9,7 @@ use crate::decide::{agent, attempt};
 use crate::event::EventKind;
 use crate::id::{AgentId, RequestId, TaskId};
 use crate::name::Name;
-use crate::task::AttemptEnd;
+use crate::task::{AttemptEnd, Told};
 
 /// How many revoked agents are remembered; the one that joined longest ago goes first.
 pub const MAX_REVOKED: usize = 1_000;
@@ -33,6 +33,26 @@ pub(crate) fn answer(
     let (agent, lease, request_id) = (run.agent, run.lease, question.request_id);
     step.emit(EventKind::TaskAnswered { task, answer_json: answer_json.clone(), by });
     step.effect(Effect::Answer { agent, lease, request_id, answer_json });
+    Ok(Reply::Done)
+}
+
+/// The most messages to a task that are kept until a run takes them.
+pub const MAX_TOLD: usize = 16;
+
+pub(crate) fn tell(
+    step: &mut Context<'_>,
+    task: TaskId,
+    message: Told,
+    by: Arc<Actor>,
+) -> Result<Reply, Rejection> {
+    let live = step.state().live(task).ok_or(Rejection::UnknownTask(task))?;
+    let run = live.run().filter(|run| run.cancel.is_none()).ok_or(Rejection::NotRunning(task))?;
+    if live.told().len() >= MAX_TOLD {
+        return Err(Rejection::TooManyMessages { task, limit: MAX_TOLD });
+    }
+    let (agent, lease) = (run.agent, run.lease);
+    step.emit(EventKind::TaskTold { task, lease, message: message.clone(), by });
+    step.effect(Effect::Tell { agent, lease, message });
     Ok(Reply::Done)
 }
 

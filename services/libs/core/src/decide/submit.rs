@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Rejection, Reply, Submit};
 use crate::context::{Context, View};
+use crate::decide::wiring;
 use crate::event::{EventKind, Standing};
 use crate::hash::IdMap;
 use crate::id::{Lease, TaskId};
@@ -96,7 +97,12 @@ pub(crate) fn submit_below(
             return Err(Rejection::TooManyOffspring { task, limit });
         }
     }
-    self::submit(step, submit)
+    let had_any = step.state().waits().has_subtasks(parent);
+    let reply = self::submit(step, submit)?;
+    if !had_any {
+        wiring::tell_below(step, parent);
+    }
+    Ok(reply)
 }
 
 /// Where a new task stands at first.

@@ -1,5 +1,6 @@
 //! What follows from what happened: dependents and parents are freed or ended, subtasks go with their parents.
 
+use crate::command::Effect;
 use crate::context::{Context, View};
 use crate::decide::cancel;
 use crate::event::{EventKind, Standing};
@@ -35,7 +36,9 @@ enum Verdict {
 }
 
 fn look_at(step: &mut Context<'_>, id: TaskId) {
-    let Some(blocked) = step.state().live(id).and_then(|task| task.blocked()) else { return };
+    let Some(blocked) = step.state().live(id).and_then(|task| task.blocked()) else {
+        return tell_below(step, id);
+    };
     match verdict(step.view(), id, blocked) {
         Verdict::Wait => {}
         Verdict::Free => {
@@ -44,6 +47,14 @@ fn look_at(step: &mut Context<'_>, id: TaskId) {
         }
         Verdict::End(outcome) => step.emit(EventKind::TaskFinished { task: id, outcome, by: None }),
     }
+}
+
+/// Tells the agent that runs a task whether others live below it.
+pub(crate) fn tell_below(step: &mut Context<'_>, id: TaskId) {
+    let Some(run) = step.state().live(id).and_then(|task| task.run()) else { return };
+    let (agent, lease) = (run.agent, run.lease);
+    let any = step.state().waits().has_subtasks(id);
+    step.effect(Effect::Below { agent, lease, any });
 }
 
 fn verdict(view: View<'_>, id: TaskId, blocked: &Blocked) -> Verdict {

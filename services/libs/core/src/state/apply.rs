@@ -104,6 +104,8 @@ impl State {
                 known.rare_mut().secrets = secrets.clone();
                 Ok(())
             }
+            EventKind::TaskTold { task, lease: _, message, by: _ } => self.told(*task, message),
+            EventKind::MessagesTaken { task, count } => self.messages_taken(*task, *count),
             EventKind::DeliveryDue { task, route, notice, detail } => {
                 self.delivery_due(at, *task, route, *notice, detail);
                 Ok(())
@@ -217,7 +219,7 @@ impl State {
     }
 
     /// The task and its run, with the task's seq brought up to date.
-    fn running_mut(&mut self, id: TaskId) -> Result<(TaskId, &mut RunImage), ApplyError> {
+    pub(super) fn running_mut(&mut self, id: TaskId) -> Result<(TaskId, &mut RunImage), ApplyError> {
         let seq = self.seq;
         let task = self.tasks.get_mut(&id).ok_or(ApplyError::Task(id))?;
         task.seq = seq;
@@ -381,13 +383,12 @@ impl State {
         }
         if let Some(parent) = task.parent() {
             let last = self.waits.left(parent, id);
-            if let Some(blocked) = self.tasks.get_mut(&parent).and_then(|task| task.blocked_mut()) {
-                if failed {
-                    blocked.failed_subtask.get_or_insert(id);
-                }
-                if last {
-                    work.push_back(Consequence::Touched(parent));
-                }
+            let above = self.tasks.get_mut(&parent);
+            if last && above.is_some() {
+                work.push_back(Consequence::Touched(parent));
+            }
+            if let Some(blocked) = above.and_then(|task| task.blocked_mut()).filter(|_| failed) {
+                blocked.failed_subtask.get_or_insert(id);
             }
         }
         if self.waits.has_subtasks(id) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::id::{AgentId, KeyId, Lease, ScheduleId, Seq, TaskId};
-use crate::image::{Header, Offspring, Part, SecretsImage, StageImage, TaskImage};
+use crate::image::{Header, Offspring, Part, SecretsImage, StageImage, TaskImage, ToldImage};
 use crate::lane::{AgentLanes, Trouble};
 use crate::state::State;
 use crate::state::keys::Key;
@@ -110,7 +110,10 @@ impl State {
         let offspring = self.tasks.iter().filter(|(_, task)| task.offspring() > 0);
         let offspring =
             offspring.map(|(id, task)| Part::Offspring(Offspring { task: *id, made: task.offspring() }));
-        let told = webhooks.chain(deliveries).chain(secrets).chain(offspring);
+        let messages = self.tasks.iter().filter(|(_, task)| !task.told().is_empty());
+        let messages =
+            messages.map(|(id, task)| Part::Told(ToldImage { task: *id, messages: task.told().into() }));
+        let told = webhooks.chain(deliveries).chain(secrets).chain(offspring).chain(messages);
         let credentials = lanes.chain(offers).chain(troubles);
         let pins = self.pins.iter().map(|task| Part::Pin(*task));
         first
@@ -140,7 +143,7 @@ impl State {
         };
         let mut queued = BTreeMap::new();
         let (mut offers, mut troubles) = (Vec::new(), Vec::new());
-        let (mut secrets, mut offspring) = (Vec::new(), Vec::new());
+        let (mut secrets, mut offspring, mut told) = (Vec::new(), Vec::new(), Vec::new());
         for part in parts {
             match part {
                 Part::Header(_) => return Err(RestoreError::SecondHeader),
@@ -203,6 +206,7 @@ impl State {
                 Part::Trouble(trouble) => troubles.push(trouble),
                 Part::Secrets(image) => secrets.push(image),
                 Part::Offspring(made) => offspring.push(made),
+                Part::Told(image) => told.push(image),
                 Part::Task(image) => state.restore_task(*image, &mut queued)?,
             }
         }
@@ -219,6 +223,10 @@ impl State {
         for Offspring { task, made } in offspring {
             let parent = state.tasks.get_mut(&task).ok_or(RestoreError::Task(task))?;
             parent.rare_mut().offspring = made;
+        }
+        for ToldImage { task, messages } in told {
+            let known = state.tasks.get_mut(&task).ok_or(RestoreError::Task(task))?;
+            known.rare_mut().told = messages.into();
         }
         for (place, tasks) in queued {
             state.queues.fill(place, tasks);

@@ -7,7 +7,7 @@ use crate::id::{KeyId, Seq, TaskId};
 use crate::image::RunImage;
 use crate::name::Name;
 use crate::state::queue::PlaceId;
-use crate::task::{NewTask, OnDependencyFailure, Work};
+use crate::task::{NewTask, OnDependencyFailure, Told, Work};
 use crate::time::{Mono, Wall};
 
 /// A live task.
@@ -51,6 +51,8 @@ pub(crate) struct Rare {
     pub(crate) secrets: Box<[Name]>,
     /// How many tasks were made below it while it ran.
     pub(crate) offspring: u32,
+    /// What people told it while it ran, the oldest first. A run that succeeds takes it away; others leave it to the next.
+    pub(crate) told: Vec<Told>,
 }
 
 impl Rare {
@@ -195,6 +197,11 @@ impl Task {
     /// How many tasks were made below it while it ran.
     pub(crate) fn offspring(&self) -> u32 {
         self.rare.as_ref().map_or(0, |rare| rare.offspring)
+    }
+
+    /// What people told it that no run has taken.
+    pub(crate) fn told(&self) -> &[Told] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.told)
     }
 
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {

@@ -318,6 +318,7 @@ impl PartialEq for State {
                 Part::Secrets(image) => (12, image.task.0),
                 Part::Pin(task) => (13, task.0),
                 Part::Offspring(offspring) => (14, offspring.task.0),
+                Part::Told(image) => (15, image.task.0),
             });
             parts
         };

@@ -19,4 +19,5 @@ mod restart;
 mod retry;
 mod schedules;
 mod submit;
+mod told;
 mod world;

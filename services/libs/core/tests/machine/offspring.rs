@@ -98,3 +98,34 @@ fn three_generations_lie_below_a_task_and_no_more() {
     }
     assert_eq!(world.submit_below(parent, lease, 1), Err(Rejection::BadParent(parent)));
 }
+
+#[test]
+fn an_agent_is_told_while_tasks_live_below_one_that_it_runs() {
+    let told = |step: &Step| -> Vec<bool> {
+        let told = step.effects.iter().filter_map(|effect| match effect {
+            Effect::Below { any, .. } => Some(*any),
+            _ => None,
+        });
+        told.collect()
+    };
+    let mut world = World::new();
+    world.submit_one(|_| {});
+    world.join(ADA, 1);
+    let (parent, lease) = world.start();
+    let below = |world: &mut World| {
+        let task = world.task();
+        let id = task.id;
+        let (settled, webhooks, secrets) = (Vec::new(), Vec::new(), Vec::new());
+        let submit = Submit { tasks: vec![task], key: None, settled, webhooks, secrets, by: actor() };
+        (Command::SubmitBelow { parent, lease, submit }, id)
+    };
+    let (first, one) = below(&mut world);
+    assert_eq!(told(&world.must(first)), [true]);
+    let (second, other) = below(&mut world);
+    assert_eq!(told(&world.must(second)), [] as [bool; 0], "it knows");
+    let back = world.hello(2, profile(ADA, "agent-ada", 1, &["mock"]), vec![lease]).unwrap();
+    assert_eq!(told(&back), [true], "it may have missed it");
+    let cancel = |task| Command::Cancel { task, reason: CancelReason::Requested(None), by: actor() };
+    assert_eq!(told(&world.must(cancel(one))), [] as [bool; 0]);
+    assert_eq!(told(&world.must(cancel(other))), [false]);
+}

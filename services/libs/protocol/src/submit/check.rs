@@ -115,7 +115,12 @@ fn check_wishes(task: &SubmitTask, faults: &mut Faults) {
         (_, Some(_)) => Some("command"),
         (Some(_) | None, None) => None,
     };
-    for (field, given) in [("max_turns", task.max_turns.is_some()), ("model", task.model.is_some())] {
+    let given = [
+        ("max_turns", task.max_turns.is_some()),
+        ("model", task.model.is_some()),
+        ("permission", task.permission.is_some()),
+    ];
+    for (field, given) in given {
         if let Some(runner) = inside.filter(|_| given) {
             faults.add(field, format!("the runner {runner} asks no model"));
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Stands for what was asked in the text that the agent is given.
 const ASKED: &str = "{prompt}";
 
-/// What a program may do without asking, each less than the one before.
+/// What a program may do without a person, each less than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -15,7 +15,9 @@ pub enum Permission {
     Skip,
     /// Changing files.
     Edit,
-    /// Reading alone.
+    /// Reading; for anything else it asks a person, and waits for the answer.
+    Ask,
+    /// Reading, and there is nobody to ask for more.
     Plan,
 }
 
@@ -32,6 +34,14 @@ pub struct Preset {
     /// Whether the work is only to be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+}
+
+impl Permission {
+    /// The one of two that narrows more: none says nothing.
+    #[must_use]
+    pub fn narrower(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.max(other)
+    }
 }
 
 impl Preset {
@@ -71,6 +81,10 @@ mod tests {
 
     #[test]
     fn what_narrows_most_is_the_greatest() {
-        assert!(Permission::Skip < Permission::Edit && Permission::Edit < Permission::Plan);
+        assert!(
+            Permission::Skip < Permission::Edit
+                && Permission::Edit < Permission::Ask
+                && Permission::Ask < Permission::Plan
+        );
     }
 }

@@ -102,6 +102,7 @@ pub struct RunnerConfig {
     pub model: Option<String>,
     pub prices: BTreeMap<String, Price>,
     pub files: BTreeMap<String, String>,
+    pub mcp_settings: Option<String>,
     pub session_paths: Option<Vec<String>>,
     pub version_arguments: Option<Vec<String>>,
     pub egress_hosts: Option<Vec<String>>,
@@ -125,6 +126,8 @@ pub struct Arguments {
     pub mcp: Vec<String>,
     /// The address of the gateway to its model.
     pub gateway: Vec<String>,
+    /// What has it take lines of JSON on standard input while it runs.
+    pub conversation: Vec<String>,
 }
 
 /// `runners.<name>.gateway.*` as it is written.
@@ -263,6 +266,8 @@ pub struct RunnerSpec {
     pub prices: BTreeMap<String, Price>,
     /// Files that it finds, by their path below its home.
     pub files: BTreeMap<String, String>,
+    /// Which of them names the servers of tools that it uses, as JSON; that of the queue is added for a task that may submit.
+    pub mcp_settings: Option<String>,
     /// What below its home is its session, which goes on in a later task.
     pub session_paths: Vec<String>,
     /// What makes the program tell its version.
@@ -273,6 +278,30 @@ pub struct RunnerSpec {
     pub stall: Duration,
     /// How long it may take to end after its result.
     pub result_grace: Duration,
+}
+
+/// The place in a command for what has a program take lines while it runs.
+const CONVERSATION: &str = "{conversation}";
+
+impl RunnerSpec {
+    /// Whether it is spoken with while it runs, so that it can ask a person and hear messages.
+    #[must_use]
+    pub fn converses(&self) -> bool {
+        let is_told = self.command.iter().any(|word| word == CONVERSATION);
+        self.output == RunnerOutput::ClaudeStreamJson && is_told && !self.arguments.conversation.is_empty()
+    }
+
+    /// Whether it can ask a person before it uses a tool.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.converses() && self.permissions.contains_key(&Permission::Ask)
+    }
+
+    /// Whether a run takes a message as its next turn: at once, or with its session when it has ended.
+    #[must_use]
+    pub fn takes_messages(&self) -> bool {
+        self.converses() || (self.output != RunnerOutput::Plain && !self.arguments.resume.is_empty())
+    }
 }
 
 impl RunnerConfig {
@@ -299,6 +328,7 @@ impl RunnerConfig {
                 resume: pick(self.arguments.resume, &below.arguments.resume),
                 gateway: pick(self.arguments.gateway, &below.arguments.gateway),
                 mcp: pick(self.arguments.mcp, &below.arguments.mcp),
+                conversation: pick(self.arguments.conversation, &below.arguments.conversation),
             },
             gateway: self.gateway.over(&below.gateway),
             permissions: {
@@ -319,6 +349,7 @@ impl RunnerConfig {
                 all
             },
             files: joined(self.files, &below.files),
+            mcp_settings: self.mcp_settings.or_else(|| below.mcp_settings.clone()),
             session_paths: self.session_paths.or_else(|| below.session_paths.clone()),
             version_arguments: self.version_arguments.or_else(|| below.version_arguments.clone()),
             egress_hosts: self.egress_hosts.or_else(|| below.egress_hosts.clone()),
@@ -344,6 +375,7 @@ impl RunnerConfig {
             model: self.model,
             prices: self.prices,
             files: self.files,
+            mcp_settings: self.mcp_settings,
             session_paths: self.session_paths.unwrap_or_default(),
             version_arguments: self.version_arguments.unwrap_or_else(|| vec!["--version".to_owned()]),
             egress_hosts: self.egress_hosts.unwrap_or_default(),

@@ -94,6 +94,9 @@ const BUDGETS: &str = "the accounting of cost";
 const DISTRIBUTED: &str = "distributed storage";
 const REMOTE: &str = "the connection between hosts";
 
+/// What a program may do without a person.
+const PERMISSIONS: &[&str] = &["skip", "edit", "ask", "plan"];
+
 /// How a runner's output can be read.
 const OUTPUTS: &[&str] = &["claude-stream-json", "codex-jsonl", "gemini-stream-json", "plain"];
 
@@ -165,10 +168,12 @@ pub(super) const KEYS: &[Key] = &[
     key("runners.*.gateway.credentials", Kind::Names).optional(),
     whole("runners.*.gateway.max_tokens", 1).optional(),
     key("runners.*.arguments.mcp", Kind::Texts),
+    key("runners.*.arguments.conversation", Kind::Texts),
     key("runners.*.permissions.skip", Kind::Texts),
     key("runners.*.permissions.edit", Kind::Texts),
+    key("runners.*.permissions.ask", Kind::Texts),
     key("runners.*.permissions.plan", Kind::Texts),
-    key("runners.*.permission", Kind::Choice(&["skip", "edit", "plan"])).optional(),
+    key("runners.*.permission", Kind::Choice(PERMISSIONS)).optional(),
     key("runners.*.output", Kind::Choice(OUTPUTS)).optional(),
     key("runners.*.env.*", Kind::Text),
     key("runners.*.inherit_env", Kind::Names).optional(),
@@ -179,6 +184,7 @@ pub(super) const KEYS: &[Key] = &[
     key("runners.*.prices.*.cached_input", Kind::Amount),
     key("runners.*.prices.*.output", Kind::Amount),
     key("runners.*.files.*", Kind::Text),
+    key("runners.*.mcp_settings", Kind::Text).optional(),
     key("runners.*.session_paths", Kind::Texts).optional(),
     key("runners.*.version_arguments", Kind::Texts).optional(),
     key("runners.*.egress_hosts", Kind::Texts).optional(),
@@ -188,7 +194,7 @@ pub(super) const KEYS: &[Key] = &[
     key("task_types.*.description", Kind::Text).optional(),
     key("task_types.*.prompt", Kind::Lines).optional(),
     key("task_types.*.runner", Kind::Name).optional(),
-    key("task_types.*.permission", Kind::Choice(&["skip", "edit", "plan"])).optional(),
+    key("task_types.*.permission", Kind::Choice(PERMISSIONS)).optional(),
     key("task_types.*.read_only", Kind::Flag),
     key("task_types.*.timeout_seconds", Kind::Whole { min: 1, max: MAX_SECONDS }).optional(),
     key("task_types.*.priority", Kind::Whole { min: 0, max: 10 }).optional(),

@@ -266,6 +266,8 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
         ),
         ("secrets_asked", EventKind::SecretsAsked { task: TaskId(9), secrets: secrets() }),
         ("secrets_used", EventKind::SecretsUsed { task: TaskId(9), lease, secrets: secrets() }),
+        ("task_told", EventKind::TaskTold { task: TaskId(9), lease, message: message(), by: actor() }),
+        ("messages_taken", EventKind::MessagesTaken { task: TaskId(9), count: 1 }),
         ("lane_opened", EventKind::LaneOpened { lane: name("claude/main"), by: actor() }),
         ("task_pinned", EventKind::TaskPinned { task, pinned: true, by: actor() }),
         ("lanes_offered", EventKind::LanesOffered { lanes: Box::new(agent_lanes()) }),
@@ -296,6 +298,10 @@ fn agent_lanes() -> AgentLanes {
 fn lane() -> Lane {
     let rests_until = Some(Wall(1_700_000_000_000));
     Lane { name: name("claude/main"), closed: false, rests_until, auth_failures: 1, trust: 3 }
+}
+
+fn message() -> conductor_core::Told {
+    conductor_core::Told { id: conductor_core::RequestId(5), text: "and the tests".into() }
 }
 
 fn secrets() -> Box<[Name]> {
@@ -451,6 +457,7 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         ("secrets", Part::Secrets(conductor_core::SecretsImage { task: TaskId(9), secrets: secrets() })),
         ("pin", Part::Pin(TaskId(9))),
         ("offspring", Part::Offspring(Offspring { task: TaskId(9), made: 7 })),
+        ("told", Part::Told(conductor_core::ToldImage { task: TaskId(9), messages: Box::new([message()]) })),
     ]);
     parts.extend(told::parts());
     parts

@@ -60,7 +60,8 @@ impl Cutter {
                 | Part::Trouble(_)
                 | Part::Secrets(_)
                 | Part::Pin(_)
-                | Part::Offspring(_),
+                | Part::Offspring(_)
+                | Part::Told(_),
                 has_header,
             ) => {
                 if !has_header {

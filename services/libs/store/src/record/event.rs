@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use conductor_core::{
     Actor, AgentId, AgentLanes, Answer, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation,
-    KeyId, Lease, LoginSession, Name, NewTask, Notice, Outcome, Profile, Question, Report, Requeue, Route,
-    Schedule, ScheduleId, SecretDigest, Seq, Standing, TaskId, Token, Tried, Wall,
+    KeyId, Lease, LoginSession, Name, NewTask, Notice, Outcome, Profile, Question, Report, RequestId,
+    Requeue, Route, Schedule, ScheduleId, SecretDigest, Seq, Standing, TaskId, Token, Told, Tried, Wall,
 };
 
 use super::context::{Context, Invalid};
@@ -56,4 +56,8 @@ EventKind => EventKindV1 {
     SecretsAsked { task: TaskId, secrets: Box<[Name]> },
     SecretsUsed { task: TaskId, lease: Lease, secrets: Box<[Name]> },
     TaskPinned { task: TaskId, pinned: bool, by: Arc<Actor> },
+    TaskTold { task: TaskId, lease: Lease, message: Told, by: Arc<Actor> },
+    MessagesTaken { task: TaskId, count: u32 },
 });
+
+mirror_struct!(Told => ToldV1 { id: RequestId, text: Box<str> });

@@ -4,7 +4,7 @@ use conductor_core::{
     AgentId, AgentImage, AgentLanes, BodyDigest, CancelReason, Delivery, Header, Incarnation, KeyId,
     KeyImage, Lane, Lease, LoginSession, Name, Offspring, OnDependencyFailure, Part, Priority, Profile,
     Question, RequestId, Requeue, RunImage, Schedule, SecretsImage, Seq, StageImage, TaskId, TaskImage,
-    Token, Trouble, Wall, Work,
+    Token, Told, ToldImage, Trouble, Wall, Work,
 };
 
 use super::context::{Context, Invalid};
@@ -28,7 +28,10 @@ Part => PartV1 {
     Secrets(secrets: SecretsImage),
     Pin(task: TaskId),
     Offspring(offspring: Offspring),
+    Told(told: ToldImage),
 });
+
+mirror_struct!(ToldImage => ToldImageV1 { task: TaskId, messages: Box<[Told]> });
 
 mirror_struct!(SecretsImage => SecretsImageV1 { task: TaskId, secrets: Box<[Name]> });
 

@@ -70,8 +70,16 @@ impl Books {
     pub(super) fn finish(&mut self, lease: Lease, end: &End) -> Finished {
         self.working.remove(&lease);
         let end = if self.to_end.remove(&lease) { End::Cancelled } else { end.clone() };
-        let finished =
-            Finished { lease, end, exit_code: None, simulated: false, usage: None, result: None, lane: None };
+        let finished = Finished {
+            lease,
+            end,
+            exit_code: None,
+            simulated: false,
+            usage: None,
+            result: None,
+            lane: None,
+            told: 0,
+        };
         self.reported.insert(lease, finished.clone());
         finished
     }

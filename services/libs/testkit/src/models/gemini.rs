@@ -19,14 +19,15 @@ pub(super) fn aside(path: &str) -> Option<Value> {
 }
 
 /// A turn as it is streamed.
-pub(super) fn events(turn: &Turn) -> Vec<Value> {
+pub(super) fn events(turn: &Turn, request: &str) -> Vec<Value> {
     let part = match turn {
         Turn::Run(command) => {
             let args = json!({"command": command, "description": "as the test says"});
             json!({"functionCall": {"name": "run_shell_command", "args": args}})
         }
         Turn::Say(text) | Turn::Cut(text) | Turn::Trail(text) => json!({"text": text}),
-        Turn::Use(..) | Turn::Refuse(..) | Turn::Hang => json!({"text": ""}),
+        Turn::Use(tool, input) => json!({"functionCall": {"name": tool, "args": input(request)}}),
+        Turn::Refuse(..) | Turn::Hang => json!({"text": ""}),
     };
     let mut event = answer(&[part]);
     if matches!(turn, Turn::Cut(_) | Turn::Trail(_)) {

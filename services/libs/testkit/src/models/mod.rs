@@ -47,7 +47,7 @@ pub enum Turn {
     Say(String),
     /// Has the agent run a shell command.
     Run(String),
-    /// Has the agent use a tool of an MCP server, with an input made of the text of the request. Only in Anthropic's dialect.
+    /// Has the agent use a tool of an MCP server, with an input made of the text of the request.
     Use(&'static str, fn(&str) -> Value),
     /// Answers with a status, a body and headers.
     Refuse(u16, Value, Vec<(&'static str, String)>),
@@ -203,8 +203,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             };
             let events = match dialect {
                 Dialect::Anthropic => anthropic::events(&turn, &model, &text),
-                Dialect::OpenAi => openai::events(&turn),
-                Dialect::Gemini => gemini::events(&turn),
+                Dialect::OpenAi => openai::events(&turn, &text),
+                Dialect::Gemini => gemini::events(&turn, &text),
             };
             sse(events, end)
         }

@@ -10,19 +10,12 @@ pub(super) fn aside(path: &str) -> Option<Value> {
 }
 
 /// A turn as it is streamed.
-pub(super) fn events(turn: &Turn) -> Vec<Value> {
+pub(super) fn events(turn: &Turn, request: &str) -> Vec<Value> {
     let id = fresh("resp");
     let mut events = vec![json!({"type": "response.created", "response": {"id": id}})];
     match turn {
-        Turn::Run(command) => {
-            let arguments = json!({"cmd": command}).to_string();
-            let item = json!({
-                "type": "function_call", "id": fresh("fc"), "call_id": fresh("call"), "name": "exec_command",
-                "arguments": arguments,
-            });
-            events.push(json!({"type": "response.output_item.added", "item": item}));
-            events.push(json!({"type": "response.output_item.done", "item": item}));
-        }
+        Turn::Run(command) => events.extend(call("exec_command", &json!({"cmd": command}))),
+        Turn::Use(tool, input) => events.extend(call(tool, &input(request))),
         Turn::Say(text) | Turn::Cut(text) | Turn::Trail(text) => {
             let message = |content: Value| json!({"type": "message", "role": "assistant", "id": "msg_1", "content": content});
             events.push(json!({"type": "response.output_item.added", "item": message(json!([]))}));
@@ -33,7 +26,7 @@ pub(super) fn events(turn: &Turn) -> Vec<Value> {
             let whole = message(json!([{"type": "output_text", "text": text}]));
             events.push(json!({"type": "response.output_item.done", "item": whole}));
         }
-        Turn::Use(..) | Turn::Refuse(..) | Turn::Hang => {}
+        Turn::Refuse(..) | Turn::Hang => {}
     }
     if !matches!(turn, Turn::Cut(_) | Turn::Trail(_)) {
         let usage = json!({
@@ -44,4 +37,17 @@ pub(super) fn events(turn: &Turn) -> Vec<Value> {
         events.push(json!({"type": "response.completed", "response": {"id": id, "usage": usage}}));
     }
     events
+}
+
+/// A call of a tool. One of an MCP server is named by both: `mcp__server__tool`.
+fn call(tool: &str, input: &Value) -> [Value; 2] {
+    let mut item = json!({
+        "type": "function_call", "id": fresh("fc"), "call_id": fresh("call"), "name": tool,
+        "arguments": input.to_string(),
+    });
+    if let Some((namespace, name)) = tool.strip_prefix("mcp__").and_then(|rest| rest.split_once("__")) {
+        item["namespace"] = format!("mcp__{namespace}").into();
+        item["name"] = name.into();
+    }
+    ["added", "done"].map(|stage| json!({"type": format!("response.output_item.{stage}"), "item": item}))
 }

@@ -274,7 +274,13 @@ impl World {
                 }
                 self.agents[index(agent)].link = None;
             }
-            Effect::Drain { .. } | Effect::ScheduleDue { .. } | Effect::Deliver | Effect::DeleteRuns(_) => {}
+            // Simulated people say nothing to runs.
+            Effect::Tell { .. }
+            | Effect::Below { .. }
+            | Effect::Drain { .. }
+            | Effect::ScheduleDue { .. }
+            | Effect::Deliver
+            | Effect::DeleteRuns(_) => {}
         }
     }
 

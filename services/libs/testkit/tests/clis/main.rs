@@ -4,6 +4,7 @@
 //! and says that it was skipped. scripts/test installs them where it can.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod asking;
 mod failures;
 mod gateway;
 mod mcp;

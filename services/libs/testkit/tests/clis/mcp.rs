@@ -1,4 +1,4 @@
-//! The real Claude Code as a task that hands work to the queue: its MCP server is `conductor mcp`, by the token of its attempt.
+//! The real coding agents as tasks that hand work to the queue: their MCP server is `conductor mcp`, by the token of the attempt.
 
 use conductor_protocol::control::{Filter, ListRequest};
 use conductor_protocol::task::State;
@@ -15,24 +15,27 @@ fn child(request: &str) -> String {
     id[begin..begin + 36].to_owned()
 }
 
-#[tokio::test]
-async fn claude_hands_work_to_the_queue_and_reads_its_result() {
-    let runner = json!({"env": {"ENABLE_TOOL_SEARCH": "false"}});
-    let change = Change { runner, with_api: true, ..Change::default() };
-    let Some(place) = Place::with(Cli::Claude, change).await else { return };
-    place.server.add(
-        "hand-it-on",
-        [
-            Turn::Use(
-                "mcp__conductor__submit",
-                |_| json!({"prompt": "print made by a child", "runner": "mock"}),
-            ),
-            Turn::Use("mcp__conductor__wait", |request| json!({"id": child(request), "wait_seconds": 40})),
-            Turn::Use("mcp__conductor__read_output", |request| json!({"id": child(request)})),
-            Turn::run("env"),
-            Turn::say("The child has done it."),
-        ],
-    );
+type Input = fn(&str) -> serde_json::Value;
+
+/// A task hands work to the queue and reads its result, with tools of these names.
+async fn hands_work_on(cli: Cli, runner: serde_json::Value, tools: [&'static str; 3]) {
+    // There is one slot, which the task lends while it waits for its child.
+    let change = Change { runner, with_api: true, slots: Some(1), ..Change::default() };
+    let Some(place) = Place::with(cli, change).await else { return };
+    let [submit, wait, read] = tools;
+    let inputs: [Input; 3] = [
+        |_| json!({"prompt": "print made by a child", "runner": "mock"}),
+        |request| json!({"id": child(request), "wait_seconds": 40}),
+        |request| json!({"id": child(request)}),
+    ];
+    let turns = [
+        Turn::Use(submit, inputs[0]),
+        Turn::Use(wait, inputs[1]),
+        Turn::Use(read, inputs[2]),
+        Turn::run("env"),
+        Turn::say("The child has done it."),
+    ];
+    place.server.add("hand-it-on", turns);
     let parent = place.run("Please hand-it-on.", &json!({"may_submit": true})).await;
     assert_eq!(parent.state, State::Succeeded, "{parent:#?}");
     assert_eq!(parent.result.unwrap().summary.as_deref(), Some("The child has done it."));
@@ -45,4 +48,29 @@ async fn claude_hands_work_to_the_queue_and_reads_its_result() {
     let last = place.server.requests().pop().unwrap().to_string();
     assert!(last.contains("made by a child"), "the output came back to the model: {last}");
     assert!(!place.is_in_a_run_folder("cna_"), "the token is in a file of the run");
+    // One that may not submit is not told of the queue.
+    let asked = place.server.requests().len();
+    place.server.add("just-talk", [Turn::say("Hello.")]);
+    place.run("just-talk", &json!({})).await;
+    let requests = place.server.requests();
+    assert!(!requests[asked].to_string().contains("mcp__conductor"), "{}", requests[asked]);
+    assert!(!requests[asked].to_string().contains("mcp_conductor"), "{}", requests[asked]);
+}
+
+#[tokio::test]
+async fn claude_hands_work_to_the_queue_and_reads_its_result() {
+    let tools = ["mcp__conductor__submit", "mcp__conductor__wait", "mcp__conductor__read_output"];
+    hands_work_on(Cli::Claude, json!({"env": {"ENABLE_TOOL_SEARCH": "false"}}), tools).await;
+}
+
+#[tokio::test]
+async fn codex_hands_work_to_the_queue_and_reads_its_result() {
+    let tools = ["mcp__conductor__submit", "mcp__conductor__wait", "mcp__conductor__read_output"];
+    hands_work_on(Cli::Codex, json!({}), tools).await;
+}
+
+#[tokio::test]
+async fn gemini_hands_work_to_the_queue_and_reads_its_result() {
+    let tools = ["mcp_conductor_submit", "mcp_conductor_wait", "mcp_conductor_read_output"];
+    hands_work_on(Cli::Gemini, json!({}), tools).await;
 }

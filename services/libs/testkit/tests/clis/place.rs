@@ -98,7 +98,7 @@ pub struct Place {
     pub server: ModelServer,
     pub control: Control,
     pub cli: Cli,
-    _programs: Vec<Spawned>,
+    programs: Vec<Spawned>,
 }
 
 /// What a test changes.
@@ -110,6 +110,8 @@ pub struct Change {
     pub credential: Option<&'static str>,
     /// Whether the API is served too.
     pub with_api: bool,
+    /// How many tasks the agent runs at once, where that matters.
+    pub slots: Option<u32>,
 }
 
 impl Place {
@@ -137,6 +139,9 @@ impl Place {
         std::fs::create_dir_all(&world.home().config).unwrap();
         // JSON is YAML.
         std::fs::write(world.home().config_file(), config.to_string()).unwrap();
+        if let Some(slots) = change.slots {
+            world.set("agent.slots", slots);
+        }
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
         world.set_variable("PATH", path);
         for cli in Cli::ALL {
@@ -162,7 +167,13 @@ impl Place {
             runners.any(|runner| runner.name == cli.name() && runner.ready).then_some(())
         })
         .await;
-        Some(Self { world, server, control, cli, _programs: programs })
+        Some(Self { world, server, control, cli, programs })
+    }
+
+    /// Kills the agent's worker, and all that it runs with it; its monitor starts another.
+    pub async fn kill_the_agent(&self) {
+        let agent = self.programs.last().expect("the agent is started last");
+        agent.worker().await.kill();
     }
 
     /// Submits a prompt, with more in the body.

@@ -10,6 +10,7 @@ mod read;
 mod schedule;
 mod stream;
 mod submit;
+mod tell;
 mod told;
 
 use conductor_protocol::Problem;

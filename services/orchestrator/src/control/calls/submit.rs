@@ -348,15 +348,17 @@ pub(super) async fn retry(context: &Context, caller: &Caller, task: TaskId) -> R
         .await
 }
 
-/// Goes on from a terminal task with a new prompt.
+/// Goes on from a terminal task with a new prompt; says it to one that runs, as its next turn.
 pub(super) async fn message(context: &Context, caller: &Caller, call: Message) -> Result<Submitted, Problem> {
     if call.text.trim().is_empty() {
         return Err(Problem::at("/text", "the message is empty"));
     }
+    if let Some(told) = super::tell::tell(context, caller, &call).await? {
+        return Ok(told);
+    }
     let record = terminal(context, call.id).await.map_err(|problem| match problem.code {
         Code::Conflict => {
-            let detail =
-                format!("task {} is not over, and its runner takes no message while it runs", call.id);
+            let detail = format!("task {} does not run yet, so that nothing can be said to it", call.id);
             Problem::new(Code::Conflict, detail)
         }
         _ => problem,

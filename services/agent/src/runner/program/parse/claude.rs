@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::class::{self, Class};
-use super::{Known, MAX_MESSAGES, Said, number, plain, text};
+use super::{Ask, Known, MAX_MESSAGES, Request, Said, number, plain, text};
 use crate::run::events::Event;
 
 #[derive(Debug, Default)]
@@ -15,6 +15,18 @@ pub(in crate::runner) struct Parser {
     messages: BTreeMap<String, [u64; 3]>,
     /// What the last complaint of the service was.
     complaint: Option<(Class, String)>,
+    /// What it wants and nobody has taken yet.
+    pub requests: Vec<Request>,
+    /// What was used and cost until the last result: it may be told more and give another one.
+    before: Before,
+}
+
+/// What the results so far told.
+#[derive(Debug, Default)]
+struct Before {
+    tokens: [u64; 3],
+    cost_usd: Option<f64>,
+    turns: u32,
 }
 
 impl Parser {
@@ -33,6 +45,17 @@ impl Parser {
                 self.user(value, events);
                 true
             }
+            // How far what it was told is; that it took it up is said besides.
+            Some("command_lifecycle") => true,
+            Some("control_request") => {
+                self.control_request(value);
+                true
+            }
+            Some("control_cancel_request") => {
+                let id = text(value, "request_id").unwrap_or_default().to_owned();
+                self.requests.push(Request::Withdrawn { id });
+                true
+            }
             Some("rate_limit_event") => {
                 self.limit(value, events);
                 true
@@ -45,9 +68,25 @@ impl Parser {
         }
     }
 
+    fn control_request(&mut self, value: &Value) {
+        let id = text(value, "request_id").unwrap_or_default().to_owned();
+        let request = value.get("request");
+        let of = |name| request.and_then(|request| text(request, name));
+        self.requests.push(match (of("subtype"), of("tool_name")) {
+            (Some("can_use_tool"), Some(tool)) => {
+                let input = request.and_then(|request| request.get("input")).cloned().unwrap_or_default();
+                Request::Ask(Ask { id, tool: tool.to_owned(), input })
+            }
+            _ => Request::Unknown { id },
+        });
+    }
+
     fn system(&mut self, value: &Value, events: &mut Vec<Event>) -> bool {
         match text(value, "subtype") {
-            Some("init") => self.known.model = text(value, "model").map(ToOwned::to_owned),
+            Some("init") => {
+                self.known.model = text(value, "model").map(ToOwned::to_owned);
+                self.goes_on();
+            }
             Some("api_retry") => {
                 let said = text(value, "error").unwrap_or("error");
                 let status = value.get("error_status").and_then(Value::as_u64);
@@ -64,6 +103,7 @@ impl Parser {
 
     fn assistant(&mut self, value: &Value, events: &mut Vec<Event>) {
         let Some(message) = value.get("message") else { return };
+        self.goes_on();
         if let Some(error) = text(value, "error") {
             let said = first_text(message).unwrap_or_else(|| error.to_owned());
             let status = value.get("api_error_status").and_then(Value::as_u64);
@@ -117,7 +157,16 @@ impl Parser {
         self.known.cached_input_tokens = sum(2);
     }
 
+    /// A result was not the last: it was told more.
+    fn goes_on(&mut self) {
+        self.known.end = None;
+    }
+
     fn user(&mut self, value: &Value, events: &mut Vec<Event>) {
+        if let Some(name) = text(value, "uuid").filter(|_| value["isReplay"] == true) {
+            self.requests.push(Request::Took { name: name.to_owned() });
+            return;
+        }
         let content = value.get("message").and_then(|message| message.get("content"));
         for part in content.and_then(Value::as_array).into_iter().flatten() {
             if text(part, "type") != Some("tool_result") {
@@ -148,17 +197,35 @@ impl Parser {
         events.push(Event::Limit { text: format!("{kind}: {status}"), resets_at });
     }
 
+    /// What this invocation cost so far. The total counts earlier ones of a resumed session in some versions; those say beside
+    /// it what was used since the last result.
+    fn cost(&mut self, value: &Value) -> Option<f64> {
+        let Some(models) = value.get("model_usage_since_last_result").and_then(Value::as_object) else {
+            return value.get("total_cost_usd").and_then(Value::as_f64);
+        };
+        let since: f64 =
+            models.values().filter_map(|model| model.get("costUSD").and_then(Value::as_f64)).sum();
+        self.before.cost_usd = Some(self.before.cost_usd.unwrap_or(0.0) + since);
+        self.before.cost_usd
+    }
+
     fn result(&mut self, value: &Value, events: &mut Vec<Event>) {
         if let Some(usage) = value.get("usage") {
-            let [input, output, cached] = tokens(usage);
-            if [input, output, cached] != [0; 3] {
+            let used = tokens(usage);
+            if used != [0; 3] {
+                for (sum, more) in self.before.tokens.iter_mut().zip(used) {
+                    *sum = sum.saturating_add(more);
+                }
+                let [input, output, cached] = self.before.tokens;
                 (self.known.input_tokens, self.known.output_tokens) = (input, output);
                 self.known.cached_input_tokens = cached;
             }
         }
-        self.known.cost_usd = cost(value);
+        self.known.cost_usd = self.cost(value);
         if let Some(turns) = value.get("num_turns").and_then(Value::as_u64) {
-            self.known.turns = u32::try_from(turns).unwrap_or(u32::MAX);
+            let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+            self.before.turns = self.before.turns.saturating_add(turns);
+            self.known.turns = self.before.turns;
         }
         let said = text(value, "result").map(ToOwned::to_owned);
         let is_error = value.get("is_error").and_then(Value::as_bool).unwrap_or(false);
@@ -190,18 +257,6 @@ impl Parser {
 fn tokens(usage: &Value) -> [u64; 3] {
     let input = number(usage, "input_tokens") + number(usage, "cache_creation_input_tokens");
     [input, number(usage, "output_tokens"), number(usage, "cache_read_input_tokens")]
-}
-
-/// What this invocation cost. The total counts earlier ones of a resumed session in some versions; those say beside it
-/// what was used since.
-fn cost(value: &Value) -> Option<f64> {
-    let since = value.get("model_usage_since_last_result").and_then(Value::as_object);
-    match since {
-        Some(models) => {
-            Some(models.values().filter_map(|model| model.get("costUSD").and_then(Value::as_f64)).sum())
-        }
-        None => value.get("total_cost_usd").and_then(Value::as_f64),
-    }
 }
 
 fn classify(error: &str, status: Option<u64>, said: &str) -> Class {

@@ -78,6 +78,28 @@ impl Known {
     }
 }
 
+/// What a program wants of whoever runs it.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::runner) enum Request {
+    /// It asks before it uses a tool.
+    Ask(Ask),
+    /// It wants no answer any more.
+    Withdrawn { id: String },
+    /// Something that is not offered here.
+    Unknown { id: String },
+    /// It took up a message that it was told.
+    Took { name: String },
+}
+
+/// A tool that a program asks to use.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::runner) struct Ask {
+    /// Names the request.
+    pub id: String,
+    pub tool: String,
+    pub input: Value,
+}
+
 /// Reads the output of one program.
 #[derive(Debug)]
 pub(in crate::runner) enum Parser {
@@ -132,6 +154,14 @@ impl Parser {
             events.push(Event::Other { name, raw: value });
         }
         events
+    }
+
+    /// Takes what the program wants of whoever runs it.
+    pub fn requests(&mut self) -> Vec<Request> {
+        match self {
+            Self::Claude(parser) => std::mem::take(&mut parser.requests),
+            Self::Codex(_) | Self::Gemini(_) | Self::Plain(_) => Vec::new(),
+        }
     }
 
     /// Takes the end of the output: what was held back.

@@ -136,6 +136,13 @@ impl Fold {
                 });
                 self.note(seq, at, by, "answer", group, vec![*task], None);
             }
+            EventKind::TaskTold { task, lease: _, message: _, by } => {
+                let group = self.touch(*task, seq, source)?.map(|record| record.task.group.clone());
+                self.note(seq, at, by, "message", group, vec![*task], None);
+            }
+            EventKind::MessagesTaken { task, count: _ } => {
+                self.touch(*task, seq, source)?;
+            }
             EventKind::CancelRequested { task, reason, by } => {
                 let group = self.touch(*task, seq, source)?.map(|record| {
                     record.cancel = Some(reason.clone());
