@@ -19,6 +19,8 @@ pub struct Below {
     copy: Option<String>,
     /// The secrets that it has.
     secrets: Vec<String>,
+    /// The budget that it names, in US dollars and in tokens.
+    budget: (Option<f64>, Option<u64>),
 }
 
 impl Below {
@@ -39,7 +41,8 @@ impl Below {
             Some(Workspace::Copy(path)) => (None, false, Some(path)),
             Some(Workspace::Continue(_) | Workspace::Push(_)) | None => (None, false, None),
         };
-        Ok(Self { group, priority, git, may_push, copy, secrets: body.secrets })
+        let budget = (body.budget_usd, body.budget_tokens);
+        Ok(Self { group, priority, git, may_push, copy, secrets: body.secrets, budget })
     }
 
     /// Refuses what goes beyond what the running task has itself.
@@ -70,6 +73,12 @@ impl Below {
         }
         if task.secrets.iter().any(|secret| !self.secrets.contains(secret)) {
             return Some(("secrets", "it has no such secret itself".to_owned()));
+        }
+        if task.budget_usd.zip(self.budget.0).is_some_and(|(asked, own)| asked > own) {
+            return Some(("budget_usd", "its own is smaller".to_owned()));
+        }
+        if task.budget_tokens.zip(self.budget.1).is_some_and(|(asked, own)| asked > own) {
+            return Some(("budget_tokens", "its own is smaller".to_owned()));
         }
         match &task.workspace {
             Some(Workspace::Git(git)) if self.git.as_ref() != Some(&git.url) => {
@@ -141,6 +150,18 @@ mod tests {
         assert_eq!(refused(&below(&reads), &reads), None);
         assert_eq!(refused(&below(&reads), &pushes).as_deref(), Some("/tasks/2/workspace/git/push"));
         assert_eq!(refused(&below(&pushes), &pushes), None);
+    }
+
+    #[test]
+    fn a_budget_is_not_handed_on_larger_than_it_is() {
+        let own = below(r#"{"prompt":"x","may_submit":true,"budget_usd":2,"budget_tokens":1000}"#);
+        for (body, pointer) in [
+            (r#"{"prompt":"x","budget_usd":2.5}"#, Some("/tasks/2/budget_usd")),
+            (r#"{"prompt":"x","budget_tokens":1001}"#, Some("/tasks/2/budget_tokens")),
+            (r#"{"prompt":"x","budget_usd":2,"budget_tokens":1000}"#, None),
+        ] {
+            assert_eq!(refused(&own, body).as_deref(), pointer, "{body}");
+        }
     }
 
     #[test]

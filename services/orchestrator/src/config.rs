@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conductor_core::{GroupLimits, Name, NameError, Policy, Priority};
+use conductor_core::{Budgets, GroupLimits, Limit, Meter, Name, NameError, Policy, Priority, Wall};
 use conductor_runtime::config::{self, AuthMode, EventLogStorage};
 use conductor_runtime::credentials::Secret;
 use conductor_runtime::paths::Home;
@@ -188,6 +188,7 @@ fn policy(config: &config::Config) -> Result<Policy, Error> {
         notify: notify::rules(&config.notify).0,
         ..Policy::default()
     };
+    policy.budgets = budgets(config)?;
     for (group, limits) in &config.groups {
         let limits = GroupLimits { max_running: most(limits.max_running), max_queued: limits.max_queued };
         policy.groups.insert(name("groups", group)?, limits);
@@ -204,6 +205,49 @@ fn policy(config: &config::Config) -> Result<Policy, Error> {
         }
     }
     Ok(policy)
+}
+
+/// Of how many days before and after a start it is worked out when they begin; beyond them a day has 24 hours.
+const KNOWN_DAYS: i64 = 2 * 366;
+
+fn budgets(config: &config::Config) -> Result<Budgets, Error> {
+    // Amounts are not negative, and no budget comes near 2^53 millionths.
+    let micros = |usd: Option<f64>| usd.map(|usd| (usd * 1e6).round() as u64);
+    let limit = |usd, tokens| Limit { usd_micros: micros(usd), tokens };
+    let own = &config.budgets;
+    let mut budgets = Budgets {
+        task: limit(own.task_usd, own.task_tokens),
+        day: limit(own.day_usd, own.day_tokens),
+        midnights: midnights(&own.time_zone),
+        ..Budgets::default()
+    };
+    for (group, of) in &own.groups {
+        budgets.groups.insert(name("budgets.groups", group)?, limit(of.day_usd, of.day_tokens));
+    }
+    // The others ask no model; a replayed run tells what it used when it was new.
+    budgets.meters.insert(name("runners", conductor_core::MOCK)?, Meter::Tokens);
+    for runner in config.programs().keys() {
+        budgets.meters.insert(name("runners", runner)?, Meter::Money);
+    }
+    Ok(budgets)
+}
+
+/// When days begin.
+fn midnights(zone: &str) -> Arc<[Wall]> {
+    // The configuration was checked: the zone is one.
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let now = conductor_runtime::clock::Clock::System.now().wall_ms;
+    let Ok(today) = jiff::Timestamp::from_millisecond(now).map(|now| now.to_zoned(zone.clone()).date())
+    else {
+        return Arc::default();
+    };
+    let midnight = |day: i64| {
+        let date = today.checked_add(jiff::Span::new().days(day)).ok()?;
+        let begin = date.to_zoned(zone.clone()).ok()?.start_of_day().ok()?;
+        Some(Wall(begin.timestamp().as_millisecond()))
+    };
+    // A clock that is set back finds them as well.
+    (-KNOWN_DAYS..KNOWN_DAYS).filter_map(midnight).collect()
 }
 
 fn name(key: &'static str, text: &str) -> Result<Name, Error> {

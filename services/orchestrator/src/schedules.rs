@@ -152,13 +152,23 @@ impl Chores {
         prepared.tasks.iter_mut().for_each(|task| task.group = schedule.group.clone());
         let secrets = prepared.take_secrets(&self.defaults.secrets)?;
         let secrets = secrets.into_iter().next().map(|(_, names)| names).unwrap_or_default();
+        let budget = prepared.budgets.pop().map(|(_, limit)| limit).unwrap_or_default();
         let Some(task) = prepared.tasks.pop() else { return Ok(()) };
         let missed = now.0 - due_at.0 > MISSED_MS;
         let by = Arc::new(actor(stored.by)?);
         let webhook = !prepared.webhooks.is_empty();
         let task = Box::new(task);
-        let command =
-            Command::FireSchedule { schedule: id, due_at, next_at, missed, task, webhook, secrets, by };
+        let command = Command::FireSchedule {
+            schedule: id,
+            due_at,
+            next_at,
+            missed,
+            task,
+            webhook,
+            secrets,
+            budget,
+            by,
+        };
         self.engine.change(command, prepared.payloads, Vec::new()).await.map(drop)
     }
 }

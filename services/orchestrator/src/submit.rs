@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use conductor_core::{Actor, BodyDigest, KeyId, Name, NewTask, Priority, TaskId, Work};
+use conductor_core::{Actor, BodyDigest, KeyId, Limit, Name, NewTask, Priority, TaskId, Work};
 use conductor_protocol::submit::{self, Dependency, OnDependencyFailure, SubmitTask, Workspace};
 use conductor_protocol::{Code, FieldError, Problem, limits};
 use conductor_runtime::config::SecretUse;
@@ -59,6 +59,8 @@ pub(crate) struct Prepared {
     pub(crate) signed_with: Vec<(String, String)>,
     /// The secrets that their runs get, with the place that names them.
     pub(crate) secrets: Vec<Asked>,
+    /// The budgets that some of them name.
+    pub(crate) budgets: Vec<(TaskId, Limit)>,
     /// The uploads that they ask for.
     pub(crate) uploads: Vec<Wanted>,
     /// Dependencies that are not among them.
@@ -168,6 +170,7 @@ pub(crate) fn prepare(
         webhooks: Vec::new(),
         signed_with: Vec::new(),
         secrets: Vec::new(),
+        budgets: Vec::new(),
         uploads: Vec::new(),
         outside: Vec::new(),
         refs: HashMap::new(),
@@ -225,6 +228,10 @@ impl Preparing<'_> {
         if !task.secrets.is_empty() {
             let asked = Asked { task: id, at: format!("{at}/secrets"), names: names(&task.secrets).into() };
             self.done.secrets.push(asked);
+        }
+        let limit = limit(&task);
+        if !limit.is_none() {
+            self.done.budgets.push((id, limit));
         }
         let place = self.done.tasks.len();
         self.done.tasks.push(new);
@@ -344,6 +351,12 @@ impl Preparing<'_> {
         }
         Ok(self.done)
     }
+}
+
+/// The budget that a task names.
+fn limit(task: &SubmitTask) -> Limit {
+    // It was checked: some dollars, and not too many.
+    Limit { usd_micros: task.budget_usd.map(|usd| (usd * 1e6).ceil() as u64), tokens: task.budget_tokens }
 }
 
 fn names(texts: &[String]) -> Vec<Name> {

@@ -62,6 +62,8 @@ impl TaskTypes {
             if asks_model {
                 given.give(&mut task.model, kind.model.clone());
                 given.give(&mut task.max_turns, kind.max_turns);
+                given.give(&mut task.budget_usd, kind.budget_usd);
+                given.give(&mut task.budget_tokens, kind.budget_tokens);
             }
             preset.prompt.clone_from(&kind.prompt);
             preset.permission = kind.permission;
@@ -105,6 +107,8 @@ fn view(name: &str, kind: &TaskType) -> TaskTypeView {
         priority: kind.priority,
         max_attempts: kind.max_attempts,
         max_turns: kind.max_turns,
+        budget_usd: kind.budget_usd,
+        budget_tokens: kind.budget_tokens,
         model: kind.model.clone(),
         verify: kind.verify.clone(),
     }
@@ -128,6 +132,8 @@ mod tests {
             max_attempts: Some(3),
             priority: Some(7),
             verify: Some(vec!["true".into()]),
+            budget_usd: Some(2.5),
+            budget_tokens: None,
             description: None,
         };
         TaskTypes::new([("review".to_owned(), review)].into())
@@ -145,6 +151,7 @@ mod tests {
         assert!(changed);
         assert_eq!((task.runner.as_deref(), task.model.as_deref()), (Some("claude"), Some("opus")));
         assert_eq!((task.timeout_seconds, task.priority, task.max_turns), (Some(60), Some(7), Some(9)));
+        assert_eq!((task.budget_usd, task.budget_tokens), (Some(2.5), None));
         let retry = task.retry.expect("attempts");
         assert_eq!((retry.max_attempts, retry.backoff_seconds), (Some(3), Some(1)));
         let preset = task.preset.expect("a preset");

@@ -136,6 +136,7 @@ fn attempt() -> Attempt {
         task_json: "{\"command\":[\"/bin/true\"]}\n".into(),
         files: Vec::new(),
         uploads: Vec::new(),
+        budget: Default::default(),
         env: Vec::new(),
         secrets: Vec::new(),
         start: Start::Fresh,

@@ -73,6 +73,7 @@ fn attempt(url: &str) -> Attempt {
         task_json: "{}".into(),
         files: Vec::new(),
         uploads: Vec::new(),
+        budget: Default::default(),
         env: Vec::new(),
         secrets: Vec::new(),
         start: Start::Fresh,

@@ -198,6 +198,7 @@ fn attempt(job: Job) -> Attempt {
             .map(|(path, text)| InputFile { path, content: text.into(), executable: false })
             .collect(),
         uploads: Vec::new(),
+        budget: Default::default(),
         env: job.env,
         secrets: Vec::new(),
         starts_from: None,

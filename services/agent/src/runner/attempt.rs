@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use conductor_gateway::Limit as Budget;
 use conductor_runtime::credentials::{Secret, TOKEN_ENV};
 use uuid::Uuid;
 
@@ -46,6 +47,8 @@ pub struct Attempt {
     pub timeout: Duration,
     /// How much it may produce.
     pub limits: Limits,
+    /// The most that it may spend.
+    pub budget: Budget,
 }
 
 /// How a run hands work to the queue.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::event::EventfdFlags;
 use uuid::Uuid;
 
+use super::attempt::Budget;
 use super::outcome::Outcome;
 use crate::process::overseer::Excess;
 
@@ -99,6 +100,8 @@ pub(crate) enum Message {
     },
     /// It took more than it may.
     Exceeded(Excess),
+    /// It may spend less than it was told before.
+    Limit(Budget),
 }
 
 /// The run's side of a [`Control`].
@@ -137,6 +140,11 @@ impl Control {
         }
         drop(told);
         let _ = rustix::io::write(&self.mailbox.wake, &1u64.to_ne_bytes());
+    }
+
+    /// Has the run spend less than it was told before.
+    pub fn limit(&self, budget: Budget) {
+        self.send(Message::Limit(budget));
     }
 
     fn send(&self, message: Message) {
@@ -183,7 +191,9 @@ impl Inbox {
         while let Some(message) = messages.front() {
             match message {
                 Message::End(end) => return Some(*end),
-                Message::Answer { .. } | Message::Exceeded(_) => drop(messages.pop_front()),
+                Message::Answer { .. } | Message::Exceeded(_) | Message::Limit(_) => {
+                    drop(messages.pop_front());
+                }
             }
         }
         let _ = rustix::io::read(&self.mailbox.wake, &mut [0u8; 8]);

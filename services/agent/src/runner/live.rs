@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conductor_gateway::Exceeded;
 use conductor_redact::{Redactor, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,9 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 const MOST_OUTPUT_TIMES: u64 = 10;
 const LEAST_MOST_OUTPUT: u64 = 1 << 30;
 
+/// What is to be done about a run that spent more than it may.
+pub(super) const MORE_BUDGET: &str = "give it more with a larger budget_usd or budget_tokens";
+
 /// Why a run is ended before it ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -36,6 +40,8 @@ pub(super) enum Cause {
     Stalled {
         after: Duration,
     },
+    /// It spent more than it may.
+    Budget(Exceeded),
     /// It took more turns than it may.
     MaxTurns {
         most: u32,
@@ -216,7 +222,7 @@ impl Live {
             match self.inbox.take() {
                 Some(Message::End(end)) => return Err(Cause::Asked(end)),
                 Some(Message::Answer { request: asked, answer }) if asked == request => break answer,
-                Some(Message::Answer { .. } | Message::Exceeded(_)) => {}
+                Some(Message::Answer { .. } | Message::Exceeded(_) | Message::Limit(_)) => {}
                 None => wait(&mut [PollFd::new(&self.inbox, PollFlags::IN)], MAX_WAIT),
             }
         };
@@ -300,6 +306,7 @@ impl Live {
                 "give it more with a larger max_turns".to_owned(),
             ),
             Cause::Exceeded(excess) => return Verdict::Failed(excess::failure(excess)),
+            Cause::Budget(exceeded) => (FailureReason::Budget, exceeded.to_string(), MORE_BUDGET.to_owned()),
             Cause::Disk { full: true, message } => {
                 (FailureReason::DiskFull, message, "free space on the volume of the workspace".to_owned())
             }

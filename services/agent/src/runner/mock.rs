@@ -5,6 +5,9 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use conductor_gateway::Exceeded;
+
+use super::attempt::Budget;
 use super::control::Question;
 use super::live::{Cause, Live};
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
@@ -34,9 +37,10 @@ impl From<Cause> for Stop {
 }
 
 /// Plays a prompt to its end.
-pub(super) fn run(prompt: &str, folder: &Folder, live: &mut Live) -> Ended {
+pub(super) fn run(prompt: &str, folder: &Folder, live: &mut Live, budget: Budget) -> Ended {
     let steps = script::parse(prompt);
-    let mut play = Play { folder, live, usage: Usage { turns: 1, ..Usage::default() }, wrote: 0, tools: 0 };
+    let usage = Usage { turns: 1, ..Usage::default() };
+    let mut play = Play { folder, live, usage, budget, wrote: 0, tools: 0 };
     let stopped = play.all(prompt, &steps);
     let Play { usage, wrote, live, .. } = play;
     let (verdict, exit_code) = match stopped {
@@ -59,6 +63,7 @@ struct Play<'a> {
     folder: &'a Folder,
     live: &'a mut Live,
     usage: Usage,
+    budget: Budget,
     wrote: u32,
     tools: u32,
 }
@@ -101,6 +106,9 @@ impl Play<'_> {
                     output_tokens: *tokens,
                     cached_input_tokens: 0,
                 })?;
+                if let Some(most) = self.budget.tokens.filter(|most| self.usage.output_tokens >= *most) {
+                    return Err(Cause::Budget(Exceeded::Tokens(most)).into());
+                }
             }
             Step::Tool(name) => self.tool(name)?,
             Step::Ask(question) => self.ask(question)?,

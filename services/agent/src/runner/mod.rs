@@ -30,7 +30,7 @@ mod turnstile;
 mod verify;
 mod watched;
 
-pub use attempt::{Attempt, Limits, OnOutputLimit, Start, StartsFrom, Submits, What};
+pub use attempt::{Attempt, Budget, Limits, OnOutputLimit, Start, StartsFrom, Submits, What};
 pub(crate) use control::Inbox;
 pub use control::{Answer, Control, End, Progress, Question, QuestionKind, Report, ReportBody};
 pub(crate) use live::{most_printed, wait};

@@ -177,7 +177,7 @@ impl Slot {
         let mut ended = match &attempt.what {
             _ if attempt.git.push_only => Ended::without_child(nothing_to_push()),
             What::Command { argv } => self.command(attempt, argv, folder, live),
-            What::Mock { prompt } => mock::run(prompt, folder, live),
+            What::Mock { prompt } => mock::run(prompt, folder, live, attempt.budget),
             What::Program(order) => self.program(attempt, order, folder, live),
             What::Replay { prompt } => {
                 let source = attempt.source_task();

@@ -7,7 +7,7 @@ use conductor_gateway::Model;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-use super::attempt::Limits;
+use super::attempt::{Budget, Limits};
 use super::control::{Answer, End, Message};
 use super::live::{Cause, Live, disk, wait};
 use crate::process::leftover::{self, Record};
@@ -33,6 +33,10 @@ pub(super) struct Watched<'a> {
     pub exit: Option<Exit>,
     /// The gateway to its model, which closes when it is ended.
     pub model: Option<&'a Model>,
+    /// The most tokens that its runner lets pass there.
+    pub max_tokens: Option<u64>,
+    /// What it may spend, where that became less.
+    pub lowered: Option<Budget>,
     keeper: &'a Keeper,
     /// Is looked at while it lives, once it has lived for a while.
     overseen: Option<Overseen>,
@@ -48,7 +52,18 @@ pub(super) struct Ready<const PIPES: usize> {
 
 impl<'a> Watched<'a> {
     pub fn new(live: &'a mut Live, keeper: &'a Keeper, folder: &'a Folder, attempt: u32) -> Self {
-        Self { live, folder, cause: None, exit: None, model: None, keeper, overseen: None, attempt }
+        Self {
+            live,
+            folder,
+            cause: None,
+            exit: None,
+            model: None,
+            max_tokens: None,
+            lowered: None,
+            keeper,
+            overseen: None,
+            attempt,
+        }
     }
 
     /// Whether nothing has ended it yet, nor asked it to end.
@@ -136,6 +151,13 @@ impl<'a> Watched<'a> {
             match message {
                 Message::End(end) => self.end(Cause::Asked(end)),
                 Message::Exceeded(excess) => self.end(Cause::Exceeded(excess)),
+                Message::Limit(budget) => {
+                    let tokens = [budget.tokens, self.max_tokens].into_iter().flatten().min();
+                    self.lowered = Some(budget);
+                    if let Some(model) = self.model {
+                        model.set_limit(Budget { tokens, ..budget });
+                    }
+                }
                 Message::Answer { request, answer } => answers.push((request, answer)),
             }
         }

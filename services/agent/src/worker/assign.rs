@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::FailureReason;
-use conductor_protocol::agent::{After, Assign, AssignedUpload, End};
+use conductor_protocol::agent::{After, Assign, AssignedUpload, End, SpendLimit};
 use conductor_protocol::control::UploadKind;
 use conductor_protocol::submit::{GitWorkspace, Permission, SubmitTask, Workspace};
 use conductor_protocol::task::FailureView;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::git;
 use crate::run::{InputFile, InputUpload};
-use crate::runner::{Attempt, Limits, Order, Programs, Start, StartsFrom, Submits, What};
+use crate::runner::{Attempt, Budget, Limits, Order, Programs, Start, StartsFrom, Submits, What};
 
 /// Reads an assignment.
 ///
@@ -66,7 +66,13 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> 
         verify: body.verify,
         timeout: Duration::from_millis(assign.timeout_ms),
         limits: limits.clone(),
+        budget: budget(assign.limit),
     })
+}
+
+/// What a run may spend.
+pub(super) fn budget(limit: SpendLimit) -> Budget {
+    Budget { tokens: limit.tokens, usd_micros: limit.usd_micros }
 }
 
 /// How the run hands work to the queue, where its task may.
@@ -280,6 +286,7 @@ mod tests {
             starts_from: None,
             uploads: Vec::new(),
             token: None,
+            limit: SpendLimit::default(),
             body: RawValue::from_string(body.into()).unwrap(),
         }
     }

@@ -194,6 +194,9 @@ impl Worker {
         for end in said.end {
             self.end_run(end);
         }
+        for lowered in &said.lowered {
+            self.lower(lowered);
+        }
         for answer in said.answers {
             self.answer(answer);
         }

@@ -1,7 +1,7 @@
 //! What the worker does with tasks: it gives them to slots, ends them, and takes what the slots report.
 
 use conductor_core::{Lease, RequestId};
-use conductor_protocol::agent::{Answered, Assign, Below, End, EndRun, Tell};
+use conductor_protocol::agent::{Answered, Assign, Below, End, EndRun, Lowered, Tell};
 use conductor_protocol::control::AnswerBody;
 
 use super::runs::{Phase, Question, Run};
@@ -141,6 +141,16 @@ impl Worker {
             self.acknowledged(&[end.lease]);
         } else if let Some(slot) = self.runs.slot_of(end.lease) {
             self.end(slot, runner::End::Cancel, End::Cancelled);
+        }
+    }
+
+    /// Has a run spend less than it was told before.
+    pub(super) fn lower(&mut self, lowered: &Lowered) {
+        let Some(run) = self.runs.slot_of(lowered.lease).and_then(|slot| self.runs.get_mut(slot)) else {
+            return;
+        };
+        if let Phase::Running(running) = &run.phase {
+            running.control.limit(super::assign::budget(lowered.limit));
         }
     }
 

@@ -172,6 +172,7 @@ pub fn script(workspace: GitWorkspace, script: &str) -> Attempt {
         task_json: "{}".into(),
         files: Vec::new(),
         uploads: Vec::new(),
+        budget: Default::default(),
         env: Vec::new(),
         secrets: Vec::new(),
         start: Start::Fresh,

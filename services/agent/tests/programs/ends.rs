@@ -89,3 +89,22 @@ fn a_result_stands_though_the_program_stays() {
         assert!(outcome.run_ms < 60_000);
     }
 }
+
+#[test]
+fn a_run_without_a_gateway_is_ended_once_it_tells_that_it_spent_too_much() {
+    use conductor_agent::runner::Budget;
+    // Nobody said what the model costs.
+    for (budget, said) in [
+        (Budget { tokens: Some(200), usd_micros: None }, "200 tokens"),
+        (Budget { tokens: None, usd_micros: Some(1_000) }, "0.00 US dollars"),
+    ] {
+        let mut place = Place::new("claude");
+        let mut attempt = place.attempt("one;two;three;four;hang");
+        attempt.budget = budget;
+        let outcome = place.finish(&attempt);
+        let (reason, message, hint) = failed(&outcome);
+        assert_eq!(reason, FailureReason::Budget, "{outcome:?}");
+        assert!(message.contains(said) && hint.contains("budget_usd"), "{message}; {hint}");
+        assert!(outcome.usage.output_tokens > 0, "{outcome:?}");
+    }
+}

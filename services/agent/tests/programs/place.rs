@@ -63,6 +63,7 @@ impl Place {
             task_json: "{}".into(),
             files: Vec::new(),
             uploads: Vec::new(),
+            budget: Default::default(),
             env: Vec::new(),
             secrets: Vec::new(),
             start: Start::Fresh,

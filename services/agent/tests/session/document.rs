@@ -6,8 +6,8 @@ use std::path::Path;
 use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
     After, Answer, Answered, Asked, Below, Egress, End, EndRun, Finished, FromAgent, Hello, LimitClass,
-    LimitsView, LogPosition, Opening, OutputLength, RunnerView, SandboxMode, SandboxView, Started, Tell,
-    ToAgent, Told, Welcome,
+    LimitsView, LogPosition, Lowered, Opening, OutputLength, RunnerView, SandboxMode, SandboxView,
+    SpendLimit, Started, Tell, ToAgent, Told, Welcome,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
@@ -178,6 +178,7 @@ fn everything() -> Vec<Value> {
     };
     let mut assign = mock(1, "p");
     assign.after = Some(After::Crash);
+    assign.limit = SpendLimit { usd_micros: Some(1), tokens: Some(1) };
     assign.starts_from = Some(conductor_core::TaskId(1));
     let to_agent = ToAgent {
         assign: vec![assign],
@@ -190,6 +191,10 @@ fn everything() -> Vec<Value> {
         }],
         below: vec![Below { lease: lease(1), any: true }],
         tell: vec![Tell { lease: lease(1), message: Told { id: RequestId(1), text: "t".into() } }],
+        lowered: vec![Lowered {
+            lease: lease(1),
+            limit: SpendLimit { usd_micros: Some(1), tokens: Some(1) },
+        }],
         drain: Some(true),
         revoked: true,
         grant: Some(1),

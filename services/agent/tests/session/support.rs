@@ -222,6 +222,7 @@ pub fn task(number: u64, runner: &str, body: &serde_json::Value) -> Assign {
         after: None,
         starts_from: None,
         uploads: Vec::new(),
+        limit: Default::default(),
         token: None,
         body: RawValue::from_string(body.to_string()).unwrap(),
     }

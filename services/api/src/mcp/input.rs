@@ -75,6 +75,9 @@ pub(super) struct Submit {
     /// The most it may cost, in US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     budget_usd: Option<f64>,
+    /// The most tokens it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    budget_tokens: Option<u64>,
     /// Makes a repeated submit the same: a second one with this key answers the first one's task.
     #[serde(default, skip_serializing)]
     key: Option<String>,

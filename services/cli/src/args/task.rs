@@ -120,9 +120,12 @@ pub struct TaskOptions {
     /// A secret that the run gets as a variable of its name; may be repeated.
     #[arg(long, value_name = "NAME", help_heading = "Task")]
     pub secret: Vec<String>,
-    /// What it may cost. (With a later release.)
-    #[arg(long, value_name = "USD", help_heading = "Later releases")]
+    /// What it and all below it may cost, in US dollars.
+    #[arg(long, visible_alias = "budget-usd", value_name = "USD", help_heading = "Task")]
     pub budget: Option<f64>,
+    /// The tokens that they may use.
+    #[arg(long, value_name = "N", help_heading = "Task")]
+    pub budget_tokens: Option<u64>,
     /// How many turns a coding agent may take.
     #[arg(long, value_name = "N", help_heading = "Task")]
     pub max_turns: Option<u32>,

@@ -35,6 +35,8 @@ pub fn task(
         model: options.model.clone(),
         max_turns: options.max_turns,
         permission: options.permission,
+        budget_usd: options.budget,
+        budget_tokens: options.budget_tokens,
         timeout_seconds: options.timeout.map(seconds),
         queue_timeout_seconds: options.queue_timeout.map(seconds),
         retry: options.retries.map(|retries| Retry {

@@ -142,7 +142,7 @@ mod tests {
             ("a.json", "[]", "no task"),
             ("a.json", "3", "neither"),
             ("a.json", r#"{"tasks":[],"x":1}"#, "nothing may stand"),
-            ("a.json", r#"[{"prompt":"x","budget_usd":1}]"#, "budget_usd"),
+            ("a.json", r#"[{"prompt":"x","budget_usd":0}]"#, "budget_usd"),
         ] {
             let error = read_as(name, text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

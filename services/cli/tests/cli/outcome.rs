@@ -44,7 +44,10 @@ fn every_outcome_has_its_exit_code() {
         (&["run", "--file", "absent", "x"], 2),
         (&["run", "--runner", "nobody", "x"], 4),
         (&["run", "--queue-timeout", "1s", "--runner", "claude", "x"], 124),
-        (&["run", "--budget", "1", "x"], 4),
+        (&["run", "--budget", "1", "x"], 0),
+        (&["run", "--budget", "0", "x"], 2),
+        (&["run", "--budget-tokens", "100", "use 99 tokens"], 0),
+        (&["run", "--budget-tokens", "100", "use 100 tokens; print no more"], 1),
         (&["get", "00000000-0000-7000-8000-000000000000"], 4),
     ] {
         let ended = place.run(args);

@@ -133,9 +133,29 @@ fn waits(pending: &PendingView) -> Option<String> {
                 value("limit")
             )
         }
+        PendingCode::DayBudget => {
+            format!("本日の予算（{}）に余裕がありません。{}", value("limit"), spent(pending))
+        }
+        PendingCode::GroupBudget => format!(
+            "グループ {} の本日の予算（{}）に余裕がありません。{}",
+            value("group"),
+            value("limit"),
+            spent(pending)
+        ),
+        PendingCode::TaskBudget => format!(
+            "タスク {} の予算（{}）に余裕がありません。{}",
+            value("task"),
+            value("limit"),
+            spent(pending)
+        ),
         PendingCode::Busy => "実行できるエージェントはすべて使用中です".to_owned(),
         PendingCode::Other => return None,
     })
+}
+
+/// How much of a budget is gone, in Japanese.
+fn spent(pending: &PendingView) -> String {
+    format!("使用済み {}、実行中のタスクに確保済み {}", pending.value("spent"), pending.value("reserved"))
 }
 
 /// What to do about a failure, in Japanese.
@@ -148,7 +168,7 @@ fn remedy(reason: FailureReason) -> &'static str {
         }
         FailureReason::Stalled => "出力を確認し、必要ならランナーの stall_seconds を大きくしてください",
         FailureReason::CrashLimit => "実行したエージェントのログを確認してください",
-        FailureReason::Budget => "予算（budget_usd）を増やしてください",
+        FailureReason::Budget => "予算（budget_usd または budget_tokens）を増やしてください",
         FailureReason::MaxTurns => "max_turns を大きくしてください",
         FailureReason::RateLimited => "利用制限が解除されてから再実行してください",
         FailureReason::Auth => "認証情報を確認し、設定し直してください（conductor secret set）",
@@ -179,7 +199,7 @@ mod tests {
     use super::*;
 
     /// The kinds that tasks wait for; a new one does not compile until it is told.
-    const CODES: [PendingCode; 23] = [
+    const CODES: [PendingCode; 26] = [
         PendingCode::Blocked,
         PendingCode::RunAt,
         PendingCode::Backoff,
@@ -202,13 +222,18 @@ mod tests {
         PendingCode::LaneClosed,
         PendingCode::LaneRests,
         PendingCode::LaneRecovers,
+        PendingCode::DayBudget,
+        PendingCode::GroupBudget,
+        PendingCode::TaskBudget,
         PendingCode::Busy,
     ];
 
     #[test]
     fn every_kind_of_reason_is_told_in_japanese_with_what_it_names() {
-        let values =
-            ["tasks", "subtasks", "runner", "missing", "labels", "group", "label", "limit", "lane", "until"];
+        let values = [
+            "tasks", "subtasks", "runner", "missing", "labels", "group", "label", "limit", "lane", "until",
+            "task", "spent", "reserved",
+        ];
         let values = values.map(|name| (name.to_owned(), format!("<{name}>"))).into();
         let mut told = std::collections::BTreeSet::new();
         for code in CODES {

@@ -45,7 +45,10 @@ const SAID: &[(&str, &str)] = &[
         "ランナーの stall_seconds を大きくしてください",
     ),
     ("give it more with a larger max_turns", "max_turns を大きくしてください"),
-    ("give it more with a larger budget_usd", "予算（budget_usd）を増やしてください"),
+    (
+        "give it more with a larger budget_usd or budget_tokens",
+        "予算（budget_usd または budget_tokens）を増やしてください",
+    ),
     (
         "print less, or raise tasks.max_output_bytes",
         "出力を減らすか、tasks.max_output_bytes を上げてください",

@@ -138,6 +138,7 @@ fn submit(tasks: Vec<NewTask>) -> Command {
         settled: Vec::new(),
         webhooks: Vec::new(),
         secrets: Vec::new(),
+        budgets: Vec::new(),
         by: actor(),
     })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::{Profile, RunnerOffer};
+use crate::budget::Limit;
 use crate::delivery::{Answer, Notice};
 use crate::id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, Seq, TaskId,
@@ -142,6 +143,8 @@ pub enum Command {
         webhook: bool,
         /// The secrets that it names for its runs.
         secrets: Box<[Name]>,
+        /// The budget that it names.
+        budget: Limit,
         /// Who made the schedule.
         by: Arc<Actor>,
     },
@@ -251,6 +254,8 @@ pub struct Submit {
     pub webhooks: Vec<TaskId>,
     /// The secrets that some of them name for their runs.
     pub secrets: Vec<(TaskId, Box<[Name]>)>,
+    /// The budgets that some of them name.
+    pub budgets: Vec<(TaskId, Limit)>,
     /// Who asks.
     pub by: Arc<Actor>,
 }
@@ -527,6 +532,17 @@ pub enum Effect {
         timeout_ms: u64,
         /// How the attempt before ended, for what to do with the work folder; none for the first.
         after: Option<Requeue>,
+        /// The most that it may spend.
+        limit: Limit,
+    },
+    /// Tell an agent that a run may spend less than it was told before.
+    SetLimit {
+        /// The agent.
+        agent: AgentId,
+        /// Its lease.
+        lease: Lease,
+        /// The most that it may spend.
+        limit: Limit,
     },
     /// Tell an agent that a report was taken or was stale, so that it may forget it.
     Acknowledge {

@@ -168,7 +168,9 @@ impl<'m> Context<'m> {
             | EventKind::LaneChanged { rests_until: None, .. }
             | EventKind::LanesOffered { .. }
             | EventKind::LaneOpened { .. }
-            | EventKind::BudgetChanged { .. }
+            | EventKind::BudgetSpent { .. }
+            | EventKind::BudgetAsked { .. }
+            | EventKind::BudgetHeld { .. }
             | EventKind::WebhookAsked { .. }
             | EventKind::SecretsAsked { .. }
             | EventKind::SecretsUsed { .. }

@@ -4,6 +4,7 @@ mod access;
 mod agent;
 mod assign;
 mod attempt;
+pub(crate) mod budget;
 mod cancel;
 mod deadline;
 mod lane;
@@ -48,9 +49,18 @@ pub(crate) fn command(step: &mut Context<'_>, command: Command) -> Result<(Reply
         Command::RevokeAgent { name, by } => owner::revoke(step, &name, by),
         Command::AddSchedule { schedule, by } => schedule::add(step, schedule, by),
         Command::RemoveSchedule { schedule, by } => schedule::remove(step, schedule, by),
-        Command::FireSchedule { schedule, due_at, next_at, missed, task, webhook, secrets, by } => {
-            let occurrence =
-                schedule::Occurrence { schedule, due_at, next_at, missed, task, webhook, secrets, by };
+        Command::FireSchedule { schedule, due_at, next_at, missed, task, webhook, secrets, budget, by } => {
+            let occurrence = schedule::Occurrence {
+                schedule,
+                due_at,
+                next_at,
+                missed,
+                task,
+                webhook,
+                secrets,
+                budget,
+                by,
+            };
             schedule::fire(step, occurrence)
         }
         Command::PassSchedule { schedule, due_at, next_at, why } => {

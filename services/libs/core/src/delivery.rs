@@ -25,6 +25,8 @@ pub enum Notice {
     ScheduleStopped,
     /// A credential was refused again and again, and nothing runs under it any more.
     LaneClosed,
+    /// Most of a day's budget is spent.
+    BudgetNear,
 }
 
 /// By which way it is told.
@@ -59,7 +61,8 @@ impl NotifyRule {
             | Notice::Unservable
             | Notice::DiskFloor
             | Notice::ScheduleStopped
-            | Notice::LaneClosed => self.on.contains(&notice),
+            | Notice::LaneClosed
+            | Notice::BudgetNear => self.on.contains(&notice),
         };
         of_group && wanted
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::Profile;
+use crate::budget::{Amount, Limit};
 use crate::delivery::{Answer, Notice, Route, Tried};
 use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, ScheduleId, Seq, TaskId};
 use crate::lane::AgentLanes;
@@ -254,14 +255,18 @@ pub enum EventKind {
         /// Whether it is open; a closed one waits for a person or for another credential.
         open: bool,
     },
-    /// Money or tokens were set aside or settled. Its rules come with the budgets.
-    BudgetChanged {
-        /// Whose budget.
-        group: Name,
-        /// Reserved now, in millionths of a US dollar.
-        reserved_usd_micros: u64,
-        /// Spent since the day began, in millionths of a US dollar.
-        spent_usd_micros: u64,
+    /// An attempt is about to end, and what was set aside for it is settled.
+    BudgetSpent {
+        /// The task.
+        task: TaskId,
+        /// The lease that ends.
+        lease: Lease,
+        /// When the day began that it counts to.
+        day: Wall,
+        /// What counts against the day's budgets.
+        amount: Amount,
+        /// What counts against the budgets of the task and those above it.
+        own: Amount,
     },
     /// A delivery was tried.
     DeliveryTried {
@@ -368,5 +373,23 @@ pub enum EventKind {
         task: TaskId,
         /// How many.
         count: u32,
+    },
+    /// A task names a budget.
+    BudgetAsked {
+        /// The task.
+        task: TaskId,
+        /// The most that it and all below it may spend.
+        limit: Limit,
+    },
+    /// Money or tokens were set aside for a run that was assigned.
+    BudgetHeld {
+        /// The task.
+        task: TaskId,
+        /// The run's lease.
+        lease: Lease,
+        /// How much.
+        amount: Amount,
+        /// The running task above it out of whose amount this is taken; without one it counts against the day.
+        cover: Option<TaskId>,
     },
 }

@@ -2,6 +2,7 @@
 
 use crate::access::{LoginSession, Token};
 use crate::agent::Profile;
+use crate::budget::{Amount, Limit};
 use crate::delivery::Delivery;
 use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, RequestId, Seq, TaskId};
 use crate::lane::{AgentLanes, Lane, Trouble};
@@ -47,6 +48,34 @@ pub enum Part {
     Offspring(Offspring),
     /// What people told a live task.
     Told(ToldImage),
+    /// What a live task may spend and has spent.
+    Budget(BudgetImage),
+    /// What everybody spent in a day.
+    Ledger(LedgerImage),
+}
+
+/// What a live task may spend and has spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetImage {
+    /// The task.
+    pub task: TaskId,
+    /// What it names itself.
+    pub limit: Limit,
+    /// By its attempts, and by what is below it.
+    pub spent: Amount,
+    /// What is set aside for its run, and the running task above out of whose amount that is.
+    pub held: Option<(Amount, Option<TaskId>)>,
+}
+
+/// What everybody spent in a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerImage {
+    /// When the day began.
+    pub day: Wall,
+    /// In all.
+    pub spent: Amount,
+    /// By groups.
+    pub groups: Box<[(Name, Amount)]>,
 }
 
 /// The secrets that a live task names.

@@ -7,6 +7,7 @@
 mod access;
 mod actor;
 mod agent;
+mod budget;
 mod command;
 mod context;
 mod decide;
@@ -28,6 +29,7 @@ mod time;
 pub use access::{Groups, LoginSession, SecretDigest, Token};
 pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
+pub use budget::{Amount, Budgets, DAY_SHARE, Limit, MAX_GROUPS, Meter, NEAR_PERCENT, Purse, Shortage, Unit};
 pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit, Volume};
 pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, MAX_PINS, MAX_TOLD, Obstacle, TIMEOUTS_A_STEP};
 pub use delivery::{Answer, Delivery, Notice, NotifyRule, REST_AFTER_TRY_MS, Route, Tried};
@@ -37,7 +39,8 @@ pub use id::{
     ScheduleId, Seq, TaskId,
 };
 pub use image::{
-    AgentImage, Header, KeyImage, Offspring, Part, RunImage, SecretsImage, StageImage, TaskImage, ToldImage,
+    AgentImage, BudgetImage, Header, KeyImage, LedgerImage, Offspring, Part, RunImage, SecretsImage,
+    StageImage, TaskImage, ToldImage,
 };
 pub use lane::{AUTH_FAILURES_THAT_CLOSE, AgentLanes, FULL_TRUST, Lane, RunnerLane, Trouble};
 pub use live::Counters;

@@ -33,6 +33,8 @@ pub(crate) struct Live {
     pub(crate) access: BTreeSet<(Wall, Access)>,
     /// When credentials have rested; one counts only if its lane still rests.
     pub(crate) lanes: BTreeSet<(Wall, Name)>,
+    /// When the day began that was seen last.
+    pub(crate) day: Wall,
     pub(crate) counters: Counters,
     /// The volume that has less free space than it must.
     pub(crate) lacking: Option<Volume>,

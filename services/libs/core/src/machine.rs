@@ -5,11 +5,13 @@ mod view;
 
 use std::cmp::Reverse;
 
+use crate::budget::Amount;
 use crate::command::{Command, Effect, Rejection, Reply, Volume};
-use crate::context::Context;
+use crate::context::{Context, View};
 use crate::decide;
 use crate::event::Event;
 use crate::live::{Access, Live, Session};
+use crate::name::Name;
 use crate::policy::Policy;
 use crate::state::State;
 use crate::time::{Deadline, Now};
@@ -89,9 +91,10 @@ impl Machine {
         let schedules = self.live.schedules.first().map(|(due, _)| *due);
         let access = self.live.access.first().map(|(due, _)| *due);
         let lanes = self.live.lanes.first().map(|(due, _)| *due);
+        let day = self.state.ledger().day().map(|day| self.policy.budgets.next_day(day.max(self.live.day)));
         Deadline {
             mono: [tasks, agents, keys].into_iter().flatten().min(),
-            wall: [run_at, schedules, access, lanes].into_iter().flatten().min(),
+            wall: [run_at, schedules, access, lanes, day].into_iter().flatten().min(),
         }
     }
 
@@ -111,6 +114,13 @@ impl Machine {
     #[must_use]
     pub fn lacking(&self) -> Option<Volume> {
         self.live.lacking
+    }
+
+    /// What was spent today, and what is set aside for what runs: by everybody, or by a group.
+    #[must_use]
+    pub fn spent_today(&self, now: Now, group: Option<&Name>) -> (Amount, Amount) {
+        let view = View { policy: &self.policy, state: &self.state, live: &self.live, now };
+        decide::budget::today(view, group)
     }
 
     /// Gives all agents a full time-to-live to be heard again, after a while in which nobody was listened to.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::budget::Budgets;
 use crate::delivery::NotifyRule;
 use crate::id::Seq;
 use crate::name::Name;
@@ -68,6 +69,8 @@ pub struct Policy {
     pub runners: BTreeMap<Name, u32>,
     /// How many tasks with a label (key and value) may run at once.
     pub labels: BTreeMap<(Name, Name), u32>,
+    /// What tasks may spend.
+    pub budgets: Budgets,
 }
 
 /// Limits of one group.
@@ -113,6 +116,7 @@ impl Default for Policy {
             groups: BTreeMap::new(),
             runners: BTreeMap::new(),
             labels: BTreeMap::new(),
+            budgets: Budgets::default(),
         }
     }
 }

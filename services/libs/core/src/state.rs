@@ -3,6 +3,7 @@
 mod access;
 mod agents;
 mod apply;
+pub(crate) mod budget;
 mod check;
 mod deliveries;
 mod keys;
@@ -25,6 +26,7 @@ use crate::schedule::Schedule;
 use crate::time::Wall;
 use access::Access;
 use agents::Agents;
+use budget::Ledger;
 use deliveries::Deliveries;
 use keys::Key;
 use lanes::Lanes;
@@ -57,6 +59,7 @@ pub struct State {
     access: Access,
     deliveries: Deliveries,
     lanes: Lanes,
+    ledger: Ledger,
     /// Tasks whose runs are kept whatever their age. Readers share it.
     pins: Arc<BTreeSet<TaskId>>,
 }

@@ -56,6 +56,7 @@ fn a_queued_task_costs_at_most_500_bytes() {
             settled: Vec::new(),
             webhooks: Vec::new(),
             secrets: Vec::new(),
+            budgets: Vec::new(),
             by: by.clone(),
         };
         machine.handle(Now::default(), Command::Submit(submit)).unwrap();

@@ -16,6 +16,6 @@ mod tls;
 
 pub use egress::{Egress, EgressRules, HostRule, NoRule};
 pub use forward::Forward;
-pub use model::{Exceeded, Limit, Model, ModelOrder, Price, Used, Wire};
+pub use model::{ASSUMED_PRICE, Exceeded, Limit, Model, ModelOrder, Price, Used, Wire, named as price_named};
 pub use places::Proxy;
 pub use thread::{Error, Gateways};

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use meter::Meter;
-pub use meter::{Exceeded, Limit, Price, Used};
+pub use meter::{ASSUMED_PRICE, Exceeded, Limit, Price, Used, named};
 use service::Service;
 
 use crate::places::Proxy;
@@ -49,7 +49,7 @@ pub struct ModelOrder {
     pub token: Secret,
     /// What may be used.
     pub limit: Limit,
-    /// Prices by model; `*` is every other.
+    /// Prices by model; one that ends in `*` is that of all that begin so.
     pub prices: Vec<(String, Price)>,
     /// Through which the model is reached.
     pub proxy: Option<Proxy>,

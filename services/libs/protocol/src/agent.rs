@@ -407,6 +407,9 @@ pub struct ToAgent {
     /// Runs below which tasks live, or live no more: they may wait for these, and lend their slots meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<Below>,
+    /// Runs that may spend less.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lowered: Vec<Lowered>,
     /// Whether to drain, when that changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<bool>,
@@ -446,6 +449,9 @@ pub struct Assign {
     /// The attempt's token, for a task that may submit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The most that it may spend.
+    #[serde(default, skip_serializing_if = "SpendLimit::is_none")]
+    pub limit: SpendLimit,
     /// The task as it was submitted, as [`crate::submit::SubmitTask`].
     pub body: Box<RawValue>,
 }
@@ -478,6 +484,35 @@ pub struct Tell {
     pub lease: Lease,
     /// The message.
     pub message: Told,
+}
+
+/// The most that a run may spend; none is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendLimit {
+    /// Millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_micros: Option<u64>,
+    /// Tokens: input, cached input and output together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+}
+
+impl SpendLimit {
+    /// Whether it limits nothing.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A run may spend less than it was told before, because what it submitted spent of the same budget.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Lowered {
+    /// Its lease.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// The most that it may spend from its beginning.
+    pub limit: SpendLimit,
 }
 
 /// An upload that a task brings with it.

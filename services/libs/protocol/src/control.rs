@@ -32,7 +32,7 @@ pub use browse::{Browse, BrowseView, EntryKind, EntryView};
 pub use keep::{Gc, GcItem, GcKind, GcView, Pin};
 pub use list::{Filter, ListRequest, Page, Sort};
 pub use metrics::{DeliveryCounts, Histogram, MetricsView, RunnerMetrics, Volume};
-pub use queue::{LaneName, LaneState, LaneView, QueueView, StatsView, TodayView, WantedView};
+pub use queue::{BudgetView, LaneName, LaneState, LaneView, QueueView, StatsView, TodayView, WantedView};
 pub use runner::AgentRunner;
 pub use schedule::{AddSchedule, CatchUp, LastRun, Overlap, ScheduleView};
 pub use task_type::TaskTypeView;

@@ -57,3 +57,9 @@ pub const MAX_TOLD: usize = conductor_core::MAX_TOLD;
 pub const MAX_TOLD_BYTES: usize = 32 << 10;
 /// The longest name of a model.
 pub const MAX_MODEL_BYTES: usize = 200;
+
+/// The most US dollars that a task may name as its budget.
+pub const MAX_BUDGET_USD: f64 = 1_000_000.0;
+
+/// The most tokens that a task may name as its budget.
+pub const MAX_BUDGET_TOKENS: u64 = 1 << 50;

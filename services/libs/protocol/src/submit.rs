@@ -69,6 +69,8 @@ pub struct SubmitTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_usd: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,

@@ -161,6 +161,12 @@ pub struct TaskView {
     pub result: Option<Resultant>,
     #[serde(default)]
     pub usage: UsageView,
+    /// The most that it and all below it may cost, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<f64>,
+    /// The most tokens that they may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
     pub waiting: Option<WaitingView>,
     pub created_by: Option<CreatedBy>,
     #[serde(with = "text::optional_display")]
@@ -190,6 +196,8 @@ impl TaskView {
         self.max_turns = body.max_turns;
         self.may_submit = body.may_submit;
         self.requires = body.requires;
+        self.budget_usd = body.budget_usd;
+        self.budget_tokens = body.budget_tokens;
     }
 }
 

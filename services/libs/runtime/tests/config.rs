@@ -203,9 +203,6 @@ fn what_is_not_built_is_unavailable_by_name() {
         ("storage: {history: postgres}", "storage.history: postgres"),
         ("storage: {runs: s3}", "storage.runs: s3"),
         ("postgres: {url: postgres://localhost}", "postgres.url"),
-        ("budgets: {day_usd: 10}", "budgets.day_usd"),
-        ("budgets: {day_usd: null}", "budgets.day_usd"),
-        ("groups: {a: {day_usd: 1}}", "groups.a.day_usd"),
         ("orchestrator: {listen: 0.0.0.0:8083}", "orchestrator.listen"),
     ] {
         let machine = Machine::new().file(text);
@@ -213,6 +210,30 @@ fn what_is_not_built_is_unavailable_by_name() {
         assert!(said.contains(&format!("{name} is unavailable: ")), "{text}: {said}");
         assert!(matches!(machine.problems()[..], [Problem::Unavailable { .. }]));
     }
+}
+
+#[test]
+fn prices_are_of_models_and_of_all_that_begin_alike() {
+    let text = "runners: {own: {command: [x], prices: {\"*\": {output: 10}, \"big*\": {input: 1.5}}}}";
+    let prices = &Machine::new().file(text).load().config.programs()["own"].prices;
+    assert_eq!((prices["*"].output, prices["big*"].input), (10.0, 1.5));
+    let said = Machine::new()
+        .file("runners: {own: {command: [x], prices: {\"a*b\": {output: 1}}}}")
+        .problem_in_file();
+    assert!(said.contains("may not hold the character '*'"), "{said}");
+}
+
+#[test]
+fn budgets_have_defaults_and_null_is_unlimited() {
+    let budgets = Machine::new().load().config.budgets;
+    assert_eq!((budgets.task_usd, budgets.day_usd), (Some(5.0), Some(50.0)));
+    assert_eq!((budgets.task_tokens, budgets.day_tokens), (None, None));
+    let text = "budgets: {task_usd: null, day_usd: 7, day_tokens: 1000, groups: {red: {day_usd: 0.5}}}";
+    let budgets = Machine::new().file(text).load().config.budgets;
+    assert_eq!((budgets.task_usd, budgets.day_usd, budgets.day_tokens), (None, Some(7.0), Some(1_000)));
+    assert_eq!(budgets.groups["red"].day_usd, Some(0.5));
+    let said = Machine::new().file("budgets: {day_usd: -1}").problem_in_file();
+    assert!(said.contains("budgets.day_usd"), "{said}");
 }
 
 #[test]
@@ -260,7 +281,7 @@ fn proxies_are_networks() {
 fn later_keys_may_say_what_is_so_already_and_are_still_checked() {
     Machine::new()
         .file(
-            "storage: {event_log: sqlite}\nsandbox: {mode: off}\nbudgets: {day_usd: 50}\nnotify: []\n\
+            "storage: {event_log: sqlite}\nsandbox: {mode: off}\nnotify: []\n\
              api: {listen: \"127.0.0.1:8081\"}\nredis: {url: null}\nsecrets: {}\n",
         )
         .load();

@@ -1,9 +1,10 @@
 //! From what agents say to what the machine takes.
 
 use conductor_core::{
-    AgentSay, AttemptEnd, Failure, Name, Profile, Question, Report, Requeue, RunnerLane, RunnerOffer, Usage,
+    AgentSay, AttemptEnd, Failure, Limit, Name, Profile, Question, Report, Requeue, RunnerLane, RunnerOffer,
+    Usage,
 };
-use conductor_protocol::agent::{After, Asked, End, Finished, Hello, LimitClass, RunnerView};
+use conductor_protocol::agent::{After, Asked, End, Finished, Hello, LimitClass, RunnerView, SpendLimit};
 use conductor_protocol::task::UsageView;
 use conductor_protocol::{Code, Problem, limits};
 
@@ -132,6 +133,11 @@ pub(super) fn after(requeue: Requeue) -> After {
         Requeue::Limit => After::Limit,
         Requeue::NewSession => After::Overflow,
     }
+}
+
+/// What a run may spend, on the wire.
+pub(super) fn limit(limit: Limit) -> SpendLimit {
+    SpendLimit { usd_micros: limit.usd_micros, tokens: limit.tokens }
 }
 
 fn usage(view: UsageView) -> Usage {

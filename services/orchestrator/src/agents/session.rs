@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conductor_core::{AgentId, AgentSay, Lease, Reply};
 use conductor_protocol::agent::{
-    Answer, Answered, Assign, EndRun, FromAgent, Hello, LogPosition, Tell, ToAgent, Told, Welcome,
+    Answer, Answered, Assign, EndRun, FromAgent, Hello, LogPosition, Lowered, Tell, ToAgent, Told, Welcome,
 };
 use conductor_protocol::limits;
 use conductor_protocol::submit::{SubmitTask, Workspace};
@@ -219,7 +219,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
     let mut message = ToAgent::default();
     for effect in effects {
         match effect {
-            Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, body } => {
+            Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, limit, body } => {
                 let body = match &body {
                     Some(body) => raw(body.bytes()),
                     None => raw(read.next().flatten().as_deref().unwrap_or(b"{}")),
@@ -241,6 +241,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                     starts_from,
                     uploads,
                     token,
+                    limit: convert::limit(limit),
                     body,
                 });
                 context.hub.assigned(lease, task, attempt);
@@ -256,6 +257,9 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                 message.tell.push(Tell { lease, message: told });
             }
             Outgoing::Below(below) => message.below.push(below),
+            Outgoing::SetLimit { lease, limit } => {
+                message.lowered.push(Lowered { lease, limit: convert::limit(limit) });
+            }
             Outgoing::Drain(draining) => message.drain = Some(draining),
             Outgoing::Revoked => message.revoked = true,
         }

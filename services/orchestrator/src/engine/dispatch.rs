@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conductor_core::{
-    AgentId, Effect, EventKind, Lease, Name, RequestId, Requeue, ScheduleId, Seq, TaskId, Told, Wall,
+    AgentId, Effect, EventKind, Lease, Limit, Name, RequestId, Requeue, ScheduleId, Seq, TaskId, Told, Wall,
 };
 use conductor_protocol::agent::Below;
 use conductor_store::log::{Batch, PayloadKey};
@@ -60,6 +60,7 @@ pub(crate) enum Outgoing {
         runner: Name,
         timeout_ms: u64,
         after: Option<Requeue>,
+        limit: Limit,
         body: Option<Body>,
     },
     /// A report was taken.
@@ -72,6 +73,8 @@ pub(crate) enum Outgoing {
     Tell { lease: Lease, message: Told },
     /// Tasks live below one that runs, or no more.
     Below(Below),
+    /// A run may spend less than it was told before.
+    SetLimit { lease: Lease, limit: Limit },
     /// The agent is to drain, or to go on.
     Drain(bool),
     /// The agent may not come back.
@@ -201,9 +204,10 @@ impl Dispatch {
                 }
             };
             match effect {
-                Effect::Assign { agent, task, lease, attempt, runner, timeout_ms, after } => {
+                Effect::Assign { agent, task, lease, attempt, runner, timeout_ms, after, limit } => {
                     let body = bodies.as_ref().and_then(|bodies| bodies.of(task));
-                    let assign = Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, body };
+                    let assign =
+                        Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, limit, body };
                     by_agent.entry(agent).or_default().push(assign);
                 }
                 Effect::Acknowledge { agent, lease } => {
@@ -221,6 +225,9 @@ impl Dispatch {
                 }
                 Effect::Below { agent, lease, any } => {
                     by_agent.entry(agent).or_default().push(Outgoing::Below(Below { lease, any }));
+                }
+                Effect::SetLimit { agent, lease, limit } => {
+                    by_agent.entry(agent).or_default().push(Outgoing::SetLimit { lease, limit });
                 }
                 Effect::Drain { agent, draining } => {
                     by_agent.entry(agent).or_default().push(Outgoing::Drain(draining));

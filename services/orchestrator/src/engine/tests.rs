@@ -60,6 +60,7 @@ fn submit(number: u128) -> Command {
         settled: Vec::new(),
         webhooks: Vec::new(),
         secrets: Vec::new(),
+        budgets: Vec::new(),
         by: actor(),
     })
 }

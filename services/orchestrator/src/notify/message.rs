@@ -34,6 +34,7 @@ pub(crate) fn kind(notice: Notice) -> &'static str {
         Notice::DiskFloor => "storage.disk_floor",
         Notice::ScheduleStopped => "schedule.stopped",
         Notice::LaneClosed => "queue.lane_closed",
+        Notice::BudgetNear => "budget.near",
     }
 }
 
@@ -98,6 +99,7 @@ fn title(notice: Notice) -> (&'static str, &'static str) {
         Notice::DiskFloor => ("5", "Conductor: the disk is nearly full"),
         Notice::ScheduleStopped => ("4", "Conductor: a schedule is stopped"),
         Notice::LaneClosed => ("5", "Conductor: a credential is refused"),
+        Notice::BudgetNear => ("4", "Conductor: a budget is nearly spent"),
     }
 }
 
@@ -162,6 +164,7 @@ fn text(about: About<'_>) -> String {
         Notice::DiskFloor => {
             format!("has too little space left; submits are refused. {}", delivery.detail)
         }
+        Notice::BudgetNear => format!("has spent most of a budget: {}", delivery.detail),
         Notice::ScheduleStopped => format!("stopped a schedule: {}", delivery.detail),
     };
     let short: String = said.chars().take(MAX_SAID_CHARS).collect();

@@ -49,7 +49,6 @@ fn notice(on: &NotifyOn) -> Option<Notice> {
         NotifyOn::DiskFloor => Some(Notice::DiskFloor),
         NotifyOn::ScheduleStopped => Some(Notice::ScheduleStopped),
         NotifyOn::LaneClosed => Some(Notice::LaneClosed),
-        // Refused when the configuration is read, until its part is built.
-        NotifyOn::Budget80 => None,
+        NotifyOn::Budget80 => Some(Notice::BudgetNear),
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use conductor_core::{AgentId, AgentImage, Lane, Machine, Name, Now, RunnerOffer};
-use conductor_protocol::control::{AgentRunner, AgentView, LaneState, LaneView, QueueView, WantedView};
+use conductor_protocol::control::{
+    AgentRunner, AgentView, BudgetView, LaneState, LaneView, QueueView, WantedView,
+};
 use conductor_protocol::task::State;
 
 /// An agent.
@@ -89,7 +91,30 @@ pub(crate) fn queue_view(machine: &Machine, now: Now) -> QueueView {
         free: connected.map(|agent| u64::from(agent.free)).sum(),
         wanted: wanted(state, now),
         lanes: lanes(state),
+        budgets: budgets(machine, now),
     }
+}
+
+/// What may be spent today, and what is.
+fn budgets(machine: &Machine, now: Now) -> Vec<BudgetView> {
+    let rules = &machine.policy().budgets;
+    let groups = rules.groups.iter().map(|(group, limit)| (Some(group), *limit));
+    let all = std::iter::once((None, rules.day)).chain(groups);
+    let view = |(group, limit): (Option<&Name>, conductor_core::Limit)| {
+        let (spent, held) = machine.spent_today(now, group);
+        let usd = |micros: u64| micros as f64 / 1e6;
+        BudgetView {
+            group: group.map(ToString::to_string),
+            since: rules.day_of(now.wall),
+            limit_usd: limit.usd_micros.map(usd),
+            spent_usd: usd(spent.usd_micros),
+            reserved_usd: usd(held.usd_micros),
+            limit_tokens: limit.tokens,
+            spent_tokens: spent.tokens,
+            reserved_tokens: held.tokens,
+        }
+    };
+    all.map(view).collect()
 }
 
 fn wanted(state: &conductor_core::State, now: Now) -> Vec<WantedView> {

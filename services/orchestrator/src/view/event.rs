@@ -36,6 +36,9 @@ pub(crate) fn subject(kind: &EventKind) -> Subject {
         | EventKind::SecretsUsed { task, .. }
         | EventKind::TaskTold { task, .. }
         | EventKind::MessagesTaken { task, .. }
+        | EventKind::BudgetAsked { task, .. }
+        | EventKind::BudgetHeld { task, .. }
+        | EventKind::BudgetSpent { task, .. }
         | EventKind::TaskRequeued { task, .. }
         | EventKind::TaskPinned { task, .. }
         | EventKind::TaskFinished { task, .. } => Subject::Task(*task),
@@ -55,7 +58,6 @@ pub(crate) fn subject(kind: &EventKind) -> Subject {
         | EventKind::LaneChanged { .. }
         | EventKind::LanesOffered { .. }
         | EventKind::LaneOpened { .. }
-        | EventKind::BudgetChanged { .. }
         | EventKind::WebhookAsked { .. }
         | EventKind::DeliveryDue { .. }
         | EventKind::DeliveryTried { .. }
@@ -149,7 +151,9 @@ pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         | EventKind::KeyBound { .. }
         | EventKind::KeyExpired { .. }
         | EventKind::LanesOffered { .. }
-        | EventKind::BudgetChanged { .. }
+        | EventKind::BudgetAsked { .. }
+        | EventKind::BudgetHeld { .. }
+        | EventKind::BudgetSpent { .. }
         | EventKind::TokenCreated { .. }
         | EventKind::TokenRevoked { .. }
         | EventKind::TokenExpired { .. }

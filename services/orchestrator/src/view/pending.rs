@@ -1,6 +1,6 @@
 //! Why a task waits, as programs read it.
 
-use conductor_core::{Obstacle, Pending, Requeue};
+use conductor_core::{Obstacle, Pending, Purse, Requeue, Shortage};
 use conductor_protocol::task::{PendingCode, PendingView};
 
 /// Why a task waits.
@@ -62,6 +62,19 @@ fn queued(obstacle: &Obstacle) -> (PendingCode, Vec<(&'static str, String)>) {
         Obstacle::LaneRecovers(lane, limit) => {
             (PendingCode::LaneRecovers, vec![("lane", lane.to_string()), ("limit", limit.to_string())])
         }
+        Obstacle::Budget(short) => budget(short),
         Obstacle::Busy => (PendingCode::Busy, Vec::new()),
     }
+}
+
+fn budget(short: &Shortage) -> (PendingCode, Vec<(&'static str, String)>) {
+    let Shortage { purse, unit, limit, spent, held } = short;
+    let (code, whose) = match purse {
+        Purse::Day => (PendingCode::DayBudget, None),
+        Purse::Group(group) => (PendingCode::GroupBudget, Some(("group", group.to_string()))),
+        Purse::Task(task) => (PendingCode::TaskBudget, Some(("task", task.to_string()))),
+    };
+    let counts = [("limit", *limit), ("spent", *spent), ("reserved", *held)];
+    let counts = counts.into_iter().map(|(name, count)| (name, unit.told(count)));
+    (code, whose.into_iter().chain(counts).collect())
 }

@@ -95,6 +95,8 @@ fn from_record(record: &TaskRecord) -> TaskView {
         pinned: false,
         result: left,
         usage: usage_view(&record.usage),
+        budget_usd: None,
+        budget_tokens: None,
         waiting: record.waiting.as_ref().and_then(|waiting| {
             waiting_view(&waiting.question.detail_json, waiting.since, waiting.expires_at)
         }),
@@ -149,6 +151,8 @@ fn from_image(image: &TaskImage) -> TaskView {
         pinned: false,
         result: None,
         usage: UsageView::default(),
+        budget_usd: None,
+        budget_tokens: None,
         waiting: None,
         created_by: None,
         parent: image.parent,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod access;
+mod budgets;
 mod first_start;
 mod groups;
 mod hooks;

@@ -14,6 +14,7 @@ use super::lines::{Line, Lines};
 use super::parse::{Known, Parser};
 use super::plan::Plan;
 use super::raw::Raw;
+use super::spent::Guard;
 use super::talk::Talk;
 use super::{missing, render};
 use crate::process::{Exit, Keeper, Stdio, boot_ms};
@@ -46,6 +47,8 @@ pub(super) struct Follow<'a> {
     spec: &'a RunnerSpec,
     /// The most turns, where the program does not count them itself.
     pub max_turns: Option<u32>,
+    /// What it may spend, where no gateway holds it to that.
+    pub guard: Option<Guard<'a>>,
     parser: Parser,
     raw: &'a mut Raw,
     lines: [Lines; 2],
@@ -109,6 +112,7 @@ impl<'a> Follow<'a> {
             watched,
             spec,
             max_turns: None,
+            guard: None,
             parser: Parser::new(spec.output),
             raw,
             lines,
@@ -254,6 +258,12 @@ impl<'a> Follow<'a> {
         }
         self.hear_requests();
         self.look_at_result();
+        let guarded = self.guard.as_ref().filter(|_| self.parser.known().end.is_none());
+        if let Some(exceeded) =
+            guarded.and_then(|guard| guard.exceeded(self.parser.known(), self.spec, self.watched.lowered))
+        {
+            self.watched.end(Cause::Budget(exceeded));
+        }
         if self.max_turns.is_some_and(|most| self.parser.known().tool_calls > most) {
             self.watched.end(Cause::MaxTurns { most: self.max_turns.unwrap_or_default() });
         }

@@ -17,6 +17,7 @@ mod raw;
 pub(super) mod render;
 mod reset;
 pub(super) mod session;
+mod spent;
 mod talk;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -25,7 +26,7 @@ mod verdict;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use conductor_gateway::{Limit, Model, Used};
+use conductor_gateway::{Limit, Model};
 use conductor_runtime::config::{Permission, RunnerOutput, RunnerSpec};
 use rustix::io::Errno;
 
@@ -34,7 +35,7 @@ use super::command::{KeeperState, Tools, refused};
 use super::confined;
 use super::live::{Live, disk};
 use super::network;
-use super::outcome::{Failure, FailureReason, Usage, Verdict};
+use super::outcome::{Failure, FailureReason, Verdict};
 use super::slots::Ended;
 use super::watched::{Gone, Watched};
 use crate::run::Folder;
@@ -47,6 +48,7 @@ pub(super) use plan::PROMPT;
 use raw::Raw;
 pub(super) use raw::{NAME as RAW, TIMES as RAW_TIMES};
 use session::Note;
+use spent::{Guard, Spent};
 use verdict::{Context, Next};
 
 /// How often a program is started again within an attempt: to go on after it died, or with a new session.
@@ -113,7 +115,7 @@ pub(super) fn run(
         credential.as_ref().and_then(|credential| Some((gateway::asked(spec, credential)?, credential)));
     let model = match (asked, &tools.given.token) {
         (Some((asked, credential)), Some(token)) => {
-            let limit = Limit { tokens: asked.max_tokens, ..Limit::default() };
+            let limit = least(attempt.budget, asked.max_tokens);
             let keys = (credential, token);
             let listener = network::model_listener(tools.keeper).map_err(|error| error.to_string());
             let opened = listener.and_then(|listener| {
@@ -169,8 +171,13 @@ pub(super) fn run(
         let keep = |known: &Known| keep_session(folder, spec, known, baseline);
         let mut watched = Watched::new(live, tools.keeper, folder, attempt.number);
         watched.model = model.as_ref();
+        watched.max_tokens = asked.and_then(|(asked, _)| asked.max_tokens);
         let mut follow = Follow::new(watched, spec, &mut raw, (pipes, talk), lines, &keep);
         follow.max_turns = order.max_turns.filter(|_| spec.arguments.max_turns.is_empty());
+        // Without a gateway there is only what the program tells as it goes.
+        let guarded = model.is_none() && attempt.budget != Limit::default();
+        let (limit, model_name) = (attempt.budget, order.model.as_deref());
+        follow.guard = guarded.then_some(Guard { limit, before: spent, model: model_name, baseline });
         let followed = follow.follow(tools.buffer);
         let Followed { gone, cause, exit, complaint, missing, known } = followed;
         keep(&known);
@@ -212,7 +219,8 @@ pub(super) fn run(
                     }
                 }
                 let lane = credential.as_ref().map(credential::Credential::lane);
-                let usage = model.as_ref().map_or(spent.usage(), |model| spent.or_metered(model.used()));
+                let usage =
+                    model.as_ref().map_or_else(|| spent.usage(), |model| spent.or_metered(model.used()));
                 let ended = ended.or_exceeded(model.as_ref().and_then(Model::exceeded));
                 let verdict::Verdicted { verdict, summary, exit_code } = ended;
                 let holds_credential = credential.is_some() && model.is_none();
@@ -238,6 +246,12 @@ pub(super) fn run(
         }
         again += 1;
     }
+}
+
+/// What a run may spend of its budget, and no more tokens than its runner allows.
+fn least(budget: Limit, max_tokens: Option<u64>) -> Limit {
+    let tokens = [budget.tokens, max_tokens].into_iter().flatten().min();
+    Limit { tokens, ..budget }
 }
 
 /// Whether it can run at all, and with which credential.
@@ -280,66 +294,5 @@ fn keep_session(folder: &Folder, spec: &RunnerSpec, known: &Known, baseline: [u6
     };
     if let Err(error) = session::write(folder, &note) {
         tracing::warn!(%error, "the session of a run was not noted; it cannot go on later");
-    }
-}
-
-/// What all starts of an attempt used.
-#[derive(Debug, Default)]
-struct Spent {
-    usage: Usage,
-    /// Whether the cost of some start is not known.
-    is_cost_unknown: bool,
-}
-
-impl Spent {
-    fn add(&mut self, known: &Known, spec: &RunnerSpec, model: Option<&str>, baseline: [u64; 3]) {
-        let [input, output, cached] = baseline;
-        let input = known.input_tokens.saturating_sub(input);
-        let output = known.output_tokens.saturating_sub(output);
-        let cached = known.cached_input_tokens.saturating_sub(cached);
-        let usage = &mut self.usage;
-        usage.input_tokens += input;
-        usage.output_tokens += output;
-        usage.cached_input_tokens += cached;
-        usage.turns = usage.turns.saturating_add(known.turns);
-        usage.tool_calls = usage.tool_calls.saturating_add(known.tool_calls);
-        if input + output + cached == 0 && known.cost_usd.is_none() {
-            return;
-        }
-        let model = known.model.as_deref().or(model).or(spec.model.as_deref());
-        let priced = || {
-            let price = model.and_then(|model| spec.prices.get(model)).or_else(|| spec.prices.get("*"))?;
-            let of = |tokens: u64, price: f64| tokens as f64 * price / 1e6;
-            Some(of(input, price.input) + of(cached, price.cached_input) + of(output, price.output))
-        };
-        match known.cost_usd.or_else(priced).filter(|cost| cost.is_finite() && *cost >= 0.0) {
-            Some(cost) => {
-                let micros = (cost * 1e6).round() as u64;
-                usage.cost_micro_usd = Some(usage.cost_micro_usd.unwrap_or(0).saturating_add(micros));
-            }
-            None => self.is_cost_unknown = true,
-        }
-    }
-
-    /// What was used; what passed the gateway where the program told nothing.
-    fn or_metered(&self, metered: Used) -> Usage {
-        let usage = self.usage();
-        if usage.input_tokens + usage.output_tokens + usage.cached_input_tokens > 0 {
-            return usage;
-        }
-        let cost = (!metered.is_cost_unknown && metered.usd_micros > 0.0)
-            .then_some(metered.usd_micros.round() as u64);
-        Usage {
-            input_tokens: metered.input_tokens,
-            output_tokens: metered.output_tokens,
-            cached_input_tokens: metered.cached_input_tokens,
-            cost_micro_usd: usage.cost_micro_usd.or(cost),
-            ..usage
-        }
-    }
-
-    fn usage(&self) -> Usage {
-        let cost_micro_usd = self.usage.cost_micro_usd.filter(|_| !self.is_cost_unknown);
-        Usage { cost_micro_usd, ..self.usage }
     }
 }

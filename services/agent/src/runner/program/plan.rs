@@ -111,7 +111,10 @@ pub(super) fn plan(
         own.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
     let env = tools.inherited.with(&attempt.env, &own);
     let given = [session, gateway.map(|(_, url)| url.as_str()), mcp.as_deref()];
-    Ok(Plan { argv: argv(order, given, &places), env, prompt, input })
+    // Millionths are written out, so that nothing is rounded up.
+    let budget =
+        attempt.budget.usd_micros.map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000));
+    Ok(Plan { argv: argv(order, given, budget.as_deref(), &places), env, prompt, input })
 }
 
 /// Checks what a task wants to set.
@@ -119,7 +122,12 @@ pub(super) fn check(attempt: &Attempt) -> Result<(), environment::Refused> {
     attempt.env.iter().try_for_each(|(name, value)| environment::check(name, value))
 }
 
-fn argv(order: &Order, [session, gateway, mcp]: [Option<&str>; 3], places: &Places) -> Vec<String> {
+fn argv(
+    order: &Order,
+    [session, gateway, mcp]: [Option<&str>; 3],
+    budget: Option<&str>,
+    places: &Places,
+) -> Vec<String> {
     let spec = &*order.spec;
     let arguments = &spec.arguments;
     let mut argv = Vec::with_capacity(spec.command.len() + 8);
@@ -134,7 +142,7 @@ fn argv(order: &Order, [session, gateway, mcp]: [Option<&str>; 3], places: &Plac
         match argument.as_str() {
             "{model}" => group(&arguments.model, model, &mut argv),
             "{max_turns}" => group(&arguments.max_turns, max_turns.as_deref(), &mut argv),
-            "{budget}" => group(&arguments.budget, None, &mut argv),
+            "{budget}" => group(&arguments.budget, budget, &mut argv),
             super::gateway::PLACE => group(&arguments.gateway, gateway, &mut argv),
             "{resume}" => group(&arguments.resume, session, &mut argv),
             "{mcp}" => {

@@ -64,5 +64,6 @@ pub fn attempt() -> Attempt {
         verify: None,
         timeout: Duration::from_secs(60),
         limits: Limits::default(),
+        budget: conductor_gateway::Limit::default(),
     }
 }

@@ -6,7 +6,7 @@ use conductor_runtime::config::{RunnerOutput, RunnerSpec};
 
 use super::super::command::refused;
 use super::super::confined;
-use super::super::live::{Cause, Live};
+use super::super::live::{Cause, Live, MORE_BUDGET};
 use super::super::outcome::{Failure, FailureReason, Verdict};
 use super::super::watched::Gone;
 use super::class::{self, Class};
@@ -71,8 +71,7 @@ impl Verdicted {
         let (Some(exceeded), Verdict::Failed(_) | Verdict::Limited { .. }) = (exceeded, &self.verdict) else {
             return self;
         };
-        let verdict =
-            failure(FailureReason::Budget, exceeded.to_string(), "give it more with a larger budget_usd");
+        let verdict = failure(FailureReason::Budget, exceeded.to_string(), MORE_BUDGET);
         Self { summary: verdict.summary(), verdict, ..self }
     }
 }
@@ -190,7 +189,7 @@ fn failed(context: &Context<'_>, class: Class, message: &str) -> Result<Verdict,
             "the task needs more context than the model has, with a new session as well; give it less to read at once",
         ),
         Class::MaxTurns => failed(FailureReason::MaxTurns, "give it more with a larger max_turns"),
-        Class::Budget => failed(FailureReason::Budget, "give it more with a larger budget_usd"),
+        Class::Budget => failed(FailureReason::Budget, MORE_BUDGET),
         Class::NoSession if context.was_resumed && context.may_start_again => {
             Err(Next::NewSession { why: format!("{message}; it begins a new session") })
         }

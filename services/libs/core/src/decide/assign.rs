@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use crate::budget::Meter;
 use crate::command::Effect;
 use crate::context::{Context, View};
-use crate::decide::servable;
+use crate::decide::{budget, servable};
 use crate::event::EventKind;
 use crate::id::{AgentId, Lease, Seq, TaskId};
 use crate::name::Name;
@@ -23,6 +24,7 @@ struct Taker {
 /// What serves a shape during one pass.
 struct Servers {
     runner: Name,
+    meter: Meter,
     takers: Vec<usize>,
 }
 
@@ -63,11 +65,18 @@ fn give(step: &mut Context<'_>, id: TaskId, agent: AgentId, runner: Name) {
     let (attempt, timeout_ms, after) = (task.attempt + 1, task.timeout_ms, task.last_end);
     let secrets: Box<[Name]> = task.secrets().into();
     let told = task.told().to_vec();
+    let meter = step.policy().budgets.meter(&runner);
+    let allowance = budget::allowance(step.view(), task, id, meter);
+    let allowance = allowance.expect("a task is chosen when its budgets have something left");
     step.emit(EventKind::TaskAssigned { task: id, agent, lease, attempt, runner: runner.clone() });
     if !secrets.is_empty() {
         step.emit(EventKind::SecretsUsed { task: id, lease, secrets });
     }
-    step.effect(Effect::Assign { agent, task: id, lease, attempt, runner, timeout_ms, after });
+    if let Some(allowance) = allowance {
+        budget::hold(step, id, lease, allowance);
+    }
+    let limit = allowance.map(|allowance| allowance.limit).unwrap_or_default();
+    step.effect(Effect::Assign { agent, task: id, lease, attempt, runner, timeout_ms, after, limit });
     if step.state().waits().has_subtasks(id) {
         step.effect(Effect::Below { agent, lease, any: true });
     }
@@ -152,13 +161,14 @@ impl Pass {
         let queues = view.state.queues();
         let place = queues.place(id);
         let servers = self.servers(view, place.shape)?;
+        let meter = servers.meter;
         let group = queues.group(place.group);
         if servable::full_runner(view, &servers.runner).is_some()
             || servable::full_group(view, &group.name, group.running).is_some()
         {
             return None;
         }
-        let ((queued_at, seq), task) = servable::first_free(view, place)?;
+        let ((queued_at, seq), task) = servable::first_free(view, place, meter)?;
         let ageing_ms = i64::try_from(view.policy.ageing_ms.max(1)).unwrap_or(i64::MAX);
         let waited_ms = view.now.wall.0.saturating_sub(queued_at.0).max(0);
         let priority = i64::from(place.priority.get());
@@ -188,7 +198,8 @@ impl Pass {
             };
             let able = takers.iter().enumerate().filter(|(_, taker)| fits(taker)).map(|(index, _)| index);
             let able: Vec<_> = able.collect();
-            (!able.is_empty()).then_some(Servers { runner, takers: able })
+            let meter = view.policy.budgets.meter(&runner);
+            (!able.is_empty()).then_some(Servers { runner, meter, takers: able })
         });
         found.as_ref()
     }

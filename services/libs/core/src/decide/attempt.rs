@@ -1,7 +1,7 @@
 //! The end of an attempt and what follows for its task.
 
 use crate::context::Context;
-use crate::decide::{lane, servable};
+use crate::decide::{budget, lane, servable};
 use crate::event::{EventKind, Requeue};
 use crate::hash::{halves, mix};
 use crate::id::TaskId;
@@ -28,8 +28,17 @@ pub(crate) fn end(step: &mut Context<'_>, id: TaskId, end: AttemptEnd, report: B
     let task = step.state().live(id).expect("only a live task is ended");
     let run = task.run().expect("only a running task's attempt is ended");
     let (lease, cancel, lane) = (run.lease, run.cancel.clone(), task.lane().cloned());
+    let above: Vec<_> = step.state().line(id).skip(1).map(|(id, _)| id).collect();
+    budget::settle(step, id, &end, &report.usage);
     step.emit(EventKind::AttemptEnded { task: id, lease, end: end.clone(), report });
-    let next = next(step, id, &end, cancel, lane.as_ref());
+    let followed = next(step, id, &end, cancel, lane.as_ref());
+    let next = match followed {
+        Next::Requeue { .. } => match budget::used_up(step.view(), id, &told(&end)) {
+            Some(failure) => Next::Finish(Outcome::Failed(failure)),
+            None => followed,
+        },
+        Next::Finish(_) => followed,
+    };
     match next {
         Next::Finish(outcome) => step.emit(EventKind::TaskFinished { task: id, outcome, by: None }),
         Next::Requeue { cause, rest_ms } => {
@@ -40,6 +49,16 @@ pub(crate) fn end(step: &mut Context<'_>, id: TaskId, end: AttemptEnd, report: B
     }
     if let Some(lane) = lane {
         lane::run_ended(step, &lane, &end);
+    }
+    budget::end_below(step, &above);
+}
+
+/// How an attempt ended, in a word or its own.
+fn told(end: &AttemptEnd) -> String {
+    match end {
+        AttemptEnd::Failed(failure) => failure.message.to_string(),
+        AttemptEnd::Crashed(message) | AttemptEnd::Limited { message, .. } => message.to_string(),
+        AttemptEnd::Succeeded | AttemptEnd::Stopped | AttemptEnd::Cancelled => "it was stopped".to_owned(),
     }
 }
 

@@ -30,6 +30,8 @@ enum Passed {
     Schedule(ScheduleId),
     Access(Access),
     Lane(Name),
+    /// A day ended; what waited for its budgets may go on.
+    Day,
 }
 
 /// Takes up deadlines that have passed; answers whether the step's limit was reached.
@@ -44,6 +46,7 @@ pub(crate) fn timeouts(step: &mut Context<'_>) -> bool {
             Passed::Schedule(schedule) => schedule_due(step, schedule),
             Passed::Access(due) => access::due(step, due),
             Passed::Lane(lane) => lane::due(step, &lane),
+            Passed::Day => {}
         }
         settle(step);
         left = left.saturating_sub(1);
@@ -82,8 +85,24 @@ fn next_passed(step: &mut Context<'_>) -> Option<Passed> {
     if live.lanes.first().is_some_and(|(until, _)| *until <= now.wall) {
         return live.lanes.pop_first().map(|(_, lane)| Passed::Lane(lane));
     }
+    if day_passed(step) {
+        return Some(Passed::Day);
+    }
+    let live = step.live();
     live.schedules.first().filter(|(due_at, _)| *due_at <= now.wall)?;
     live.schedules.pop_first().map(|(_, schedule)| Passed::Schedule(schedule))
+}
+
+/// Whether a day ended that something was spent on, told once.
+fn day_passed(step: &mut Context<'_>) -> bool {
+    let budgets = &step.policy().budgets;
+    let Some(day) = step.state().ledger().day() else { return false };
+    let (seen, today) = (day.max(step.view().live.day), budgets.day_of(step.now().wall));
+    let has_passed = today > seen;
+    if has_passed {
+        step.live().day = today;
+    }
+    has_passed
 }
 
 fn pop_passed<T: Ord + Copy, K: Ord + Copy>(

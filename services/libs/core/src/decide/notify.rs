@@ -52,7 +52,9 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
         | EventKind::LaneChanged { .. }
         | EventKind::LanesOffered { .. }
         | EventKind::LaneOpened { .. }
-        | EventKind::BudgetChanged { .. }
+        | EventKind::BudgetSpent { .. }
+        | EventKind::BudgetAsked { .. }
+        | EventKind::BudgetHeld { .. }
         | EventKind::TokenCreated { .. }
         | EventKind::TokenRevoked { .. }
         | EventKind::TokenExpired { .. }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::actor::Actor;
+use crate::budget::Limit;
 use crate::command::{Rejection, Reply, Submit};
 use crate::context::Context;
 use crate::decide::{cancel, notify, submit};
@@ -27,6 +28,8 @@ pub(crate) struct Occurrence {
     pub(crate) webhook: bool,
     /// The secrets that it names for its runs.
     pub(crate) secrets: Box<[Name]>,
+    /// The budget that it names.
+    pub(crate) budget: Limit,
     pub(crate) by: Arc<Actor>,
 }
 
@@ -57,7 +60,7 @@ pub(crate) fn remove(
 
 /// Handles an occurrence once; a second call for it is passed over.
 pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Reply, Rejection> {
-    let Occurrence { schedule: id, due_at, next_at, missed, task, webhook, secrets, by } = occurrence;
+    let Occurrence { schedule: id, due_at, next_at, missed, task, webhook, secrets, budget, by } = occurrence;
     let schedule = step.state().schedule(id).ok_or(Rejection::UnknownSchedule(id))?;
     if schedule.next_at != due_at {
         return Ok(Reply::Fired { task: None });
@@ -80,7 +83,9 @@ pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Rep
     let made = task.id;
     let webhooks = webhook.then_some(made).into_iter().collect();
     let secrets = if secrets.is_empty() { Vec::new() } else { vec![(made, secrets)] };
-    let submit = Submit { tasks: vec![*task], key: None, settled: Vec::new(), webhooks, secrets, by };
+    let budgets = if budget.is_none() { Vec::new() } else { vec![(made, budget)] };
+    let submit =
+        Submit { tasks: vec![*task], key: None, settled: Vec::new(), webhooks, secrets, budgets, by };
     if let Err(refused) = submit::submit(step, submit) {
         let again = step.now().wall.after(TRY_AGAIN_MS);
         step.live().disarm_schedule(id);

@@ -1,8 +1,9 @@
 //! What stands between a queued task and an agent.
 
+use crate::budget::{Meter, Shortage};
 use crate::command::Volume;
 use crate::context::View;
-use crate::decide::lane;
+use crate::decide::{budget, lane};
 use crate::id::{Seq, TaskId};
 use crate::live::Session;
 use crate::name::Name;
@@ -48,6 +49,8 @@ pub enum Obstacle {
     LaneRests(Name, Wall),
     /// As many tasks run under its credential as may after a limit.
     LaneRecovers(Name, u32),
+    /// A budget has nothing left to set aside for it.
+    Budget(Box<Shortage>),
     /// All agents that could run it are busy.
     Busy,
 }
@@ -99,17 +102,21 @@ pub(crate) fn full_label<'t>(view: View<'_>, task: &'t Task) -> Option<(&'t (Nam
 }
 
 /// The first task of a place that may be given now.
-pub(crate) fn first_free<'v>(view: View<'v>, place: &'v Place) -> Option<(&'v Order, &'v TaskId)> {
+pub(crate) fn first_free<'v>(
+    view: View<'v>,
+    place: &'v Place,
+    meter: Meter,
+) -> Option<(&'v Order, &'v TaskId)> {
     let after = view.policy.assign_after;
     // Those submitted after that event were queued after the machine began, so those that waited then are not walked over.
     let begin = if after == Seq(0) { Order::default() } else { (view.live.began_at, after.next()) };
     let mut meant = place.queue.range(begin..).filter(|((_, seq), _)| *seq > after);
-    if view.policy.labels.is_empty() {
+    if view.policy.labels.is_empty() && meter == Meter::Nothing {
         return meant.next();
     }
-    meant.take(LOOK_PAST).find(|(_, task)| {
-        let task = view.state.live(**task).expect("a queued task is live");
-        full_label(view, task).is_none()
+    meant.take(LOOK_PAST).find(|(_, id)| {
+        let task = view.state.live(**id).expect("a queued task is live");
+        full_label(view, task).is_none() && budget::allowance(view, task, **id, meter).is_ok()
     })
 }
 
@@ -145,7 +152,7 @@ pub(crate) fn has_another_lane(view: View<'_>, task: &Task, lane: Option<&Name>)
 }
 
 /// What stands between a queued task and an agent.
-pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
+pub(crate) fn obstacle(view: View<'_>, id: TaskId, task: &Task) -> Obstacle {
     let queues = view.state.queues();
     let place = queues.place(task.place);
     let shape = queues.shape(place.shape);
@@ -197,6 +204,9 @@ pub(crate) fn obstacle(view: View<'_>, task: &Task) -> Obstacle {
     }
     if let Some(((key, value), limit)) = full_label(view, task) {
         return Obstacle::LabelLimit(key.clone(), value.clone(), limit);
+    }
+    if let Err(short) = budget::allowance(view, task, id, view.policy.budgets.meter(&runner)) {
+        return Obstacle::Budget(Box::new(short));
     }
     Obstacle::Busy
 }

@@ -5,6 +5,7 @@ mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::budget::Limit;
 use crate::command::{Rejection, Reply, Submit};
 use crate::context::{Context, View};
 use crate::decide::wiring;
@@ -20,7 +21,8 @@ pub(super) type Fresh = IdMap<TaskId, usize>;
 
 /// Accepts tasks, all or none.
 pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Rejection> {
-    let Submit { mut tasks, key, settled, webhooks, secrets, by } = submit;
+    let Submit { mut tasks, key, settled, webhooks, secrets, budgets, by } = submit;
+    let budgets: BTreeMap<TaskId, Limit> = budgets.into_iter().collect();
     let mut secrets: BTreeMap<TaskId, Box<[Name]>> = secrets.into_iter().collect();
     let ids: Box<[TaskId]> = tasks.iter().map(|task| task.id).collect();
     if let Some((key, body)) = key {
@@ -61,6 +63,9 @@ pub(crate) fn submit(step: &mut Context<'_>, submit: Submit) -> Result<Reply, Re
         }
         if let Some(secrets) = secrets.remove(&id) {
             step.emit(EventKind::SecretsAsked { task: id, secrets });
+        }
+        if let Some(limit) = budgets.get(&id) {
+            step.emit(EventKind::BudgetAsked { task: id, limit: *limit });
         }
         if standing == Standing::Blocked {
             step.touch(id);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::budget::{Meter, Purse, Shortage};
 use crate::context::View;
 use crate::decide::servable::{self, Obstacle};
 use crate::event::Requeue;
@@ -69,8 +70,8 @@ impl Machine {
         let view = View { policy: &self.policy, state: &self.state, live: &self.live, now: Now::default() };
         let places = self.state.queues().ready();
         let found = places.filter_map(|(_, place)| {
-            let ((since, _), task) = servable::first_free(view, place)?;
-            let obstacle = servable::obstacle(view, self.state.live(*task)?);
+            let ((since, _), task) = servable::first_free(view, place, Meter::Nothing)?;
+            let obstacle = servable::obstacle(view, *task, self.state.live(*task)?);
             let why = match &obstacle {
                 Obstacle::NoAgent | Obstacle::NoRunner(..) | Obstacle::NoAuto | Obstacle::NoLabels(_) => {
                     queued_reason(&obstacle)
@@ -86,6 +87,7 @@ impl Machine {
                 | Obstacle::LaneClosed(_)
                 | Obstacle::LaneRests(..)
                 | Obstacle::LaneRecovers(..)
+                | Obstacle::Budget(_)
                 | Obstacle::Busy => return None,
             };
             Some(Unserved { task: *task, since: *since, why })
@@ -104,7 +106,7 @@ pub(crate) fn pending(view: View<'_>, id: TaskId) -> Option<Pending> {
             subtasks: view.state.waits().subtask_count(id),
         }),
         Stage::Scheduled { cause, .. } => Some(Pending::Scheduled(*cause)),
-        Stage::Queued { .. } => Some(Pending::Queued(servable::obstacle(view, task))),
+        Stage::Queued { .. } => Some(Pending::Queued(servable::obstacle(view, id, task))),
     }
 }
 
@@ -176,6 +178,18 @@ fn queued_reason(obstacle: &Obstacle) -> String {
         Obstacle::LaneRecovers(lane, limit) => {
             format!("its credential {lane} is tried with {limit} at once after a limit")
         }
+        Obstacle::Budget(short) => short_reason(short),
         Obstacle::Busy => "all agents that could run it are busy".into(),
     }
+}
+
+fn short_reason(short: &Shortage) -> String {
+    let Shortage { purse, unit, limit, spent, held } = short;
+    let whose = match purse {
+        Purse::Day => "today's budget".to_owned(),
+        Purse::Group(group) => format!("today's budget of the group {group}"),
+        Purse::Task(task) => format!("the budget of the task {task}"),
+    };
+    let [limit, spent, held] = [*limit, *spent, *held].map(|count| unit.told(count));
+    format!("{whose} of {limit} has nothing left: {spent} are spent and {held} set aside for what runs")
 }

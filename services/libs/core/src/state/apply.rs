@@ -126,10 +126,15 @@ impl State {
                 self.forget_lanes();
                 Ok(())
             }
-            // Records and payloads are kept outside; budgets have no rules yet.
-            EventKind::TasksDeleted { .. }
-            | EventKind::BudgetChanged { .. }
-            | EventKind::SecretsUsed { .. } => Ok(()),
+            EventKind::BudgetAsked { task, limit } => self.budget_asked(*task, *limit),
+            EventKind::BudgetHeld { task, lease, amount, cover } => {
+                self.budget_held(*task, *lease, *amount, *cover)
+            }
+            EventKind::BudgetSpent { task, lease, day, amount, own } => {
+                self.budget_spent(*task, *lease, *day, *amount, *own)
+            }
+            // Records and payloads are kept outside.
+            EventKind::TasksDeleted { .. } | EventKind::SecretsUsed { .. } => Ok(()),
         }
     }
 
@@ -380,6 +385,9 @@ impl State {
             if failed || blocked.waits_for.is_empty() {
                 work.push_back(Consequence::Touched(dependent));
             }
+        }
+        if !task.account().below.is_zero() {
+            self.cut_off(id, task.parent());
         }
         if let Some(parent) = task.parent() {
             let last = self.waits.left(parent, id);

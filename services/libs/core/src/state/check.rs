@@ -59,6 +59,15 @@ impl State {
         ensure(self.queued_everywhere() == rebuilt.queued_everywhere(), || {
             "queues disagree with the tasks".into()
         })?;
+        ensure(self.ledger == rebuilt.ledger, || {
+            format!("the ledger {:?} should be {:?}", self.ledger, rebuilt.ledger)
+        })?;
+        for (id, task) in &self.tasks {
+            let account = rebuilt.tasks.get(id).map(|task| task.account());
+            ensure(account == Some(task.account()), || {
+                format!("the account of {id}, {:?}, should be {account:?}", task.account())
+            })?;
+        }
         self.check_waits()?;
         self.check_keys()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::id::{AgentId, KeyId, Lease, ScheduleId, Seq, TaskId};
-use crate::image::{Header, Offspring, Part, SecretsImage, StageImage, TaskImage, ToldImage};
+use crate::image::{BudgetImage, Header, Offspring, Part, SecretsImage, StageImage, TaskImage, ToldImage};
 use crate::lane::{AgentLanes, Trouble};
 use crate::state::State;
 use crate::state::keys::Key;
@@ -114,6 +114,7 @@ impl State {
         let messages =
             messages.map(|(id, task)| Part::Told(ToldImage { task: *id, messages: task.told().into() }));
         let told = webhooks.chain(deliveries).chain(secrets).chain(offspring).chain(messages);
+        let budgets = self.budget_images().map(Part::Budget).chain(self.ledger.image().map(Part::Ledger));
         let credentials = lanes.chain(offers).chain(troubles);
         let pins = self.pins.iter().map(|task| Part::Pin(*task));
         first
@@ -124,6 +125,7 @@ impl State {
             .chain(told)
             .chain(credentials)
             .chain(pins)
+            .chain(budgets)
     }
 
     /// Puts a state together from its parts, the header first and the others in any order.
@@ -144,6 +146,7 @@ impl State {
         let mut queued = BTreeMap::new();
         let (mut offers, mut troubles) = (Vec::new(), Vec::new());
         let (mut secrets, mut offspring, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        let mut budgets: Vec<BudgetImage> = Vec::new();
         for part in parts {
             match part {
                 Part::Header(_) => return Err(RestoreError::SecondHeader),
@@ -207,6 +210,8 @@ impl State {
                 Part::Secrets(image) => secrets.push(image),
                 Part::Offspring(made) => offspring.push(made),
                 Part::Told(image) => told.push(image),
+                Part::Budget(image) => budgets.push(image),
+                Part::Ledger(image) => state.ledger.restore(image),
                 Part::Task(image) => state.restore_task(*image, &mut queued)?,
             }
         }
@@ -227,6 +232,9 @@ impl State {
         for ToldImage { task, messages } in told {
             let known = state.tasks.get_mut(&task).ok_or(RestoreError::Task(task))?;
             known.rare_mut().told = messages.into();
+        }
+        for image in budgets {
+            state.restore_budget(image).map_err(RestoreError::Task)?;
         }
         for (place, tasks) in queued {
             state.queues.fill(place, tasks);

@@ -6,6 +6,7 @@ use crate::event::Requeue;
 use crate::id::{KeyId, Seq, TaskId};
 use crate::image::RunImage;
 use crate::name::Name;
+use crate::state::budget::Account;
 use crate::state::queue::PlaceId;
 use crate::task::{NewTask, OnDependencyFailure, Told, Work};
 use crate::time::{Mono, Wall};
@@ -53,6 +54,7 @@ pub(crate) struct Rare {
     pub(crate) offspring: u32,
     /// What people told it while it ran, the oldest first. A run that succeeds takes it away; others leave it to the next.
     pub(crate) told: Vec<Told>,
+    pub(crate) account: Account,
 }
 
 impl Rare {
@@ -202,6 +204,11 @@ impl Task {
     /// What people told it that no run has taken.
     pub(crate) fn told(&self) -> &[Told] {
         self.rare.as_ref().map_or(&[], |rare| &rare.told)
+    }
+
+    /// What it may spend and has spent.
+    pub(crate) fn account(&self) -> Account {
+        self.rare.as_ref().map_or_else(Account::default, |rare| rare.account)
     }
 
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {

@@ -319,6 +319,8 @@ impl PartialEq for State {
                 Part::Pin(task) => (13, task.0),
                 Part::Offspring(offspring) => (14, offspring.task.0),
                 Part::Told(image) => (15, image.task.0),
+                Part::Budget(budget) => (16, budget.task.0),
+                Part::Ledger(_) => (17, 0),
             });
             parts
         };

@@ -238,6 +238,7 @@ fn each_run_that_gets_secrets_is_an_event_of_its_own() {
         settled: Vec::new(),
         webhooks: Vec::new(),
         secrets: vec![(id, secrets.clone())],
+        budgets: Vec::new(),
         by: actor(),
     }));
     world.submit_one(|_| {});

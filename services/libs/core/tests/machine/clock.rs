@@ -130,6 +130,7 @@ fn one_look_at_the_clock_does_a_bounded_amount() {
         settled: Vec::new(),
         webhooks: Vec::new(),
         secrets: Vec::new(),
+        budgets: Vec::new(),
         by: actor(),
     };
     machine.handle(now, Command::Submit(submit)).unwrap();
@@ -188,6 +189,7 @@ fn deadlines_that_count_no_more_do_not_pile_up() {
             settled: Vec::new(),
             webhooks: Vec::new(),
             secrets: Vec::new(),
+            budgets: Vec::new(),
             by: actor(),
         }));
         give(say(AgentSay::Credits(1)));

@@ -21,7 +21,8 @@ fn a_task_goes_from_submit_to_success() {
             attempt: 1,
             runner: name("mock"),
             timeout_ms: 60_000,
-            after: None
+            after: None,
+            limit: Limit::default(),
         }]
     );
     assert_eq!(world.say(ADA, AgentSay::Started(lease)).reply, Reply::Accepted { fresh: true });

@@ -306,6 +306,7 @@ impl Play {
                     settled,
                     webhooks: Vec::new(),
                     secrets: Vec::new(),
+                    budgets: Vec::new(),
                     by: actor(),
                 }));
                 self.submitted.extend(ids.into_iter().filter(|id| self.world.accepted.contains(id)));
@@ -417,6 +418,7 @@ impl Play {
                     task,
                     webhook: false,
                     secrets: Box::default(),
+                    budget: Limit::default(),
                     by: actor(),
                 });
                 self.submitted.extend(self.world.accepted.contains(&id).then_some(id));

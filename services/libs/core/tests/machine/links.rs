@@ -29,6 +29,7 @@ impl World {
             settled,
             webhooks: Vec::new(),
             secrets: Vec::new(),
+            budgets: Vec::new(),
             by: actor(),
         }));
     }
@@ -350,6 +351,7 @@ fn a_chain_of_a_hundred_thousand_ends_in_one_step() {
             settled: Vec::new(),
             webhooks: Vec::new(),
             secrets: Vec::new(),
+            budgets: Vec::new(),
             by: actor(),
         };
         machine.handle(now, Command::Submit(submit)).unwrap();

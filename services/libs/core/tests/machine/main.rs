@@ -4,6 +4,7 @@
 mod access;
 mod agents;
 mod assign;
+mod budgets;
 mod cancel;
 mod clock;
 mod flow;

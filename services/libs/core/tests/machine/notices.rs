@@ -25,6 +25,7 @@ fn submit_with_webhooks(world: &mut World, tasks: Vec<NewTask>) {
         settled: Vec::new(),
         webhooks,
         secrets: Vec::new(),
+        budgets: Vec::new(),
         by: actor(),
     }));
 }

@@ -18,7 +18,8 @@ impl World {
         let tasks: Vec<_> = (0..count).map(|_| self.task()).collect();
         let ids = tasks.iter().map(|task| task.id).collect();
         let (settled, webhooks, secrets) = (Vec::new(), Vec::new(), Vec::new());
-        let submit = Submit { tasks, key: None, settled, webhooks, secrets, by: actor() };
+        let submit =
+            Submit { tasks, key: None, settled, webhooks, secrets, budgets: Vec::new(), by: actor() };
         self.give(Command::SubmitBelow { parent, lease, submit }).map(|_| ids)
     }
 
@@ -116,7 +117,9 @@ fn an_agent_is_told_while_tasks_live_below_one_that_it_runs() {
         let task = world.task();
         let id = task.id;
         let (settled, webhooks, secrets) = (Vec::new(), Vec::new(), Vec::new());
-        let submit = Submit { tasks: vec![task], key: None, settled, webhooks, secrets, by: actor() };
+        let budgets = Vec::new();
+        let submit =
+            Submit { tasks: vec![task], key: None, settled, webhooks, secrets, budgets, by: actor() };
         (Command::SubmitBelow { parent, lease, submit }, id)
     };
     let (first, one) = below(&mut world);

@@ -134,11 +134,3 @@ fn events_that_do_not_follow_are_refused() {
         assert_eq!(state.clone().apply(Seq(2), &event(kind)), Err(error));
     }
 }
-
-#[test]
-fn what_later_issues_log_is_read_over() {
-    let mut state = State::default();
-    let kind = EventKind::BudgetChanged { group: name("red"), reserved_usd_micros: 1, spent_usd_micros: 2 };
-    state.apply(state.seq().next(), &Event { at: Wall(1), kind }).unwrap();
-    assert_eq!(state.seq(), Seq(1));
-}

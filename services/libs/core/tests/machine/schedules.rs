@@ -31,6 +31,7 @@ fn fire(world: &mut World, missed: bool) -> Command {
         task,
         webhook: false,
         secrets: Box::default(),
+        budget: Limit::default(),
         by: actor(),
     }
 }
@@ -143,6 +144,7 @@ fn a_next_instant_that_lies_back_makes_no_storm() {
         task,
         webhook: false,
         secrets: Box::default(),
+        budget: Limit::default(),
         by: actor(),
     });
     assert!(due(&world) > due_at);

@@ -12,6 +12,7 @@ fn under_key(tasks: Vec<NewTask>, key: u128, body: u128) -> Command {
         settled: Vec::new(),
         webhooks: Vec::new(),
         secrets: Vec::new(),
+        budgets: Vec::new(),
         by: actor(),
     })
 }

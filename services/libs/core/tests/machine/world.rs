@@ -131,6 +131,7 @@ impl World {
             settled: Vec::new(),
             webhooks: Vec::new(),
             secrets: Vec::new(),
+            budgets: Vec::new(),
             by: actor(),
         }))
     }

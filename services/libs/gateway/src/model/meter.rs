@@ -3,12 +3,15 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// What a model is taken to cost whose price nobody said, where only so much may be spent.
+pub const ASSUMED_PRICE: Price = Price { input: 15.0, cached_input: 1.5, output: 75.0 };
+
 /// What may be used; none is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limit {
     /// Tokens: input, cached input and output together.
     pub tokens: Option<u64>,
-    /// Millionths of a US dollar. A model without a price passes it with its first request.
+    /// Millionths of a US dollar. A model without a price is taken to have [`ASSUMED_PRICE`].
     pub usd_micros: Option<u64>,
 }
 
@@ -47,8 +50,8 @@ pub enum Exceeded {
     Tokens(u64),
     /// That of cost, which is this, in millionths of a US dollar.
     Cost(u64),
-    /// There is one of cost, and nobody knows what the model costs.
-    UnknownPrice,
+    /// That of cost, which is this, if the model costs what is assumed of one without a price.
+    UnknownPrice(u64),
 }
 
 impl fmt::Display for Exceeded {
@@ -59,8 +62,12 @@ impl fmt::Display for Exceeded {
                 let most = *most as f64 / 1e6;
                 write!(f, "the run used its {most:.2} US dollars and may use no more")
             }
-            Self::UnknownPrice => {
-                f.write_str("the run may cost only so much, and the price of its model is not known")
+            Self::UnknownPrice(most) => {
+                let most = *most as f64 / 1e6;
+                write!(
+                    f,
+                    "the run may cost {most:.2} US dollars, the price of its model is not known, and at the highest it has cost that"
+                )
             }
         }
     }
@@ -85,12 +92,17 @@ pub(super) struct Meter {
 struct State {
     limit: Limit,
     used: Used,
+    /// What it came to at most, in millionths of a US dollar: with an assumed price where none is known.
+    most_usd_micros: f64,
     exceeded: Option<Exceeded>,
 }
 
 impl Meter {
     pub fn new(limit: Limit, prices: Vec<(String, Price)>) -> Self {
-        Self { prices, state: Mutex::new(State { limit, used: Used::default(), exceeded: None }) }
+        Self {
+            prices,
+            state: Mutex::new(State { limit, used: Used::default(), most_usd_micros: 0.0, exceeded: None }),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,6 +141,8 @@ impl Meter {
             Some(cost) => used.usd_micros = (used.usd_micros - was.unwrap_or(0.0) + cost).max(0.0),
             None => used.is_cost_unknown = true,
         }
+        let most = |known: Option<f64>, of| known.unwrap_or_else(|| ASSUMED_PRICE.of(of));
+        state.most_usd_micros = (state.most_usd_micros - most(was, before) + most(is, now)).max(0.0);
         state.look();
         state.exceeded
     }
@@ -137,16 +151,29 @@ impl Meter {
         if answered.input + answered.cached + answered.output == 0 {
             return Some(0.0);
         }
-        let named = |wanted: &str| self.prices.iter().find(|(model, _)| model == wanted);
-        let model = answered.model.as_deref().unwrap_or("*");
-        let (_, price) = named(model).or_else(|| named("*"))?;
-        let of = |tokens: u64, price: f64| tokens as f64 * price;
-        Some(
-            of(answered.input, price.input)
-                + of(answered.cached, price.cached_input)
-                + of(answered.output, price.output),
-        )
+        let names = self.prices.iter().map(|(name, price)| (name.as_str(), price));
+        named(names, answered.model.as_deref().unwrap_or_default()).map(|price| price.of(answered))
     }
+}
+
+impl Price {
+    /// Millionths of a US dollar for what was used.
+    fn of(&self, answered: &Answered) -> f64 {
+        let of = |tokens: u64, price: f64| tokens as f64 * price;
+        of(answered.input, self.input)
+            + of(answered.cached, self.cached_input)
+            + of(answered.output, self.output)
+    }
+}
+
+/// What belongs to a model: what is under its name, else under the longest beginning of it that ends in `*`.
+pub fn named<'a, T>(names: impl Iterator<Item = (&'a str, T)>, model: &str) -> Option<T> {
+    let fit = names.filter_map(|(name, of)| match name.strip_suffix('*') {
+        _ if name == model => Some((usize::MAX, of)),
+        Some(beginning) if model.starts_with(beginning) => Some((beginning.len(), of)),
+        Some(_) | None => None,
+    });
+    fit.max_by_key(|(length, _)| *length).map(|(_, of)| of)
 }
 
 impl State {
@@ -159,8 +186,12 @@ impl State {
         let tokens = input_tokens + cached_input_tokens + output_tokens;
         self.exceeded = match self.limit {
             Limit { tokens: Some(most), .. } if tokens >= most => Some(Exceeded::Tokens(most)),
-            Limit { usd_micros: Some(_), .. } if is_cost_unknown => Some(Exceeded::UnknownPrice),
             Limit { usd_micros: Some(most), .. } if usd_micros >= most as f64 => Some(Exceeded::Cost(most)),
+            Limit { usd_micros: Some(most), .. }
+                if is_cost_unknown && self.most_usd_micros >= most as f64 =>
+            {
+                Some(Exceeded::UnknownPrice(most))
+            }
             Limit { .. } => None,
         };
     }
@@ -201,8 +232,21 @@ mod tests {
 
     #[test]
     fn a_limit_of_cost_holds_for_what_has_no_price() {
-        let limit = Limit { tokens: None, usd_micros: Some(1) };
+        let limit = Limit { tokens: None, usd_micros: Some(750) };
         let meter = Meter::new(limit, vec![("other".into(), Price::default())]);
-        assert_eq!(meter.count(&Answered::default(), &answered(1, 0)), Some(Exceeded::UnknownPrice));
+        assert_eq!(meter.count(&Answered::default(), &answered(0, 9)), None);
+        assert_eq!(meter.count(&answered(0, 9), &answered(0, 10)), Some(Exceeded::UnknownPrice(750)));
+        assert!(meter.used().is_cost_unknown && meter.used().usd_micros < 1.0, "what it cost nobody knows");
+    }
+
+    #[test]
+    fn a_name_that_ends_in_a_star_is_all_that_begin_so_and_the_longest_holds() {
+        let names = [("*", 0), ("gpt-5*", 1), ("gpt-5-mini*", 2), ("gpt-5", 3)];
+        let found = |model: &str| named(names.into_iter(), model);
+        assert_eq!(
+            ["gpt-5", "gpt-5-x", "gpt-5-mini-1", "other"].map(found),
+            [Some(3), Some(1), Some(2), Some(0)]
+        );
+        assert_eq!(named([("gpt-5", 1)].into_iter(), "gpt-5-x"), None);
     }
 }

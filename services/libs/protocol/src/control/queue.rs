@@ -39,6 +39,36 @@ pub struct QueueView {
     /// The credentials under which runners run.
     #[serde(default)]
     pub lanes: Vec<LaneView>,
+    /// What may be spent today, and what is: for everybody, and for each group that has a budget.
+    #[serde(default)]
+    pub budgets: Vec<BudgetView>,
+}
+
+/// A budget of the day.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct BudgetView {
+    /// Whose; none for everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// When the day began.
+    #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub since: Wall,
+    /// In US dollars; none where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_usd: Option<f64>,
+    /// What was spent.
+    pub spent_usd: f64,
+    /// What is set aside for what runs.
+    pub reserved_usd: f64,
+    /// In tokens; none where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_tokens: Option<u64>,
+    /// What was used.
+    pub spent_tokens: u64,
+    /// What is set aside for what runs.
+    pub reserved_tokens: u64,
 }
 
 /// Slots that queued tasks wait for.
@@ -125,4 +155,7 @@ pub struct TodayView {
     pub mean_run_seconds: Option<f64>,
     pub tokens: u64,
     pub cost_usd: f64,
+    /// What those cost that failed.
+    #[serde(default)]
+    pub failed_cost_usd: f64,
 }

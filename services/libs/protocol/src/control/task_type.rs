@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::submit::Permission;
 
 /// A type that tasks can have, and what they have of it where their submit says nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TaskTypeView {
     /// What a submit calls it.
@@ -37,6 +37,12 @@ pub struct TaskTypeView {
     /// The most turns of a coding agent.
     #[serde(default)]
     pub max_turns: Option<u32>,
+    /// What it may cost, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<f64>,
+    /// The tokens that it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
     /// The model of a coding agent.
     #[serde(default)]
     pub model: Option<String>,

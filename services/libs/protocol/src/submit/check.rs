@@ -110,6 +110,12 @@ fn check_wishes(task: &SubmitTask, faults: &mut Faults) {
     if task.model.as_deref().is_some_and(|model| !is_model(model)) {
         faults.add("model", "not the name of a model");
     }
+    let is_amount = |usd: f64| usd > 0.0 && usd <= limits::MAX_BUDGET_USD;
+    if task.budget_usd.is_some_and(|usd| !is_amount(usd)) {
+        let most = limits::MAX_BUDGET_USD;
+        faults.add("budget_usd", format!("more than 0 US dollars and at most {most}"));
+    }
+    faults.within("budget_tokens", task.budget_tokens, 1, limits::MAX_BUDGET_TOKENS);
     let inside = match (task.runner.as_deref(), &task.command) {
         (Some(runner @ ("command" | "mock" | "replay")), _) => Some(runner),
         (_, Some(_)) => Some("command"),
@@ -336,11 +342,9 @@ pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
         Some(Workspace::Git(git)) => Some(git),
         Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => None,
     };
-    let asked =
-        [(git.is_some_and(|git| git.lfs), "workspace.git.lfs"), (task.budget_usd.is_some(), "budget_usd")];
-    match asked.iter().find(|(asked, _)| *asked) {
-        Some((_, what)) => Err(Problem::unavailable(what)),
-        None => Ok(()),
+    match git {
+        Some(git) if git.lfs => Err(Problem::unavailable("workspace.git.lfs")),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ pub struct PendingView {
     /// Of which kind the reason is.
     pub code: PendingCode,
     /// What the reason names, each under the word of its kind: `tasks`, `subtasks`, `runner`, `missing`, `labels`, `group`,
-    /// `label`, `limit`, `lane`, `until` or `volume`.
+    /// `label`, `limit`, `lane`, `until`, `volume`, `task`, `spent` or `reserved`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
 }
@@ -73,6 +73,12 @@ pub enum PendingCode {
     LaneRests,
     /// The credential `lane` is tried with `limit` at once after a limit.
     LaneRecovers,
+    /// The day's budget has nothing left: of its `limit` so much is `spent` and so much `reserved` for what runs.
+    DayBudget,
+    /// The day's budget of the `group` has nothing left, as above.
+    GroupBudget,
+    /// The budget of the `task`, itself or one above it, has nothing left to set aside, as above.
+    TaskBudget,
     /// All agents that could run it are busy.
     Busy,
     /// One that a later release knows.

@@ -146,7 +146,11 @@ impl Layer {
         let shown = path.join(".");
         let chosen = key.path.split('.').zip(&path).filter(|(name, _)| *name == "*");
         for (_, name) in chosen {
-            if let Some(why) = name_problem(name) {
+            // A price may be that of all models whose names begin so.
+            let stem = name.strip_suffix('*').filter(|_| key.path.contains(".prices.*."));
+            let named = stem.unwrap_or(name);
+            let is_every = stem.is_some() && named.is_empty();
+            if let Some(why) = name_problem(named).filter(|_| !is_every) {
                 self.problems.push(Problem::Bad { key: shown.clone(), origin: origin.clone(), why });
             }
         }

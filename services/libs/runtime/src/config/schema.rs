@@ -90,7 +90,6 @@ const MAX_ATTEMPTS: u64 = conductor_protocol::limits::MAX_ATTEMPTS as u64;
 /// As in a submit.
 const MAX_TURNS: u64 = conductor_protocol::limits::MAX_TURNS as u64;
 
-const BUDGETS: &str = "the accounting of cost";
 const DISTRIBUTED: &str = "distributed storage";
 const REMOTE: &str = "the connection between hosts";
 
@@ -152,7 +151,6 @@ pub(super) const KEYS: &[Key] = &[
     seconds("tasks.ageing_seconds", 1),
     whole("groups.*.max_running", 1).optional(),
     whole("groups.*.max_queued", 0).optional(),
-    key("groups.*.day_usd", Kind::Amount).optional().later(BUDGETS),
     whole("runners.*.max_running", 1).optional(),
     key("runners.*.preset", Kind::Name).optional(),
     key("runners.*.command", Kind::Texts).optional(),
@@ -200,13 +198,17 @@ pub(super) const KEYS: &[Key] = &[
     key("task_types.*.priority", Kind::Whole { min: 0, max: 10 }).optional(),
     key("task_types.*.max_attempts", Kind::Whole { min: 1, max: MAX_ATTEMPTS }).optional(),
     key("task_types.*.max_turns", Kind::Whole { min: 1, max: MAX_TURNS }).optional(),
+    key("task_types.*.budget_usd", Kind::Amount).optional(),
+    whole("task_types.*.budget_tokens", 1).optional(),
     key("task_types.*.model", Kind::Text).optional(),
     key("task_types.*.verify", Kind::Texts).optional(),
-    key("budgets.task_usd", Kind::Amount).optional().later(BUDGETS),
-    key("budgets.day_usd", Kind::Amount).optional().later(BUDGETS),
-    whole("budgets.day_tokens", 0).optional().later(BUDGETS),
+    key("budgets.task_usd", Kind::Amount).optional(),
+    whole("budgets.task_tokens", 1).optional(),
+    key("budgets.day_usd", Kind::Amount).optional(),
+    whole("budgets.day_tokens", 1).optional(),
     key("budgets.time_zone", Kind::TimeZone),
-    key("budgets.groups.*.day_usd", Kind::Amount).optional().later(BUDGETS),
+    key("budgets.groups.*.day_usd", Kind::Amount).optional(),
+    whole("budgets.groups.*.day_tokens", 1).optional(),
     key("api.listen", Kind::HostPort),
     key("api.max_body_bytes", Kind::Whole { min: 1, max: MAX_BODY }),
     whole("api.max_upload_bytes", 1),

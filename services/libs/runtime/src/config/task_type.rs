@@ -11,7 +11,7 @@ use super::layer::Leaf;
 use super::runner::{BUILT_IN, INSIDE};
 
 /// One type of tasks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskType {
     /// What it is for, in a line for people.
@@ -32,6 +32,10 @@ pub struct TaskType {
     pub max_attempts: Option<u16>,
     /// The most turns of a coding agent.
     pub max_turns: Option<u32>,
+    /// What it may cost, in US dollars.
+    pub budget_usd: Option<f64>,
+    /// The tokens that it may use.
+    pub budget_tokens: Option<u64>,
     /// The model of a coding agent.
     pub model: Option<String>,
     /// What must succeed afterwards.
@@ -58,6 +62,7 @@ fn contradiction(leaf: &Leaf, values: &BTreeMap<Vec<String>, Leaf>) -> Option<Pr
         ("runner", ValueKind::String(runner)) if !is_runner(runner, values) => {
             format!("there is no runner {runner:?}")
         }
+        ("budget_usd", ValueKind::Float(usd)) if *usd <= 0.0 => "more than 0 US dollars".to_owned(),
         ("model", ValueKind::String(model)) if !is_model(model) => "not the name of a model".to_owned(),
         ("verify", ValueKind::Array(words)) if words.is_empty() => "it names no program".to_owned(),
         _ => return None,

@@ -126,8 +126,31 @@ impl Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {
+    /// What a task may cost that names no budget, in US dollars.
+    pub task_usd: Option<f64>,
+    /// The tokens that it may use.
+    pub task_tokens: Option<u64>,
+    /// What all tasks of a day may cost together.
+    pub day_usd: Option<f64>,
+    /// The tokens that they may use.
+    pub day_tokens: Option<u64>,
     /// The IANA time zone in which a day begins and ends.
     pub time_zone: String,
+    /// What the tasks of a group may spend in a day.
+    #[serde(default)]
+    pub groups: BTreeMap<String, GroupBudget>,
+}
+
+/// `budgets.groups.<name>.*`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupBudget {
+    /// What they may cost together, in US dollars.
+    #[serde(default)]
+    pub day_usd: Option<f64>,
+    /// The tokens that they may use.
+    #[serde(default)]
+    pub day_tokens: Option<u64>,
 }
 
 /// `orchestrator.*`

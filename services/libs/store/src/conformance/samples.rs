@@ -5,11 +5,12 @@ mod told;
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, AgentImage, AgentLanes, AttemptEnd, BodyDigest, CancelReason, CatchUp, Event, EventKind,
-    Failure, FailureReason, Groups, Header, Incarnation, InstanceId, KeyId, KeyImage, Lane, Lease,
-    LoginSession, Name, NewTask, Offspring, OnDependencyFailure, Outcome, Overlap, Part, Priority, Profile,
-    Question, Report, RequestId, Requeue, Role, RunImage, RunnerLane, RunnerOffer, Schedule, ScheduleId,
-    SecretDigest, Seq, StageImage, Standing, TaskId, TaskImage, Token, Trouble, Usage, Wall, Work,
+    Actor, AgentId, AgentImage, AgentLanes, Amount, AttemptEnd, BodyDigest, BudgetImage, CancelReason,
+    CatchUp, Event, EventKind, Failure, FailureReason, Groups, Header, Incarnation, InstanceId, KeyId,
+    KeyImage, Lane, Lease, LedgerImage, Limit, LoginSession, Name, NewTask, Offspring, OnDependencyFailure,
+    Outcome, Overlap, Part, Priority, Profile, Question, Report, RequestId, Requeue, Role, RunImage,
+    RunnerLane, RunnerOffer, Schedule, ScheduleId, SecretDigest, Seq, StageImage, Standing, TaskId,
+    TaskImage, Token, Trouble, Usage, Wall, Work,
 };
 
 /// A name that is known to be one.
@@ -272,13 +273,11 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
         ("task_pinned", EventKind::TaskPinned { task, pinned: true, by: actor() }),
         ("lanes_offered", EventKind::LanesOffered { lanes: Box::new(agent_lanes()) }),
         (
-            "budget_changed",
-            EventKind::BudgetChanged {
-                group: name("default"),
-                reserved_usd_micros: 1,
-                spent_usd_micros: u64::MAX,
-            },
+            "budget_spent",
+            EventKind::BudgetSpent { task, lease, day: Wall(1), amount: amount(), own: Amount::default() },
         ),
+        ("budget_asked", EventKind::BudgetAsked { task, limit: limit() }),
+        ("budget_held", EventKind::BudgetHeld { task, lease, amount: amount(), cover: Some(TaskId(8)) }),
         ("token_created", EventKind::TokenCreated { token: Box::new(token()), by: actor() }),
         ("token_created_full", EventKind::TokenCreated { token: Box::new(full_token()), by: actor() }),
         ("token_revoked", EventKind::TokenRevoked { name: name("ci"), by: actor() }),
@@ -293,6 +292,14 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
 fn agent_lanes() -> AgentLanes {
     let lane = RunnerLane { runner: name("claude"), lane: name("claude/main") };
     AgentLanes { agent: AgentId(7), lanes: [lane].into() }
+}
+
+fn amount() -> Amount {
+    Amount { usd_micros: u64::MAX, tokens: 7 }
+}
+
+fn limit() -> Limit {
+    Limit { usd_micros: Some(1_500_000), tokens: None }
 }
 
 fn lane() -> Lane {
@@ -458,6 +465,23 @@ pub fn parts() -> Vec<(&'static str, Part)> {
         ("pin", Part::Pin(TaskId(9))),
         ("offspring", Part::Offspring(Offspring { task: TaskId(9), made: 7 })),
         ("told", Part::Told(conductor_core::ToldImage { task: TaskId(9), messages: Box::new([message()]) })),
+        (
+            "budget",
+            Part::Budget(BudgetImage {
+                task: TaskId(9),
+                limit: limit(),
+                spent: amount(),
+                held: Some((amount(), Some(TaskId(8)))),
+            }),
+        ),
+        (
+            "ledger",
+            Part::Ledger(LedgerImage {
+                day: Wall(1),
+                spent: amount(),
+                groups: [(name("default"), amount())].into(),
+            }),
+        ),
     ]);
     parts.extend(told::parts());
     parts

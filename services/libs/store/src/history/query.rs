@@ -86,6 +86,8 @@ pub struct Stats {
     pub states: Vec<(State, u64)>,
     /// What happened in each hour, the newest first, at most 31 days.
     pub hours: Vec<Hour>,
+    /// What the tasks cost that failed since the instant asked for, in millionths of a US dollar.
+    pub failed_cost_usd_micros: u64,
 }
 
 /// Which steps of time to add up.

@@ -61,7 +61,9 @@ impl Cutter {
                 | Part::Secrets(_)
                 | Part::Pin(_)
                 | Part::Offspring(_)
-                | Part::Told(_),
+                | Part::Told(_)
+                | Part::Budget(_)
+                | Part::Ledger(_),
                 has_header,
             ) => {
                 if !has_header {

@@ -5,7 +5,7 @@ use conductor_core::{Answer, Delivery, Name, Notice, Route, Seq, TaskId, Tried, 
 use super::context::{Context, Invalid};
 use super::mirror::{Mirror, mirror_enum, mirror_names, mirror_struct};
 
-mirror_names!(Notice => NoticeV1 { Finished, Failed, Waiting, Unservable, DiskFloor, ScheduleStopped, LaneClosed });
+mirror_names!(Notice => NoticeV1 { Finished, Failed, Waiting, Unservable, DiskFloor, ScheduleStopped, LaneClosed, BudgetNear });
 
 mirror_enum!(Route => RouteV1 { Webhook, Rule(name: Name) });
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use conductor_core::{
-    Actor, AgentId, AgentLanes, Answer, AttemptEnd, BodyDigest, CancelReason, Event, EventKind, Incarnation,
-    KeyId, Lease, LoginSession, Name, NewTask, Notice, Outcome, Profile, Question, Report, RequestId,
-    Requeue, Route, Schedule, ScheduleId, SecretDigest, Seq, Standing, TaskId, Token, Told, Tried, Wall,
+    Actor, AgentId, AgentLanes, Amount, Answer, AttemptEnd, BodyDigest, CancelReason, Event, EventKind,
+    Incarnation, KeyId, Lease, Limit, LoginSession, Name, NewTask, Notice, Outcome, Profile, Question,
+    Report, RequestId, Requeue, Route, Schedule, ScheduleId, SecretDigest, Seq, Standing, TaskId, Token,
+    Told, Tried, Wall,
 };
 
 use super::context::{Context, Invalid};
@@ -42,7 +43,7 @@ EventKind => EventKindV1 {
     ScheduleRemoved { schedule: ScheduleId, by: Arc<Actor> },
     ScheduleFired { schedule: ScheduleId, task: Option<TaskId>, next_at: Wall },
     LaneChanged { lane: Name, rests_until: Option<Wall>, open: bool },
-    BudgetChanged { group: Name, reserved_usd_micros: u64, spent_usd_micros: u64 },
+    BudgetSpent { task: TaskId, lease: Lease, day: Wall, amount: Amount, own: Amount },
     DeliveryTried { delivery: Seq, task: Option<TaskId>, tried: Tried, answer: Box<Answer> },
     TokenCreated { token: Box<Token>, by: Arc<Actor> },
     TokenRevoked { name: Name, by: Arc<Actor> },
@@ -58,6 +59,8 @@ EventKind => EventKindV1 {
     TaskPinned { task: TaskId, pinned: bool, by: Arc<Actor> },
     TaskTold { task: TaskId, lease: Lease, message: Told, by: Arc<Actor> },
     MessagesTaken { task: TaskId, count: u32 },
+    BudgetAsked { task: TaskId, limit: Limit },
+    BudgetHeld { task: TaskId, lease: Lease, amount: Amount, cover: Option<TaskId> },
 });
 
 mirror_struct!(Told => ToldV1 { id: RequestId, text: Box<str> });

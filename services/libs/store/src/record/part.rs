@@ -1,10 +1,10 @@
 //! Records of snapshot parts.
 
 use conductor_core::{
-    AgentId, AgentImage, AgentLanes, BodyDigest, CancelReason, Delivery, Header, Incarnation, KeyId,
-    KeyImage, Lane, Lease, LoginSession, Name, Offspring, OnDependencyFailure, Part, Priority, Profile,
-    Question, RequestId, Requeue, RunImage, Schedule, SecretsImage, Seq, StageImage, TaskId, TaskImage,
-    Token, Told, ToldImage, Trouble, Wall, Work,
+    AgentId, AgentImage, AgentLanes, Amount, BodyDigest, BudgetImage, CancelReason, Delivery, Header,
+    Incarnation, KeyId, KeyImage, Lane, Lease, LedgerImage, Limit, LoginSession, Name, Offspring,
+    OnDependencyFailure, Part, Priority, Profile, Question, RequestId, Requeue, RunImage, Schedule,
+    SecretsImage, Seq, StageImage, TaskId, TaskImage, Token, Told, ToldImage, Trouble, Wall, Work,
 };
 
 use super::context::{Context, Invalid};
@@ -29,9 +29,24 @@ Part => PartV1 {
     Pin(task: TaskId),
     Offspring(offspring: Offspring),
     Told(told: ToldImage),
+    Budget(budget: BudgetImage),
+    Ledger(ledger: LedgerImage),
 });
 
 mirror_struct!(ToldImage => ToldImageV1 { task: TaskId, messages: Box<[Told]> });
+
+mirror_struct!(Amount => AmountV1 { usd_micros: u64, tokens: u64 });
+
+mirror_struct!(Limit => LimitV1 { usd_micros: Option<u64>, tokens: Option<u64> });
+
+mirror_struct!(BudgetImage => BudgetImageV1 {
+    task: TaskId,
+    limit: Limit,
+    spent: Amount,
+    held: Option<(Amount, Option<TaskId>)>,
+});
+
+mirror_struct!(LedgerImage => LedgerImageV1 { day: Wall, spent: Amount, groups: Box<[(Name, Amount)]> });
 
 mirror_struct!(SecretsImage => SecretsImageV1 { task: TaskId, secrets: Box<[Name]> });
 

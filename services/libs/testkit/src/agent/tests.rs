@@ -58,6 +58,7 @@ fn assign(numbers: impl IntoIterator<Item = u64>) -> ToAgent {
         after: None,
         starts_from: None,
         uploads: Vec::new(),
+        limit: Default::default(),
         token: None,
         body: RawValue::from_string("{}".into()).expect("JSON"),
     };

@@ -277,6 +277,7 @@ impl World {
             // Simulated people say nothing to runs.
             Effect::Tell { .. }
             | Effect::Below { .. }
+            | Effect::SetLimit { .. }
             | Effect::Drain { .. }
             | Effect::ScheduleDue { .. }
             | Effect::Deliver
@@ -390,6 +391,7 @@ impl World {
             settled: settled.into_iter().collect(),
             webhooks: Vec::new(),
             secrets: Vec::new(),
+            budgets: Vec::new(),
             by: actor(),
         };
         self.decide(vec![(Command::Submit(submit), Caller::Client(client))]);

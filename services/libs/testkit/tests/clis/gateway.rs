@@ -176,3 +176,20 @@ async fn without_a_gateway_the_run_holds_the_key_and_says_so() {
     assert_eq!(task.state, State::Succeeded, "{task:#?}");
     assert!(task.result.unwrap().flags.contains(&"real_credential".to_owned()));
 }
+
+#[tokio::test]
+async fn a_run_that_passes_its_budget_is_cut_in_the_middle_of_an_answer() {
+    for cli in Cli::ALL {
+        let Some(place) = Place::with(cli, Change::default()).await else { continue };
+        for (budget, said) in [
+            (json!({"budget_tokens": 110}), "110 tokens"),
+            (json!({"budget_usd": 0.00001}), "0.00 US dollars"),
+        ] {
+            place.server.add("spend-too-much", [Turn::run("echo more"), Turn::say("Never said.")]);
+            let task = place.run("spend-too-much", &budget).await;
+            let failure = task.failure.unwrap_or_else(|| panic!("{cli:?} succeeded"));
+            assert_eq!(failure.reason, FailureReason::Budget, "{cli:?}: {failure:?}");
+            assert!(failure.message.contains(said), "{cli:?}: {failure:?}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 mod agent_crash;
 mod all_killed;
 mod bad_input;
+mod budgets;
 mod credentials;
 mod damage;
 mod full_volume;

@@ -186,6 +186,8 @@ pub(super) async fn queue(context: &Context, caller: &Caller) -> Result<QueueVie
     queue.queued_by_runner.clear();
     queue.wanted.clear();
     queue.lanes.clear();
+    let is_seen = |group: &str| Name::new(group).is_ok_and(|group| caller.sees(&group));
+    queue.budgets.retain(|budget| budget.group.as_deref().is_some_and(is_seen));
     queue.oldest_seconds = None;
     Ok(queue)
 }

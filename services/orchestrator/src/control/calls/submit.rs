@@ -98,8 +98,10 @@ impl Plain {
         let tasks = std::mem::take(&mut prepared.tasks);
         let payloads = std::mem::take(&mut prepared.payloads);
         let webhooks = std::mem::take(&mut prepared.webhooks);
+        let budgets = std::mem::take(&mut prepared.budgets);
         let by = caller.actor.clone();
-        let command = Command::Submit(Submit { tasks, key, settled: Vec::new(), webhooks, secrets, by });
+        let command =
+            Command::Submit(Submit { tasks, key, settled: Vec::new(), webhooks, secrets, budgets, by });
         Ok(Some((Self { prepared, places }, command, payloads)))
     }
 }
@@ -149,7 +151,8 @@ async fn accept_prepared(
         };
         let webhooks = prepared.webhooks.clone();
         let (secrets, by) = (secrets.clone(), caller.actor.clone());
-        let submit = Submit { tasks, key, settled, webhooks, secrets, by };
+        let budgets = prepared.budgets.clone();
+        let submit = Submit { tasks, key, settled, webhooks, secrets, budgets, by };
         let command = match caller.attempt {
             None => Command::Submit(submit),
             Some(AttemptRef { task, lease }) => Command::SubmitBelow { parent: task, lease, submit },

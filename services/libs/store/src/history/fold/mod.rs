@@ -268,7 +268,9 @@ impl Fold {
             | EventKind::ScheduleFired { .. }
             | EventKind::LaneChanged { .. }
             | EventKind::LanesOffered { .. }
-            | EventKind::BudgetChanged { .. }
+            | EventKind::BudgetAsked { .. }
+            | EventKind::BudgetHeld { .. }
+            | EventKind::BudgetSpent { .. }
             | EventKind::WebhookAsked { .. } => {}
         }
         Ok(())

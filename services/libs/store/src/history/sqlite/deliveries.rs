@@ -21,6 +21,7 @@ fn notice_number(notice: Notice) -> i64 {
         Notice::DiskFloor => 4,
         Notice::ScheduleStopped => 5,
         Notice::LaneClosed => 6,
+        Notice::BudgetNear => 7,
     }
 }
 
@@ -33,6 +34,7 @@ fn notice_of(number: i64) -> Option<Notice> {
         Notice::DiskFloor,
         Notice::ScheduleStopped,
         Notice::LaneClosed,
+        Notice::BudgetNear,
     ];
     all.into_iter().find(|notice| notice_number(*notice) == number)
 }

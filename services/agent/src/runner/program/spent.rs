@@ -1,0 +1,106 @@
+//! What the starts of an attempt used, by what the program told and by what passed the gateway.
+
+use conductor_gateway::{ASSUMED_PRICE, Exceeded, Limit, Used, price_named};
+use conductor_runtime::config::RunnerSpec;
+
+use super::super::outcome::Usage;
+use super::parse::Known;
+
+/// What all starts of an attempt used.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Spent {
+    usage: Usage,
+    /// Whether the cost of some start is not known.
+    is_cost_unknown: bool,
+    /// Millionths of a US dollar at most, where the cost of some start is not known.
+    most_usd_micros: f64,
+}
+
+impl Spent {
+    pub fn add(&mut self, known: &Known, spec: &RunnerSpec, model: Option<&str>, baseline: [u64; 3]) {
+        let [input, output, cached] = baseline;
+        let input = known.input_tokens.saturating_sub(input);
+        let output = known.output_tokens.saturating_sub(output);
+        let cached = known.cached_input_tokens.saturating_sub(cached);
+        let usage = &mut self.usage;
+        usage.input_tokens += input;
+        usage.output_tokens += output;
+        usage.cached_input_tokens += cached;
+        usage.turns = usage.turns.saturating_add(known.turns);
+        usage.tool_calls = usage.tool_calls.saturating_add(known.tool_calls);
+        if input + output + cached == 0 && known.cost_usd.is_none() {
+            return;
+        }
+        let model = known.model.as_deref().or(model).or(spec.model.as_deref()).unwrap_or_default();
+        let of = |[of_input, of_output, of_cached]: [f64; 3]| {
+            let cost = input as f64 * of_input + output as f64 * of_output + cached as f64 * of_cached;
+            cost / 1e6
+        };
+        let prices = spec.prices.iter().map(|(name, price)| (name.as_str(), price));
+        let priced =
+            || price_named(prices, model).map(|price| of([price.input, price.output, price.cached_input]));
+        let known = known.cost_usd.or_else(priced).filter(|cost| cost.is_finite() && *cost >= 0.0);
+        let assumed = || of([ASSUMED_PRICE.input, ASSUMED_PRICE.output, ASSUMED_PRICE.cached_input]);
+        self.most_usd_micros += known.unwrap_or_else(assumed) * 1e6;
+        match known {
+            Some(cost) => {
+                let micros = (cost * 1e6).round() as u64;
+                usage.cost_micro_usd = Some(usage.cost_micro_usd.unwrap_or(0).saturating_add(micros));
+            }
+            None => self.is_cost_unknown = true,
+        }
+    }
+
+    /// What was used; what passed the gateway where the program told nothing, and what that cost where the gateway knows.
+    pub fn or_metered(&self, metered: Used) -> Usage {
+        let usage = self.usage();
+        let cost = (!metered.is_cost_unknown).then_some(metered.usd_micros.round() as u64);
+        let cost_micro_usd = usage.cost_micro_usd.or(cost);
+        if usage.input_tokens + usage.output_tokens + usage.cached_input_tokens > 0 {
+            return Usage { cost_micro_usd, ..usage };
+        }
+        Usage {
+            input_tokens: metered.input_tokens,
+            output_tokens: metered.output_tokens,
+            cached_input_tokens: metered.cached_input_tokens,
+            cost_micro_usd,
+            ..usage
+        }
+    }
+
+    pub fn usage(&self) -> Usage {
+        let cost_micro_usd = self.usage.cost_micro_usd.filter(|_| !self.is_cost_unknown);
+        Usage { cost_micro_usd, ..self.usage }
+    }
+
+    fn exceeds(&self, limit: Limit) -> Option<Exceeded> {
+        let usage = &self.usage;
+        let tokens = usage.input_tokens + usage.output_tokens + usage.cached_input_tokens;
+        match limit {
+            Limit { tokens: Some(most), .. } if tokens >= most => Some(Exceeded::Tokens(most)),
+            Limit { usd_micros: Some(most), .. } if self.most_usd_micros >= most as f64 => {
+                Some(if self.is_cost_unknown { Exceeded::UnknownPrice(most) } else { Exceeded::Cost(most) })
+            }
+            Limit { .. } => None,
+        }
+    }
+}
+
+/// Holds a program to what it may spend by what it tells as it goes.
+#[derive(Debug)]
+pub(super) struct Guard<'a> {
+    pub limit: Limit,
+    /// What earlier starts used.
+    pub before: Spent,
+    pub model: Option<&'a str>,
+    pub baseline: [u64; 3],
+}
+
+impl Guard<'_> {
+    /// Which limit is passed.
+    pub fn exceeded(&self, known: &Known, spec: &RunnerSpec, lowered: Option<Limit>) -> Option<Exceeded> {
+        let mut spent = self.before;
+        spent.add(known, spec, self.model, self.baseline);
+        spent.exceeds(lowered.unwrap_or(self.limit))
+    }
+}

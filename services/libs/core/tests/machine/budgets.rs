@@ -1,0 +1,422 @@
+//! What tasks may spend.
+
+use std::sync::Arc;
+
+use conductor_core::*;
+use proptest::prelude::*;
+
+use crate::world::*;
+
+const USD: u64 = 1_000_000;
+const DAY: u64 = 86_400_000;
+
+fn usd(dollars: u64) -> Limit {
+    Limit { usd_micros: Some(dollars * USD), tokens: None }
+}
+
+fn tokens(count: u64) -> Limit {
+    Limit { usd_micros: None, tokens: Some(count) }
+}
+
+fn rules(task: Limit, day: Limit) -> Budgets {
+    let meters = [("claude", Meter::Money), ("mock", Meter::Tokens)];
+    let meters = meters.map(|(runner, meter)| (name(runner), meter)).into();
+    Budgets { task, day, meters, ..Budgets::default() }
+}
+
+/// A world with an agent of many slots.
+fn world(budgets: Budgets) -> World {
+    let mut world = World::with(Policy { budgets, ..Policy::default() });
+    world.hello(1, profile(ADA, "ada", 1, &["claude", "mock", "command"]), Vec::new()).expect("welcome");
+    world.say(ADA, AgentSay::Credits(1_000));
+    world
+}
+
+fn claude(world: &mut World) -> TaskId {
+    world.submit_one(|task| task.runner = name("claude"))
+}
+
+/// Submits tasks of which the first names a budget.
+fn naming(world: &mut World, limit: Limit, tasks: Vec<NewTask>) {
+    let budgets = vec![(tasks[0].id, limit)];
+    let submit = Submit {
+        tasks,
+        key: None,
+        settled: Vec::new(),
+        webhooks: Vec::new(),
+        secrets: Vec::new(),
+        budgets,
+        by: actor(),
+    };
+    world.must(Command::Submit(submit));
+}
+
+fn cost(micros: u64) -> Usage {
+    Usage { output_tokens: 10, cost_usd_micros: Some(micros), ..Usage::default() }
+}
+
+fn end(world: &mut World, lease: Lease, end: AttemptEnd, usage: Usage) -> Step {
+    let report = Box::new(Report { usage, ..Report::default() });
+    world.say(ADA, AgentSay::Finished { lease, end, report })
+}
+
+/// Assigns what can be; says that it began.
+fn begin(world: &mut World) -> Vec<(TaskId, Lease, Limit)> {
+    let step = world.must(Command::Assign);
+    let given = step.effects.into_iter().filter_map(|effect| match effect {
+        Effect::Assign { task, lease, limit, .. } => Some((task, lease, limit)),
+        _ => None,
+    });
+    let given: Vec<_> = given.collect();
+    for (_, lease, _) in &given {
+        world.say(ADA, AgentSay::Started(*lease));
+    }
+    given
+}
+
+fn today(world: &World, group: Option<&str>) -> (Amount, Amount) {
+    let group = group.map(name);
+    world.machine.spent_today(world.now, group.as_ref())
+}
+
+#[test]
+fn parallel_tasks_do_not_overshoot_a_day_together() {
+    let mut world = world(rules(usd(5), usd(12)));
+    let ids: Vec<_> = (0..20).map(|_| claude(&mut world)).collect();
+    let given = begin(&mut world);
+    assert_eq!(given.len(), 3, "two fit, and the third passes it by no more than its own");
+    assert!(given.iter().all(|(_, _, limit)| *limit == usd(5)));
+    let waits = *ids.iter().find(|id| world.is_queued(**id)).unwrap();
+    let reason = world.machine.pending_reason(waits).unwrap();
+    assert!(
+        reason.contains("today's budget of 12.00 USD") && reason.contains("15.00 USD set aside"),
+        "{reason}"
+    );
+    let Some(Pending::Queued(Obstacle::Budget(short))) = world.machine.pending(waits) else {
+        panic!("{reason}")
+    };
+    assert_eq!((short.purse, short.held), (Purse::Day, 15 * USD));
+    // What was not spent is there for the others.
+    end(&mut world, given[0].1, AttemptEnd::Succeeded, cost(USD));
+    assert_eq!(today(&world, None).0.usd_micros, USD);
+    end(&mut world, given[1].1, AttemptEnd::Succeeded, cost(USD));
+    assert_eq!(begin(&mut world).len(), 1);
+}
+
+#[test]
+fn what_waits_for_a_day_goes_on_at_midnight() {
+    let midnight = Wall(1_700_000_000_000 + 60_000);
+    let midnights = [Wall(midnight.0 - 86_400_000), midnight, Wall(midnight.0 + 80_000_000)];
+    let mut world = world(Budgets { midnights: Arc::new(midnights), ..rules(usd(5), usd(5)) });
+    let (first, second) = (claude(&mut world), claude(&mut world));
+    let given = begin(&mut world);
+    assert_eq!(given[0].0, first);
+    end(&mut world, given[0].1, AttemptEnd::Succeeded, cost(5 * USD));
+    assert!(begin(&mut world).is_empty());
+    assert_eq!(world.machine.next_deadline().wall, Some(midnight));
+    world.pass(60_000);
+    assert_eq!(begin(&mut world)[0].0, second);
+    assert_eq!(today(&world, None).0, Amount::default());
+}
+
+#[test]
+fn a_group_has_a_budget_of_its_own() {
+    let groups = [(name("red"), usd(1))].into();
+    let mut world = world(Budgets { groups, ..rules(usd(5), usd(50)) });
+    for _ in 0..2 {
+        world.submit_one(|task| (task.runner, task.group) = (name("claude"), name("red")));
+    }
+    let other = claude(&mut world);
+    let given = begin(&mut world);
+    let limits: Vec<_> = given.iter().map(|(_, _, limit)| *limit).collect();
+    assert_eq!(limits.len(), 2, "one of red and one of another group");
+    assert!(
+        limits.contains(&usd(1)) && limits.contains(&usd(5)),
+        "no run may spend more than the group's day"
+    );
+    assert!(given.iter().any(|(id, _, _)| *id == other));
+}
+
+#[test]
+fn attempts_of_a_task_share_its_budget() {
+    let mut world = world(rules(usd(5), Limit::default()));
+    let id = world.submit_one(|task| (task.runner, task.max_attempts) = (name("claude"), 9));
+    let first = begin(&mut world)[0];
+    end(&mut world, first.1, failure(FailureReason::VerifyFailed), cost(3 * USD));
+    world.pass(10_000);
+    let second = begin(&mut world)[0];
+    assert_eq!((second.0, second.2), (id, usd(2)), "the second may spend what the first left");
+    end(&mut world, second.1, failure(FailureReason::VerifyFailed), cost(2 * USD));
+    assert_eq!(world.failure_of(id), FailureReason::Budget);
+}
+
+#[test]
+fn what_nobody_knows_counts_as_all_that_was_set_aside() {
+    let mut world = world(rules(usd(5), usd(50)));
+    let spent = |end_as: AttemptEnd, usage: Usage, world: &mut World| {
+        let before = today(world, None).0.usd_micros;
+        claude(world);
+        let given = begin(world);
+        end(world, given.last().unwrap().1, end_as, usage);
+        today(world, None).0.usd_micros - before
+    };
+    let unpriced = Usage { output_tokens: 10, ..Usage::default() };
+    assert_eq!(spent(AttemptEnd::Succeeded, unpriced, &mut world), 5 * USD, "a price is not known");
+    assert_eq!(spent(AttemptEnd::Succeeded, Usage::default(), &mut world), 5 * USD, "no use is known");
+    assert_eq!(spent(failure(FailureReason::Timeout), Usage::default(), &mut world), 5 * USD);
+    assert_eq!(spent(failure(FailureReason::Auth), Usage::default(), &mut world), 0, "no model listened");
+    assert_eq!(spent(AttemptEnd::Cancelled, cost(7), &mut world), 7);
+    let limited = AttemptEnd::Limited { rest_ms: 1_000_000, message: "slow".into() };
+    assert_eq!(spent(limited, Usage::default(), &mut world), 0);
+    let crashed = AttemptEnd::Crashed("gone".into());
+    assert_eq!(spent(crashed, Usage::default(), &mut world), 5 * USD, "what a lost run spent nobody knows");
+}
+
+#[test]
+fn an_attempt_of_which_nothing_is_known_leaves_the_others_their_share() {
+    let mut world = world(rules(usd(6), Limit::default()));
+    let id = world.submit_one(|task| (task.runner, task.max_attempts) = (name("claude"), 2));
+    let first = begin(&mut world)[0].1;
+    end(&mut world, first, failure(FailureReason::VerifyFailed), Usage::default());
+    world.pass(10_000);
+    let second = begin(&mut world)[0];
+    assert_eq!((second.0, second.2), (id, usd(3)));
+}
+
+#[test]
+fn a_crash_does_not_cost_a_task_its_budget() {
+    let mut world = world(rules(usd(5), Limit::default()));
+    let id = claude(&mut world);
+    let lease = begin(&mut world)[0].1;
+    end(&mut world, lease, AttemptEnd::Crashed("gone".into()), Usage::default());
+    let again = begin(&mut world)[0];
+    assert_eq!((again.0, again.2), (id, usd(5)));
+}
+
+#[test]
+fn subtasks_share_the_budget_that_their_parent_names() {
+    let mut world = world(rules(usd(5), Limit::default()));
+    let above = NewTask { work: Work::Subtasks, ..world.task() };
+    let parent = above.id;
+    let mut tasks = vec![above];
+    for _ in 0..4 {
+        tasks.push(NewTask { runner: name("claude"), parent: Some(parent), ..world.task() });
+    }
+    naming(&mut world, usd(6), tasks);
+    let given = begin(&mut world);
+    assert_eq!(given.iter().map(|(_, _, limit)| *limit).collect::<Vec<_>>(), [usd(5), usd(1)]);
+    end(&mut world, given[0].1, AttemptEnd::Succeeded, cost(5 * USD));
+    let used_up = end(&mut world, given[1].1, AttemptEnd::Succeeded, cost(USD));
+    let failed = used_up.events.iter().filter(|event| {
+        matches!(&event.kind, EventKind::TaskFinished { outcome: Outcome::Failed(failure), .. } if failure.reason == FailureReason::Budget)
+    });
+    assert_eq!(failed.count(), 2, "what would wait for ever ends: {used_up:?}");
+    assert_eq!(world.failure_of(parent), FailureReason::Dependency);
+}
+
+#[test]
+fn what_a_running_task_submits_spends_of_what_is_set_aside_for_it() {
+    let mut world = world(rules(usd(5), usd(5)));
+    let parent = claude(&mut world);
+    let lease = begin(&mut world)[0].1;
+    let mut below = world.task();
+    below.runner = name("claude");
+    let child = below.id;
+    let submit = Submit {
+        tasks: vec![below],
+        key: None,
+        settled: Vec::new(),
+        webhooks: Vec::new(),
+        secrets: Vec::new(),
+        budgets: vec![(child, usd(2))],
+        by: actor(),
+    };
+    world.must(Command::SubmitBelow { parent, lease, submit });
+    let given = begin(&mut world);
+    assert_eq!((given[0].0, given[0].2), (child, usd(2)), "the day is full, but the parent's part is there");
+    assert_eq!(today(&world, None).1.usd_micros, 5 * USD, "nothing is set aside twice");
+    let step = end(&mut world, given[0].1, AttemptEnd::Succeeded, cost(2 * USD));
+    let lowered = step.effects.iter().find_map(|effect| match effect {
+        Effect::SetLimit { lease, limit, .. } => Some((*lease, *limit)),
+        _ => None,
+    });
+    assert_eq!(lowered, Some((lease, usd(3))), "the parent may spend less from then on");
+    assert_eq!(today(&world, None).1.usd_micros, 3 * USD);
+    end(&mut world, lease, AttemptEnd::Succeeded, cost(3 * USD));
+    assert_eq!(today(&world, None), (Amount { usd_micros: 5 * USD, tokens: 20 }, Amount::default()));
+}
+
+#[test]
+fn a_task_without_a_limit_of_its_own_may_spend_a_tenth_of_the_day() {
+    let mut world = world(rules(Limit::default(), tokens(1_000)));
+    world.submit_one(|_| {});
+    assert_eq!(begin(&mut world)[0].2, tokens(100));
+}
+
+#[test]
+fn what_spends_nothing_runs_whatever_is_spent() {
+    let mut world = world(rules(usd(5), usd(5)));
+    claude(&mut world);
+    let lease = begin(&mut world)[0].1;
+    end(&mut world, lease, AttemptEnd::Succeeded, cost(9 * USD));
+    claude(&mut world);
+    let command = world.submit_one(|task| task.runner = name("command"));
+    let mock = world.submit_one(|_| {});
+    let given = begin(&mut world);
+    let ids: Vec<_> = given.iter().map(|(id, _, _)| *id).collect();
+    assert_eq!(ids, [command, mock]);
+    assert!(given.iter().all(|(_, _, limit)| limit.is_none()));
+}
+
+#[test]
+fn somebody_is_told_once_a_day_that_most_of_a_budget_is_spent() {
+    let rule = NotifyRule { name: name("ops"), on: Box::new([Notice::BudgetNear]), group: None };
+    let budgets = Budgets { groups: [(name("red"), usd(2))].into(), ..rules(usd(1), usd(10)) };
+    let mut world = World::with(Policy { budgets, notify: vec![rule], ..Policy::default() });
+    world.hello(1, profile(ADA, "ada", 1, &["claude"]), Vec::new()).expect("welcome");
+    world.say(ADA, AgentSay::Credits(1_000));
+    let mut told = Vec::new();
+    for number in 0..10 {
+        let group = if number < 2 { "red" } else { "blue" };
+        world.submit_one(|task| (task.runner, task.group) = (name("claude"), name(group)));
+        let lease = begin(&mut world)[0].1;
+        let step = end(&mut world, lease, AttemptEnd::Succeeded, cost(USD));
+        told.extend(step.events.into_iter().filter_map(|event| match event.kind {
+            EventKind::DeliveryDue { notice: Notice::BudgetNear, detail, .. } => Some((number, detail)),
+            _ => None,
+        }));
+    }
+    let [(1, red), (7, all)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(&**red, "2.00 USD of today's budget of the group red of 2.00 USD are spent");
+    assert_eq!(&**all, "8.00 USD of today's budget of 10.00 USD are spent");
+    world.pass(DAY);
+    world.submit_one(|task| task.runner = name("claude"));
+    assert_eq!(begin(&mut world).len(), 1);
+}
+
+/// Something that happens to tasks that spend.
+#[derive(Debug, Clone)]
+enum Action {
+    Submit { runner: bool, own: Option<u64>, attempts: u16, parent: Option<u8>, group: bool },
+    Assign,
+    End { run: u8, end: u8, share: u8, known: bool },
+    Pass(u32),
+    Restart,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        4 => (prop::bool::weighted(0.9), prop::option::weighted(0.5, 1..9u64), 1..4u16,
+              prop::option::weighted(0.4, any::<u8>()), any::<bool>())
+            .prop_map(|(runner, own, attempts, parent, group)| Action::Submit { runner, own, attempts, parent, group }),
+        4 => Just(Action::Assign),
+        5 => (any::<u8>(), any::<u8>(), 0..=100u8, prop::bool::weighted(0.8))
+            .prop_map(|(run, end, share, known)| Action::End { run, end, share, known }),
+        2 => (0..20_000u32).prop_map(Action::Pass),
+        1 => Just(Action::Restart),
+    ]
+}
+
+/// A run of a task, and what it may spend.
+type Run = (TaskId, Lease, Limit);
+
+fn is_below(world: &World, task: TaskId, above: TaskId) -> bool {
+    let state = world.machine.state();
+    let parent = |id: &TaskId| state.task(*id).and_then(|task| task.parent);
+    std::iter::successors(parent(&task), parent).any(|id| id == above)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Runs that keep to their limits pass no day's budget by more than what one of them may spend. The world checks after
+    /// every step that the log replays to the same state, and that a snapshot holds it.
+    #[test]
+    fn no_day_is_passed_by_more_than_one_run_may_spend(actions in prop::collection::vec(action(), 1..80)) {
+        let groups = [(name("red"), usd(7))].into();
+        let mut world = world(Budgets { groups, ..rules(usd(3), usd(11)) });
+        let (mut tasks, mut runs): (Vec<TaskId>, Vec<Run>) = (Vec::new(), Vec::new());
+        for action in actions {
+            match action {
+                Action::Submit { runner, own, attempts, parent, group } => {
+                    let live: Vec<_> = tasks.iter().copied().filter(|id| world.machine.state().contains(*id)).collect();
+                    let parent = parent.filter(|_| !live.is_empty()).map(|number| live[usize::from(number) % live.len()]);
+                    let lease = parent.and_then(|parent| match world.machine.state().task(parent)?.stage {
+                        StageImage::Running(run) => Some(run.lease),
+                        _ => None,
+                    });
+                    let mut task = world.task();
+                    task.runner = name(if runner { "claude" } else { "command" });
+                    task.group = name(if group { "red" } else { "blue" });
+                    (task.max_attempts, task.parent) = (attempts, parent);
+                    let id = task.id;
+                    let submit = Submit {
+                        tasks: vec![task],
+                        key: None,
+                        settled: Vec::new(),
+                        webhooks: Vec::new(),
+                        secrets: Vec::new(),
+                        budgets: own.map(|own| (id, usd(own))).into_iter().collect(),
+                        by: actor(),
+                    };
+                    let command = match parent.zip(lease) {
+                        Some((parent, lease)) => Command::SubmitBelow { parent, lease, submit },
+                        None => Command::Submit(submit),
+                    };
+                    if world.give(command).is_ok() {
+                        tasks.push(id);
+                    }
+                }
+                Action::Assign => {
+                    runs.extend(begin(&mut world));
+                }
+                Action::End { run, end: how, share, known } => {
+                    if runs.is_empty() {
+                        continue;
+                    }
+                    let (task, lease, limit) = runs.remove(usize::from(run) % runs.len());
+                    let below: u64 = runs
+                        .iter()
+                        .filter(|(id, _, _)| is_below(&world, *id, task))
+                        .map(|(_, _, limit)| limit.usd_micros.unwrap_or(0))
+                        .sum();
+                    let end_as = match how % 5 {
+                        0 | 1 => AttemptEnd::Succeeded,
+                        2 => failure(FailureReason::VerifyFailed),
+                        3 => AttemptEnd::Crashed("gone".into()),
+                        _ => AttemptEnd::Cancelled,
+                    };
+                    // What a task spends beside those below it that still run is not told until it ends.
+                    let most = limit.usd_micros.unwrap_or(0).saturating_sub(below);
+                    let spent = most * u64::from(share) / 100;
+                    let usage = if known || below > 0 { cost(spent) } else { Usage::default() };
+                    let step = end(&mut world, lease, end_as, usage);
+                    for effect in step.effects {
+                        if let Effect::SetLimit { lease, limit, .. } = effect
+                            && let Some(run) = runs.iter_mut().find(|(_, other, _)| *other == lease)
+                        {
+                            run.2 = limit;
+                        }
+                    }
+                }
+                Action::Pass(ms) => {
+                    world.pass(u64::from(ms));
+                    let state = world.machine.state();
+                    let held: Vec<_> = state.leases(ADA).map(|(lease, _)| lease).collect();
+                    runs.retain(|(_, lease, _)| held.contains(lease));
+                    world.say(ADA, AgentSay::Heartbeat);
+                }
+                Action::Restart => {
+                    world.restart();
+                    world.hello(1, profile(ADA, "ada", 1, &["claude", "mock", "command"]), runs.iter().map(|(_, lease, _)| *lease).collect()).expect("welcome");
+                    world.say(ADA, AgentSay::Credits(1_000));
+                }
+            }
+            for (group, limit, unit) in [(None, 11, 9), (Some("red"), 7, 7)] {
+                let (spent, held) = today(&world, group);
+                let all = spent.usd_micros + held.usd_micros;
+                prop_assert!(all <= (limit + unit) * USD, "{group:?}: {spent:?} {held:?}");
+            }
+        }
+    }
+}
