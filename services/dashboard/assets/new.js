@@ -89,6 +89,8 @@ const FIELDS = [
   { name: 'timeout', key: 'timeout_seconds', value: seconds, option: 'timeout' },
   { name: 'queue_timeout', key: 'queue_timeout_seconds', value: seconds, option: 'queue-timeout' },
   { name: 'max_turns', key: 'max_turns', value: Number, option: 'max-turns' },
+  { name: 'budget_usd', key: 'budget_usd', value: Number, option: 'budget' },
+  { name: 'budget_tokens', key: 'budget_tokens', value: Number, option: 'budget-tokens' },
   { name: 'max_attempts', key: 'retry', value: retry, option: 'retries', args: (text) => attempts(text) ? [attempts(text) - 1] : [] },
   { name: 'backoff', key: 'retry', value: retry, option: 'backoff', args: (text) => attempts(field('max_attempts')) ? [text] : [] },
   { name: 'labels', key: 'labels', value: (text) => pairs(labels(text)), option: 'label', args: (text) => labels(text).map(([key, value]) => `${key}=${value}`) },

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use conductor_core::Wall;
 use conductor_protocol::Code;
-use conductor_protocol::agent::{SandboxMode, SandboxView};
+use conductor_protocol::agent::{Egress, SandboxMode, SandboxView};
 use conductor_protocol::control::{AgentRunner, AgentView};
 use conductor_web::{Refusal, Whole};
 
@@ -92,12 +92,28 @@ struct Sandbox {
 struct Held {
     holds: Vec<String>,
     lacks: Vec<String>,
+    /// What a run may take, and where it may connect to.
+    limits: String,
 }
 
 impl Held {
     fn of(w: &Words, it: &SandboxView) -> Self {
         let told = |names: &[String]| names.iter().map(|name| w.held(name)).collect();
-        Self { holds: told(&it.holds), lacks: told(&it.lacks) }
+        let egress = it.egress.map(|egress| match egress {
+            Egress::Model => w.egress_model.to_owned(),
+            Egress::Allowlist => w.egress_allowlist.to_owned(),
+            Egress::Open => w.egress_open.to_owned(),
+        });
+        let limits = it.limits.map(|it| {
+            let processes = format!("{} {}", format::count(it.processes), w.processes);
+            [
+                format::bytes(it.memory_bytes),
+                processes,
+                format!("{} {}", format::bytes(it.disk_bytes), w.disk),
+            ]
+        });
+        let limits: Vec<String> = limits.into_iter().flatten().chain(egress).collect();
+        Self { holds: told(&it.holds), lacks: told(&it.lacks), limits: limits.join(" · ") }
     }
 }
 
@@ -105,7 +121,8 @@ impl Held {
 fn in_common(runners: &[AgentRunner]) -> Option<&SandboxView> {
     let mut all = runners.iter().filter_map(|it| it.sandbox.as_ref()).filter(|it| !it.holds.is_empty());
     let first = all.next()?;
-    all.all(|it| (&it.holds, &it.lacks) == (&first.holds, &first.lacks)).then_some(first)
+    let alike = |it: &SandboxView| SandboxView { mode: first.mode, ..it.clone() } == *first;
+    all.all(alike).then_some(first)
 }
 
 /// `GET /agents`

@@ -158,6 +158,8 @@ messages! {
     attempts_at_most: "Attempts at most", "最大試行回数";
     turns_at_most: "Turns at most", "最大ターン数";
     model: "Model", "モデル";
+    budget_usd: "Budget in US dollars", "予算（米ドル）";
+    budget_tokens: "Budget in tokens", "予算（トークン）";
     of_the_runner: "as the runner has it", "ランナーの設定どおり";
     name_hint: "else how the prompt begins", "空ならプロンプトの冒頭";
     default_word: "default", "既定";
@@ -323,6 +325,12 @@ messages! {
     sandbox_off: "off", "オフ";
     sandbox_holds: "Sandboxes hold", "サンドボックスの保護対象";
     lacks: "not held by this kernel", "このカーネルでは保護されません";
+    a_run_may_take: "A run may take", "1回の実行の上限";
+    processes: "processes", "プロセス";
+    disk: "on disk", "（ディスク）";
+    egress_model: "connects to its model alone", "接続先はモデルのみ";
+    egress_allowlist: "connects to listed hosts", "接続先は許可リストのみ";
+    egress_open: "connects anywhere", "接続先の制限なし";
     ready: "ready", "利用可";
     gateway: "Model gateway", "モデルゲートウェイ";
     gateway_on: "on", "オン";
