@@ -135,13 +135,13 @@ impl Overseer {
 }
 
 impl Overseen {
-    /// What the kernel held the run to that ended with a failure before anybody looked: memory of its cgroup, or of the whole host
-    /// where it has none and was killed, or processes of its cgroup.
+    /// What the kernel held the run to that ended with a failure before anybody looked: memory of its cgroup, whichever of its
+    /// processes the kernel ended, or of the whole host where it has none and was killed, or processes of its cgroup.
     pub fn why_it_failed(&self, is_killed: bool) -> Option<Excess> {
         match &self.cgroup {
             Some((cgroup, before)) => {
                 let now = cgroup.events();
-                let memory = is_killed && now.ended > before.ended;
+                let memory = now.ended > before.ended;
                 let processes = now.refused > before.refused;
                 let excess = memory.then_some(Excess::Memory { most: self.bounds.memory });
                 excess.or(processes.then_some(Excess::Processes { most: self.bounds.processes }))

@@ -141,7 +141,7 @@ fn wanted(call: &Call) -> Option<Role> {
 }
 
 /// How many calls there are.
-const CALLS: usize = 51;
+const CALLS: usize = 52;
 
 pub(super) async fn refused(control: &Control, call: Call) -> Option<Problem> {
     match control.call(call).await {
@@ -194,6 +194,7 @@ async fn an_admin_of_some_groups_does_not_reach_what_belongs_to_all() {
             "pause",
             "open_lane",
             "audit",
+            "verify_audit",
             "gc",
             "authenticate",
             "open_session",
