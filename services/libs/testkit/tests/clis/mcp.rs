@@ -7,12 +7,23 @@ use serde_json::json;
 
 use crate::place::{Change, Cli, Place};
 
-/// The id in the last answer of submit that a request holds.
+/// The id in the last answer of submit that a request holds: the tools' descriptions say the word too.
 fn child(request: &str) -> String {
-    let answer = &request[..request.rfind("repeated").expect("submit has answered")];
-    let id = &answer[answer.rfind("id").expect("it answers an id") + 2..];
-    let begin = id.find(|c: char| c.is_ascii_hexdigit()).expect("an id is hexadecimal");
-    id[begin..begin + 36].to_owned()
+    const UUID_CHARS: usize = 36;
+    let is_id = |text: &str| {
+        text.len() == UUID_CHARS
+            && text.char_indices().all(|(at, c)| match at {
+                8 | 13 | 18 | 23 => c == '-',
+                _ => c.is_ascii_hexdigit(),
+            })
+    };
+    // Quotes are escaped in a way of each program's own.
+    let mut ids = request.rmatch_indices("repeated").filter_map(|(end, _)| {
+        let begin = (UUID_CHARS..UUID_CHARS + 24).filter_map(|back| end.checked_sub(back));
+        let mut texts = begin.filter_map(|from| request.get(from..from + UUID_CHARS));
+        texts.find(|text| is_id(text))
+    });
+    ids.next().expect("submit has answered").to_owned()
 }
 
 type Input = fn(&str) -> serde_json::Value;
