@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::EventfdFlags;
@@ -88,6 +89,8 @@ struct Mailbox {
     messages: Mutex<VecDeque<Message>>,
     /// What people tell the run, apart from what every run hears: most do not listen to it before they are over.
     told: Mutex<VecDeque<String>>,
+    /// Whether tasks live below the run, for which it may wait, or did.
+    has_lent: AtomicBool,
     wake: OwnedFd,
 }
 
@@ -113,7 +116,12 @@ pub(crate) struct Inbox {
 impl Control {
     pub(crate) fn pair() -> rustix::io::Result<(Self, Inbox)> {
         let wake = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let mailbox = Arc::new(Mailbox { messages: Mutex::default(), told: Mutex::default(), wake });
+        let mailbox = Arc::new(Mailbox {
+            messages: Mutex::default(),
+            told: Mutex::default(),
+            has_lent: AtomicBool::new(false),
+            wake,
+        });
         Ok((Self { mailbox: Arc::clone(&mailbox) }, Inbox { mailbox }))
     }
 
@@ -130,6 +138,12 @@ impl Control {
     /// Tells the run that it took more than it may, which ends it at once.
     pub(crate) fn exceeded(&self, excess: Excess) {
         self.send(Message::Exceeded(excess));
+    }
+
+    /// Has the run let another one begin: it may wait for tasks that it submitted.
+    pub fn lend(&self) {
+        self.mailbox.has_lent.store(true, Ordering::Relaxed);
+        let _ = rustix::io::write(&self.mailbox.wake, &1u64.to_ne_bytes());
     }
 
     /// Tells the run something, which becomes its next turn where its program can take it.
@@ -166,6 +180,11 @@ impl Inbox {
     /// The other side of it.
     pub(crate) fn control(&self) -> Control {
         Control { mailbox: Arc::clone(&self.mailbox) }
+    }
+
+    /// Whether the run lets another one begin.
+    pub(crate) fn has_lent(&self) -> bool {
+        self.mailbox.has_lent.load(Ordering::Relaxed)
     }
 
     /// Takes what a person told the run, the oldest first.

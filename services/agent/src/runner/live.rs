@@ -103,6 +103,7 @@ impl Live {
         reporter: Reporter,
         redactor: Arc<Redactor>,
     ) -> Self {
+        let turn = (!inbox.has_lent()).then_some(turn);
         let begin_ms = boot_ms();
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let deadline_ms = begin_ms.saturating_add(timeout_ms);
@@ -115,7 +116,7 @@ impl Live {
             limits,
             reporter,
             progress,
-            turn: Some(turn),
+            turn,
             begin_ms,
             deadline_ms,
             timeout,
@@ -132,6 +133,13 @@ impl Live {
     /// Lets another run begin: this one's program is over, or waits for a person.
     pub fn give_turn_back(&mut self) {
         self.turn = None;
+    }
+
+    /// The same where tasks that it submitted live.
+    pub fn lend(&mut self) {
+        if self.turn.is_some() && self.inbox.has_lent() {
+            self.give_turn_back();
+        }
     }
 
     /// Returns how long the attempt has run.
@@ -188,6 +196,7 @@ impl Live {
 
     /// Says back what has come to end the run, if anything has. Answers that nobody waits for are forgotten.
     pub fn pending(&mut self) -> Option<Cause> {
+        self.lend();
         while let Some(message) = self.inbox.take() {
             if let Message::End(end) = message {
                 return Some(Cause::Asked(end));

@@ -146,6 +146,7 @@ impl<'a> Watched<'a> {
 
     /// Hears who wants the run to end, and gives the answers of people that came.
     pub fn hear_inbox(&mut self) -> Vec<(u32, Answer)> {
+        self.live.lend();
         let mut answers = Vec::new();
         while let Some(message) = self.live.inbox.take() {
             match message {

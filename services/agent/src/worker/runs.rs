@@ -190,9 +190,20 @@ impl Run {
         self.told.push(message);
     }
 
+    /// Hears whether tasks live below it.
+    pub fn below(&mut self, any: bool) {
+        self.has_below = any;
+        if let (true, Phase::Running(run)) = (any, &self.phase) {
+            run.control.lend();
+        }
+    }
+
     /// Says what came before it was given to its slot.
     pub fn tell_all(&self) {
         if let Phase::Running(run) = &self.phase {
+            if self.has_below {
+                run.control.lend();
+            }
             self.told.iter().for_each(|message| run.control.tell(message.text.clone()));
         }
     }

@@ -193,7 +193,7 @@ impl Worker {
     /// Hears whether tasks live below one that it runs.
     pub(super) fn below(&mut self, below: Below) {
         if let Some(run) = self.runs.slot_of(below.lease).and_then(|slot| self.runs.get_mut(slot)) {
-            run.has_below = below.any;
+            run.below(below.any);
         }
     }
 

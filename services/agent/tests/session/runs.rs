@@ -176,7 +176,8 @@ async fn a_run_below_which_tasks_live_lends_its_slot() {
     connection.say(below(true)).await;
     connection.granted(1).await;
     connection.assign(mock(2, "print made below")).await;
-    assert_eq!(connection.finished().await.lease, lease(2));
+    let made = connection.finished().await;
+    assert_eq!((made.lease, made.end), (lease(2), End::Succeeded));
     connection.say(below(false)).await;
     connection.acknowledge(lease(2)).await;
     connection.end(lease(1), false).await;
