@@ -139,13 +139,7 @@ impl Overseen {
     /// processes the kernel ended, or of the whole host where it has none and was killed, or processes of its cgroup.
     pub fn why_it_failed(&self, is_killed: bool) -> Option<Excess> {
         match &self.cgroup {
-            Some((cgroup, before)) => {
-                let now = cgroup.events();
-                let memory = now.ended > before.ended;
-                let processes = now.refused > before.refused;
-                let excess = memory.then_some(Excess::Memory { most: self.bounds.memory });
-                excess.or(processes.then_some(Excess::Processes { most: self.bounds.processes }))
-            }
+            Some((cgroup, before)) => held_by_kernel(cgroup, *before, self.bounds),
             None => (is_killed && memory::ended_by_kernel() > self.ended_before).then_some(Excess::OfHost),
         }
     }
@@ -215,15 +209,21 @@ fn look_at_trees(watched: &mut [Watched<memory::Tree>]) {
             run.tell(Excess::Processes { most: bounds.processes });
         } else if run.memory.is_over(&members, bounds.memory, swapped) {
             run.tell(Excess::Memory { most: bounds.memory });
-        } else if let (Some(cgroup), Some(before)) = (&run.subject.cgroup, run.events) {
-            let now = cgroup.events();
-            if now.ended > before.ended {
-                run.tell(Excess::Memory { most: bounds.memory });
-            } else if now.refused > before.refused {
-                run.tell(Excess::Processes { most: bounds.processes });
-            }
+        } else if let (Some(cgroup), Some(before)) = (&run.subject.cgroup, run.events)
+            && let Some(excess) = held_by_kernel(cgroup, before, bounds)
+        {
+            run.tell(excess);
         }
     }
+}
+
+/// What the kernel has held a run to since it counted before.
+fn held_by_kernel(cgroup: &Cgroup, before: Events, bounds: Bounds) -> Option<Excess> {
+    let now = cgroup.events();
+    let memory = now.ended > before.ended;
+    let processes = now.refused > before.refused;
+    let excess = memory.then_some(Excess::Memory { most: bounds.memory });
+    excess.or(processes.then_some(Excess::Processes { most: bounds.processes }))
 }
 
 fn look_at_disks(watched: &mut [Watched<disk::Usage>]) {
