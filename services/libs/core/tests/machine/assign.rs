@@ -232,15 +232,7 @@ fn each_run_that_gets_secrets_is_an_event_of_its_own() {
     let mut task = world.task();
     task.max_attempts = 2;
     let (id, secrets) = (task.id, names(&["NPM_TOKEN", "deploy"]));
-    world.must(Command::Submit(Submit {
-        tasks: vec![task],
-        key: None,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: vec![(id, secrets.clone())],
-        budgets: Vec::new(),
-        by: actor(),
-    }));
+    world.must(Command::Submit(Submit { secrets: vec![(id, secrets.clone())], ..submit(vec![task]) }));
     world.submit_one(|_| {});
     world.join(ADA, 2);
     let used = |step: &Step| -> Vec<(TaskId, Lease, Box<[Name]>)> {

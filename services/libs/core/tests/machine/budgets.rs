@@ -39,15 +39,7 @@ fn claude(world: &mut World) -> TaskId {
 /// Submits tasks of which the first names a budget.
 fn naming(world: &mut World, limit: Limit, tasks: Vec<NewTask>) {
     let budgets = vec![(tasks[0].id, limit)];
-    let submit = Submit {
-        tasks,
-        key: None,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: Vec::new(),
-        budgets,
-        by: actor(),
-    };
+    let submit = Submit { budgets, ..submit(tasks) };
     world.must(Command::Submit(submit));
 }
 
@@ -222,15 +214,7 @@ fn what_a_running_task_submits_spends_of_what_is_set_aside_for_it() {
     let mut below = world.task();
     below.runner = name("claude");
     let child = below.id;
-    let submit = Submit {
-        tasks: vec![below],
-        key: None,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: Vec::new(),
-        budgets: vec![(child, usd(2))],
-        by: actor(),
-    };
+    let submit = Submit { budgets: vec![(child, usd(2))], ..submit(vec![below]) };
     world.must(Command::SubmitBelow { parent, lease, submit });
     let given = begin(&mut world);
     assert_eq!((given[0].0, given[0].2), (child, usd(2)), "the day is full, but the parent's part is there");
@@ -350,15 +334,7 @@ proptest! {
                     task.group = name(if group { "red" } else { "blue" });
                     (task.max_attempts, task.parent) = (attempts, parent);
                     let id = task.id;
-                    let submit = Submit {
-                        tasks: vec![task],
-                        key: None,
-                        settled: Vec::new(),
-                        webhooks: Vec::new(),
-                        secrets: Vec::new(),
-                        budgets: own.map(|own| (id, usd(own))).into_iter().collect(),
-                        by: actor(),
-                    };
+                    let submit = Submit { budgets: own.map(|own| (id, usd(own))).into_iter().collect(), ..submit(vec![task]) };
                     let command = match parent.zip(lease) {
                         Some((parent, lease)) => Command::SubmitBelow { parent, lease, submit },
                         None => Command::Submit(submit),

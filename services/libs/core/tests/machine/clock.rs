@@ -124,15 +124,7 @@ fn one_look_at_the_clock_does_a_bounded_amount() {
     let mut task = World::new().task();
     task.queue_timeout_ms = Some(1_000);
     let tasks = (1..=2_500).map(|id| NewTask { id: TaskId(id), ..task.clone() }).collect();
-    let submit = Submit {
-        tasks,
-        key: None,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: Vec::new(),
-        budgets: Vec::new(),
-        by: actor(),
-    };
+    let submit = submit(tasks);
     machine.handle(now, Command::Submit(submit)).unwrap();
     let later = Now { mono: Mono(1_000), wall: Wall(1_000) };
     let mut counts = Vec::new();
@@ -183,15 +175,7 @@ fn deadlines_that_count_no_more_do_not_pile_up() {
     let template = NewTask { queue_timeout_ms: Some(1_000_000), ..World::new().task() };
     for id in 1..=6_000 {
         let tasks = vec![NewTask { id: TaskId(id), ..template.clone() }];
-        give(Command::Submit(Submit {
-            tasks,
-            key: None,
-            settled: Vec::new(),
-            webhooks: Vec::new(),
-            secrets: Vec::new(),
-            budgets: Vec::new(),
-            by: actor(),
-        }));
+        give(Command::Submit(submit(tasks)));
         give(say(AgentSay::Credits(1)));
         let Effect::Assign { lease, .. } = give(Command::Assign).effects[0] else { unreachable!() };
         give(say(AgentSay::Finished { lease, end: AttemptEnd::Succeeded, report: Box::default() }));

@@ -300,15 +300,7 @@ impl Play {
                 let settled = settled.collect();
                 let ids: Vec<_> = batch.iter().map(|task| task.id).collect();
                 let key = key.map(|key| (KeyId(u128::from(key)), BodyDigest(tasks.len() as u128)));
-                self.give(Command::Submit(Submit {
-                    tasks: batch,
-                    key,
-                    settled,
-                    webhooks: Vec::new(),
-                    secrets: Vec::new(),
-                    budgets: Vec::new(),
-                    by: actor(),
-                }));
+                self.give(Command::Submit(Submit { key, settled, ..submit(batch) }));
                 self.submitted.extend(ids.into_iter().filter(|id| self.world.accepted.contains(id)));
             }
             Action::Cancel(task) => {

@@ -23,15 +23,7 @@ impl World {
     }
 
     fn settled(&mut self, task: NewTask, settled: Vec<(TaskId, bool)>) {
-        self.must(Command::Submit(Submit {
-            tasks: vec![task],
-            key: None,
-            settled,
-            webhooks: Vec::new(),
-            secrets: Vec::new(),
-            budgets: Vec::new(),
-            by: actor(),
-        }));
+        self.must(Command::Submit(Submit { settled, ..submit(vec![task]) }));
     }
 
     fn below(&mut self, parent: TaskId) -> NewTask {
@@ -345,15 +337,7 @@ fn a_chain_of_a_hundred_thousand_ends_in_one_step() {
         let mut task = template.clone();
         task.id = *id;
         task.depends_on = ids[index.saturating_sub(1)..index].into();
-        let submit = Submit {
-            tasks: vec![task],
-            key: None,
-            settled: Vec::new(),
-            webhooks: Vec::new(),
-            secrets: Vec::new(),
-            budgets: Vec::new(),
-            by: actor(),
-        };
+        let submit = submit(vec![task]);
         machine.handle(now, Command::Submit(submit)).unwrap();
     }
     let cancel = Command::Cancel { task: ids[0], reason: CancelReason::Requested(None), by: actor() };

@@ -19,15 +19,7 @@ fn task(id: u128) -> NewTask {
 /// Submits tasks, all with a webhook.
 fn submit_with_webhooks(world: &mut World, tasks: Vec<NewTask>) {
     let webhooks = tasks.iter().map(|task| task.id).collect();
-    world.must(Command::Submit(Submit {
-        tasks,
-        key: None,
-        settled: Vec::new(),
-        webhooks,
-        secrets: Vec::new(),
-        budgets: Vec::new(),
-        by: actor(),
-    }));
+    world.must(Command::Submit(Submit { webhooks, ..submit(tasks) }));
 }
 
 fn cancel(world: &mut World, id: TaskId) {

@@ -17,9 +17,7 @@ impl World {
     fn submit_below(&mut self, parent: TaskId, lease: Lease, count: usize) -> Result<Vec<TaskId>, Rejection> {
         let tasks: Vec<_> = (0..count).map(|_| self.task()).collect();
         let ids = tasks.iter().map(|task| task.id).collect();
-        let (settled, webhooks, secrets) = (Vec::new(), Vec::new(), Vec::new());
-        let submit =
-            Submit { tasks, key: None, settled, webhooks, secrets, budgets: Vec::new(), by: actor() };
+        let submit = submit(tasks);
         self.give(Command::SubmitBelow { parent, lease, submit }).map(|_| ids)
     }
 
@@ -116,10 +114,7 @@ fn an_agent_is_told_while_tasks_live_below_one_that_it_runs() {
     let below = |world: &mut World| {
         let task = world.task();
         let id = task.id;
-        let (settled, webhooks, secrets) = (Vec::new(), Vec::new(), Vec::new());
-        let budgets = Vec::new();
-        let submit =
-            Submit { tasks: vec![task], key: None, settled, webhooks, secrets, budgets, by: actor() };
+        let submit = submit(vec![task]);
         (Command::SubmitBelow { parent, lease, submit }, id)
     };
     let (first, one) = below(&mut world);

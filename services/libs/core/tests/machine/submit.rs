@@ -6,15 +6,7 @@ use crate::world::*;
 
 fn under_key(tasks: Vec<NewTask>, key: u128, body: u128) -> Command {
     let key = Some((KeyId(key), BodyDigest(body)));
-    Command::Submit(Submit {
-        tasks,
-        key,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: Vec::new(),
-        budgets: Vec::new(),
-        by: actor(),
-    })
+    Command::Submit(Submit { key, ..submit(tasks) })
 }
 
 #[test]

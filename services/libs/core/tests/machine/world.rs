@@ -33,6 +33,19 @@ pub fn actor() -> Arc<Actor> {
     Arc::new(Actor { name: name("tester"), role: Role::Admin, via: name("cli"), address: None })
 }
 
+/// Tasks of the tester's that name nothing besides.
+pub fn submit(tasks: Vec<NewTask>) -> Submit {
+    Submit {
+        tasks,
+        key: None,
+        settled: Vec::new(),
+        webhooks: Vec::new(),
+        secrets: Vec::new(),
+        budgets: Vec::new(),
+        by: actor(),
+    }
+}
+
 pub fn failure(reason: FailureReason) -> AttemptEnd {
     AttemptEnd::Failed(Failure::new(reason, "it broke"))
 }
@@ -125,15 +138,7 @@ impl World {
     }
 
     pub fn submit(&mut self, tasks: Vec<NewTask>) -> Result<Step, Rejection> {
-        self.give(Command::Submit(Submit {
-            tasks,
-            key: None,
-            settled: Vec::new(),
-            webhooks: Vec::new(),
-            secrets: Vec::new(),
-            budgets: Vec::new(),
-            by: actor(),
-        }))
+        self.give(Command::Submit(submit(tasks)))
     }
 
     pub fn submit_one(&mut self, change: impl FnOnce(&mut NewTask)) -> TaskId {
