@@ -57,20 +57,33 @@ fn holds(folder: &Path, text: &str) -> Option<String> {
     None
 }
 
+/// A forge with one private repository, and a world that has its credential.
+struct Forge {
+    root: tempfile::TempDir,
+    server: GitServer,
+    world: World,
+    _authorities: tempfile::NamedTempFile,
+}
+
+impl Forge {
+    fn new(kind: &str) -> Self {
+        let root = repositories();
+        let server = GitServer::start(root.path(), TOKEN);
+        let authorities = tempfile::NamedTempFile::new().unwrap();
+        fs::write(authorities.path(), server.certificate()).unwrap();
+        let credential = json!([{"host": server.host(), "token_env": "FORGE_TOKEN", "forge": kind}]);
+        let mut world = World::new()
+            .with("git.ca_file", authorities.path().display())
+            .with("git.allow_private", "127.0.0.1,::1")
+            .with("git.credentials", credential);
+        world.set_variable("FORGE_TOKEN", TOKEN);
+        Self { root, server, world, _authorities: authorities }
+    }
+}
+
 #[tokio::test]
 async fn a_private_repository_becomes_a_draft_pull_request_and_its_token_is_in_no_file() {
-    let root = repositories();
-    let server = GitServer::start(root.path(), TOKEN);
-    let authorities = tempfile::NamedTempFile::new().unwrap();
-    fs::write(authorities.path(), server.certificate()).unwrap();
-    let mut world = World::new()
-        .with("git.ca_file", authorities.path().display())
-        .with("git.allow_private", "127.0.0.1,::1")
-        .with(
-            "git.credentials",
-            json!([{"host": server.host(), "token_env": "FORGE_TOKEN", "forge": "github"}]),
-        );
-    world.set_variable("FORGE_TOKEN", TOKEN);
+    let Forge { root, server, world, _authorities } = Forge::new("github");
     let mut up = world.up().await;
     let script = "env; echo two > a.txt; git commit --quiet --all --message=second && echo three > b.txt";
     let url = server.url("me/app");
@@ -109,18 +122,7 @@ async fn a_private_repository_becomes_a_draft_pull_request_and_its_token_is_in_n
 
 #[tokio::test]
 async fn a_pull_request_that_failed_is_retried_without_the_task_being_run_again() {
-    let root = repositories();
-    let server = GitServer::start(root.path(), TOKEN);
-    let authorities = tempfile::NamedTempFile::new().unwrap();
-    fs::write(authorities.path(), server.certificate()).unwrap();
-    let mut world = World::new()
-        .with("git.ca_file", authorities.path().display())
-        .with("git.allow_private", "127.0.0.1,::1")
-        .with(
-            "git.credentials",
-            json!([{"host": server.host(), "token_env": "FORGE_TOKEN", "forge": "gitlab"}]),
-        );
-    world.set_variable("FORGE_TOKEN", TOKEN);
+    let Forge { root: _root, server, world, _authorities } = Forge::new("gitlab");
     let mut up = world.up().await;
     server.refuse_next(1);
     let url = server.url("me/app");
