@@ -24,10 +24,12 @@ pub(super) fn checkout(
     let own = folder.join("own.git");
     objects::make_repository(&own, Some(mirror))?;
     let beside = mirror.parent().expect("a mirror lies in a folder of its own");
-    spare::take(git, beside, &folder.join("spare"), &place.work_path, &own.join("index"))?;
-    let mut step = Step::new(&own, &["read-tree", "--reset", "-u", &start.commit]);
-    step.work_tree = Some(&place.work_path);
-    git.run(&step)?;
+    let has_spare = spare::take(git, beside, &folder.join("spare"), &place.work_path, &own.join("index"))?;
+    if !(has_spare && is_checked_out(git, place, &own, &start.commit)?) {
+        let mut step = Step::new(&own, &["read-tree", "--reset", "-u", &start.commit]);
+        step.work_tree = Some(&place.work_path);
+        git.run(&step)?;
+    }
     let theirs = place.work_path.join(".git");
     let head = format!("ref: refs/heads/{}\n", plan.branch);
     let index = match start.head == start.commit {
@@ -39,6 +41,19 @@ pub(super) fn checkout(
     fs::write(theirs.join("packed-refs"), packed_refs(start, plan)).map_err(disk())?;
     fs::copy(index, theirs.join("index")).map_err(disk())?;
     Ok(())
+}
+
+/// Takes away what a spare checkout has beside its files, and says whether these are as the commit has them, by the index
+/// and their times. Both take two thirds of what a checkout takes that comes to the same.
+fn is_checked_out(git: &Git<'_>, place: &Place<'_>, own: &Path, commit: &str) -> Result<bool, Error> {
+    let step = |args: &[&str]| {
+        let mut step = Step::new(own, args);
+        step.work_tree = Some(&place.work_path);
+        step
+    };
+    git.run(&step(&["clean", "-ffdxq"]))?;
+    let differs = git.ask(&step(&["diff-index", "--quiet", "--ignore-submodules=all", commit, "--"]))?;
+    Ok(differs.code == Some(0))
 }
 
 /// Makes the index of a task that finds what somebody had not committed, so that git calls it that.

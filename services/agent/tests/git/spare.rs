@@ -1,9 +1,12 @@
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::place::{Place, Repository, git, script, succeeded};
+
+/// What became of a spare checkout, and how.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path));
 
 /// Waits until the only mirror has its spare checkout.
 fn spare(place: &Place) -> PathBuf {
@@ -43,16 +46,39 @@ fn a_later_run_gets_the_files_that_were_made_beforehand_and_what_changed_since()
 }
 
 #[test]
-fn a_spare_checkout_whose_files_were_changed_is_mended() {
-    let repository = Repository::with(&[("a.txt", "right\n"), ("b.txt", "b\n")]);
+fn whatever_became_of_a_spare_checkout_a_run_finds_the_files_of_its_commit_and_nothing_else() {
+    let repository = Repository::with(&[("a.txt", "right\n"), ("d/b.txt", "b\n"), (".gitignore", "*.log\n")]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("b.txt"), "theirs\n").unwrap();
     let mut place = Place::alone();
     succeeded(&place.run(&script(repository.workspace(), "true")));
-    let spare = spare(&place);
-    fs::write(spare.join("a.txt"), "wrong\n").unwrap();
-    fs::remove_file(spare.join("b.txt")).unwrap();
-    let attempt = script(repository.workspace(), "cat a.txt b.txt; git status --porcelain");
-    succeeded(&place.run(&attempt));
-    assert_eq!(place.output(&attempt), "right\nb\n");
+    let replace = |path: PathBuf, target: &Path| {
+        fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    };
+    let ways: [Way<'_>; 9] = [
+        ("changed", &|spare| fs::write(spare.join("a.txt"), "wrong\n").unwrap()),
+        ("written again", &|spare| fs::write(spare.join("a.txt"), "right\n").unwrap()),
+        ("removed", &|spare| fs::remove_file(spare.join("d/b.txt")).unwrap()),
+        ("made a program", &|spare| {
+            fs::set_permissions(spare.join("a.txt"), fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+        ("a file made a link", &|spare| replace(spare.join("a.txt"), &elsewhere.path().join("b.txt"))),
+        ("a folder made a link", &|spare| replace(spare.join("d"), elsewhere.path())),
+        ("left over", &|spare| fs::write(spare.join("d/new.txt"), "x").unwrap()),
+        ("ignored and left over", &|spare| fs::write(spare.join("x.log"), "x").unwrap()),
+        ("a repository left over", &|spare| git(spare, &["init", "--quiet", "d/inner"]).clear()),
+    ];
+    for (way, change) in ways {
+        change(&spare(&place));
+        let attempt = script(
+            repository.workspace(),
+            "cat a.txt d/b.txt; git status --porcelain --ignored; git diff HEAD; find . -name .git -prune -o -type l -print",
+        );
+        succeeded(&place.run(&attempt));
+        assert_eq!(place.output(&attempt), "right\nb\n", "{way}");
+    }
+    assert_eq!(fs::read_to_string(elsewhere.path().join("b.txt")).unwrap(), "theirs\n");
 }
 
 #[test]
