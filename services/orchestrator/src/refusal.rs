@@ -30,6 +30,11 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
                 format!("task {task} has made {limit} tasks below itself, which is the limit, or would");
             Problem::new(Code::Conflict, detail)
         }
+        Rejection::BudgetUsed { task, budget } => {
+            let detail =
+                format!("the budget of {budget} of task {task} is used up, and this would spend of it");
+            Problem::new(Code::Conflict, detail)
+        }
         Rejection::TooManyDependencies { task, limit } => {
             Problem::at("/depends_on", format!("task {task} depends on more than {limit} tasks"))
         }

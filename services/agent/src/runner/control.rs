@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use conductor_core::Amount;
 use rustix::event::EventfdFlags;
 use uuid::Uuid;
 
@@ -247,11 +248,13 @@ pub enum ReportBody {
     Finished(Box<Outcome>),
 }
 
-/// How far the files of a running attempt have grown, for live readers.
+/// How far a running attempt has come, for live readers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The length of `output.log`.
     pub output_bytes: u64,
     /// The length of `events.ndjson`.
     pub event_bytes: u64,
+    /// What it has spent.
+    pub spent: Amount,
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conductor_core::Amount;
 use conductor_gateway::Exceeded;
 use conductor_redact::{Redactor, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -324,9 +325,14 @@ impl Live {
         Verdict::Failed(Failure { reason, message, hint })
     }
 
+    /// Notes what the run has spent since it began.
+    pub fn spent(&self, amount: Amount) {
+        self.progress.send_modify(|known| known.spent = amount);
+    }
+
     fn grew(&self) {
-        let progress = Progress { output_bytes: self.output.bytes(), event_bytes: self.events.bytes() };
-        self.progress.send_replace(progress);
+        let (output_bytes, event_bytes) = (self.output.bytes(), self.events.bytes());
+        self.progress.send_modify(|known| *known = Progress { output_bytes, event_bytes, ..*known });
     }
 }
 

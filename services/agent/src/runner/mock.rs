@@ -5,6 +5,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use conductor_core::Amount;
 use conductor_gateway::Exceeded;
 
 use super::attempt::Budget;
@@ -101,6 +102,7 @@ impl Play<'_> {
             Step::Write { path, text } => self.write(path, &format!("{text}\n"), Existing::Replace)?,
             Step::Use { tokens } => {
                 self.usage.output_tokens += tokens;
+                self.live.spent(Amount { usd_micros: 0, tokens: self.usage.output_tokens });
                 self.live.event(&Event::Usage {
                     input_tokens: 0,
                     output_tokens: *tokens,

@@ -35,8 +35,8 @@ pub(super) struct Watched<'a> {
     pub model: Option<&'a Model>,
     /// The most tokens that its runner lets pass there.
     pub max_tokens: Option<u64>,
-    /// What it may spend, where that became less.
-    pub lowered: Option<Budget>,
+    /// What it may spend, where it was told anew.
+    pub limit: Option<Budget>,
     keeper: &'a Keeper,
     /// Is looked at while it lives, once it has lived for a while.
     overseen: Option<Overseen>,
@@ -59,7 +59,7 @@ impl<'a> Watched<'a> {
             exit: None,
             model: None,
             max_tokens: None,
-            lowered: None,
+            limit: None,
             keeper,
             overseen: None,
             attempt,
@@ -154,7 +154,7 @@ impl<'a> Watched<'a> {
                 Message::Exceeded(excess) => self.end(Cause::Exceeded(excess)),
                 Message::Limit(budget) => {
                     let tokens = [budget.tokens, self.max_tokens].into_iter().flatten().min();
-                    self.lowered = Some(budget);
+                    self.limit = Some(budget);
                     if let Some(model) = self.model {
                         model.set_limit(Budget { tokens, ..budget });
                     }

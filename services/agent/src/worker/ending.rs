@@ -139,7 +139,7 @@ impl Worker {
             self.ending.orphaned = true;
             self.stop_runs();
         }
-        self.look_at_output(now);
+        self.look_at_runs(now);
         self.look_at_offers(now);
         self.look_at_room(now);
     }

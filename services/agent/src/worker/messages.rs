@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use conductor_core::Lease;
-use conductor_protocol::agent::{Asked, Finished, FromAgent, OutputLength, RunnerView, Started};
+use conductor_protocol::agent::{Asked, Finished, FromAgent, OutputLength, RunnerView, Spent, Started};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
@@ -16,8 +16,8 @@ use super::unacknowledged::weight;
 /// How many results go in one message, and about how many bytes of them.
 const MAX_FINISHED: usize = 1_000;
 const MAX_FINISHED_BYTES: usize = 1 << 20;
-/// How often it is told how long the outputs are.
-pub(super) const OUTPUT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is told how long the outputs are, and what was spent.
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The way to the orchestrator.
 #[derive(Debug)]
@@ -73,6 +73,7 @@ pub(super) struct Messages {
     finished: VecDeque<Lease>,
     asked: Vec<Asked>,
     output: BTreeMap<Lease, u64>,
+    spent: BTreeMap<Lease, Spent>,
     draining: bool,
     runners: Vec<RunnerView>,
     disk_full: Option<bool>,
@@ -87,6 +88,7 @@ impl Default for Messages {
             finished: VecDeque::new(),
             asked: Vec::new(),
             output: BTreeMap::new(),
+            spent: BTreeMap::new(),
             draining: false,
             runners: Vec::new(),
             disk_full: None,
@@ -123,6 +125,10 @@ impl Messages {
         self.output.extend(lengths.into_iter().map(|length| (length.lease, length.bytes)));
     }
 
+    pub fn spent(&mut self, spent: impl IntoIterator<Item = Spent>) {
+        self.spent.extend(spent.into_iter().map(|spent| (spent.lease, spent)));
+    }
+
     pub fn draining(&mut self) {
         self.draining = true;
     }
@@ -140,6 +146,7 @@ impl Messages {
             && self.finished.is_empty()
             && self.asked.is_empty()
             && self.output.is_empty()
+            && self.spent.is_empty()
             && !self.draining
             && self.runners.is_empty()
             && self.disk_full.is_none()
@@ -208,6 +215,7 @@ impl Worker {
                 .into_iter()
                 .map(|(lease, bytes)| OutputLength { lease, bytes })
                 .collect(),
+            spent: std::mem::take(&mut messages.spent).into_values().collect(),
             draining: std::mem::take(&mut messages.draining),
             runners: std::mem::take(&mut messages.runners),
             disk_full: messages.disk_full.take(),
@@ -229,17 +237,21 @@ impl Worker {
         list
     }
 
-    /// When the lengths of the outputs are to be told next.
+    /// When is to be told next how far runs have come.
     pub(super) fn next_look(&self) -> Option<Instant> {
-        let watched = self.link.is_open() && self.shares_workspace && self.runs.any_running();
+        let watched = self.link.is_open() && self.runs.any_running();
         watched.then_some(self.messages.next_look)
     }
 
-    pub(super) fn look_at_output(&mut self, now: Instant) {
+    pub(super) fn look_at_runs(&mut self, now: Instant) {
         if self.next_look().is_some_and(|at| at <= now) {
-            self.messages.next_look = now + OUTPUT_PAUSE;
-            let grown = self.runs.grown();
-            self.messages.output(grown);
+            self.messages.next_look = now + LOOK_PAUSE;
+            let spent = self.runs.spent();
+            self.messages.spent(spent);
+            if self.shares_workspace {
+                let grown = self.runs.grown();
+                self.messages.output(grown);
+            }
         }
     }
 }

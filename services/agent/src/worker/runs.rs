@@ -1,7 +1,7 @@
 //! The slots as the worker sees them: which run each holds, and how far it is.
 
-use conductor_core::{Lease, RequestId, TaskId};
-use conductor_protocol::agent::{Asked, OutputLength, Started, Told};
+use conductor_core::{Amount, Lease, RequestId, TaskId};
+use conductor_protocol::agent::{Asked, OutputLength, Spent, Started, Told};
 use conductor_protocol::limits::MAX_TOLD;
 use serde_json::value::RawValue;
 
@@ -25,6 +25,8 @@ pub(super) struct Run {
     pub told: Vec<Told>,
     /// The length of its output that was told last.
     pub told_bytes: u64,
+    /// What it had spent when that was told last on this connection.
+    pub told_spent: Option<Amount>,
 }
 
 /// How far a run is.
@@ -148,6 +150,16 @@ impl Runs {
         }
     }
 
+    /// Makes what every run has spent worth telling, also where that is nothing.
+    pub fn tell_spent_again(&mut self) {
+        self.slots.iter_mut().flatten().for_each(|run| run.told_spent = None);
+    }
+
+    /// What runs have spent, where that is not what was told last.
+    pub fn spent(&mut self) -> Vec<Spent> {
+        self.slots.iter_mut().flatten().filter(|run| run.wanted).filter_map(Run::spent).collect()
+    }
+
     /// The outputs that have grown since they were told last.
     pub fn grown(&mut self) -> Vec<OutputLength> {
         self.slots.iter_mut().flatten().filter(|run| run.wanted).filter_map(Run::grown).collect()
@@ -165,6 +177,14 @@ impl Run {
             // What is left after secrets are taken out may be no JSON any more.
             input: question.asks.input.clone().and_then(|input| RawValue::from_string(input).ok()),
         })
+    }
+
+    fn spent(&mut self) -> Option<Spent> {
+        let Phase::Running(run) = &self.phase else { return None };
+        let amount = run.progress.borrow().spent;
+        let is_known = self.told_spent.replace(amount) == Some(amount);
+        let Amount { usd_micros, tokens } = amount;
+        (!is_known).then_some(Spent { lease: self.lease, usd_micros, tokens })
     }
 
     pub fn grown(&mut self) -> Option<OutputLength> {

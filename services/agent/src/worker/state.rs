@@ -157,6 +157,7 @@ impl Worker {
         self.acknowledged(&welcome.stale);
         self.held_back = welcome.draining;
         self.runs.tell_output_again();
+        self.runs.tell_spent_again();
         let reportable = self.unacknowledged.leases().filter(|lease| !self.sending.contains(lease));
         self.messages.begin(&self.runs, reportable, self.ending.is_draining());
         if self.room.is_lacking() {
@@ -194,8 +195,8 @@ impl Worker {
         for end in said.end {
             self.end_run(end);
         }
-        for lowered in &said.lowered {
-            self.lower(lowered);
+        for limit in &said.limits {
+            self.limit(limit);
         }
         for answer in said.answers {
             self.answer(answer);

@@ -1,7 +1,7 @@
 //! What the worker does with tasks: it gives them to slots, ends them, and takes what the slots report.
 
-use conductor_core::{Lease, RequestId};
-use conductor_protocol::agent::{Answered, Assign, Below, End, EndRun, Lowered, Tell};
+use conductor_core::{Amount, Lease, RequestId};
+use conductor_protocol::agent::{Answered, Assign, Below, End, EndRun, RunLimit, Tell};
 use conductor_protocol::control::AnswerBody;
 
 use super::runs::{Phase, Question, Run};
@@ -35,6 +35,7 @@ impl Worker {
             has_below: false,
             told: Vec::new(),
             told_bytes: 0,
+            told_spent: Some(Amount::default()),
         };
         match assign::attempt(assign, &self.settings.limits, &self.settings.programs) {
             Err(end) => self.outbox.store(report::never_ran(assign.lease, end).into()),
@@ -144,13 +145,13 @@ impl Worker {
         }
     }
 
-    /// Has a run spend less than it was told before.
-    pub(super) fn lower(&mut self, lowered: &Lowered) {
-        let Some(run) = self.runs.slot_of(lowered.lease).and_then(|slot| self.runs.get_mut(slot)) else {
+    /// Has a run spend no more than it is told now.
+    pub(super) fn limit(&mut self, told: &RunLimit) {
+        let Some(run) = self.runs.slot_of(told.lease).and_then(|slot| self.runs.get_mut(slot)) else {
             return;
         };
         if let Phase::Running(running) = &run.phase {
-            running.control.limit(super::assign::budget(lowered.limit));
+            running.control.limit(super::assign::budget(told.limit));
         }
     }
 

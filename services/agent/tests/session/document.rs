@@ -6,8 +6,8 @@ use std::path::Path;
 use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
     After, Answer, Answered, Asked, Below, Egress, End, EndRun, Finished, FromAgent, Hello, LimitClass,
-    LimitsView, LogPosition, Lowered, Opening, OutputLength, RunnerView, SandboxMode, SandboxView,
-    SpendLimit, Started, Tell, ToAgent, Told, Welcome,
+    LimitsView, LogPosition, Opening, OutputLength, RunLimit, RunnerView, SandboxMode, SandboxView,
+    SpendLimit, Spent, Started, Tell, ToAgent, Told, Welcome,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
@@ -172,6 +172,7 @@ fn everything() -> Vec<Value> {
             input: None,
         }],
         output: vec![OutputLength { lease: lease(1), bytes: 1 }],
+        spent: vec![Spent { lease: lease(1), usd_micros: 1, tokens: 1 }],
         draining: true,
         runners: vec![Default::default()],
         disk_full: Some(true),
@@ -191,7 +192,7 @@ fn everything() -> Vec<Value> {
         }],
         below: vec![Below { lease: lease(1), any: true }],
         tell: vec![Tell { lease: lease(1), message: Told { id: RequestId(1), text: "t".into() } }],
-        lowered: vec![Lowered {
+        limits: vec![RunLimit {
             lease: lease(1),
             limit: SpendLimit { usd_micros: Some(1), tokens: Some(1) },
         }],

@@ -55,6 +55,33 @@ async fn an_answer_to_another_question_or_under_another_lease_is_no_answer() {
 }
 
 #[tokio::test]
+async fn what_a_run_spends_is_told_as_it_grows_and_again_to_another_orchestrator() {
+    let home = home();
+    let orchestrator = Orchestrator::start(home.path());
+    let agent = Agent::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    connection.assign(mock(1, "use 7 tokens\nask Shall I?\nuse 5 tokens\nhang")).await;
+    let asked = connection.asked().await;
+    assert_eq!(connection.spent().await, (lease(1), 7));
+    let answer = Answered { lease: lease(1), request_id: asked.request_id, answer: AnswerBody::Allow };
+    connection.say(ToAgent { answers: vec![answer], ..ToAgent::default() }).await;
+    assert_eq!(connection.spent().await, (lease(1), 12));
+    drop((connection, orchestrator));
+    let orchestrator = Orchestrator::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    assert_eq!(connection.spent().await, (lease(1), 12), "it may not have been heard");
+    connection.assign(mock(2, "hang")).await;
+    connection.started(2).await;
+    connection.end(lease(1), true).await;
+    drop((connection, orchestrator));
+    let orchestrator = Orchestrator::start(home.path());
+    let (mut connection, _) = orchestrator.welcome(home.path()).await;
+    assert_eq!(connection.spent().await, (lease(2), 0), "also that it is nothing");
+    connection.end(lease(2), true).await;
+    agent.drained().await;
+}
+
+#[tokio::test]
 async fn a_cancelled_run_is_reported_and_a_revoked_one_only_ends() {
     let home = home();
     let orchestrator = Orchestrator::start(home.path());

@@ -111,6 +111,7 @@ impl Connection {
             self.heard.credits += message.credits;
             self.heard.started.extend(message.started);
             self.heard.asked.extend(message.asked);
+            self.heard.spent.extend(message.spent);
             self.heard.finished.extend(message.finished);
         }
     }
@@ -155,6 +156,11 @@ impl Connection {
     /// Hears until a run asks something.
     pub async fn asked(&mut self) -> Asked {
         self.until(|heard| heard.asked.pop()).await
+    }
+
+    /// Hears until a run says what it has spent, in tokens.
+    pub async fn spent(&mut self) -> (Lease, u64) {
+        self.until(|heard| heard.spent.pop().map(|spent| (spent.lease, spent.tokens))).await
     }
 
     /// Hears until so many tasks were asked for since the hello.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::{Profile, RunnerOffer};
-use crate::budget::Limit;
+use crate::budget::{Amount, Limit};
 use crate::delivery::{Answer, Notice};
 use crate::id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, Seq, TaskId,
@@ -280,6 +280,13 @@ pub enum AgentSay {
     Heartbeat,
     /// It began to run a task.
     Started(Lease),
+    /// What a run has spent by now, told while it spends and after each hello.
+    Spent {
+        /// Its lease.
+        lease: Lease,
+        /// Since it began.
+        amount: Amount,
+    },
     /// An attempt is over.
     Finished {
         /// Its lease.
@@ -374,6 +381,13 @@ pub enum Rejection {
         task: TaskId,
         /// The limit.
         limit: u32,
+    },
+    /// A budget above what is submitted is used up.
+    BudgetUsed {
+        /// Whose it is.
+        task: TaskId,
+        /// The budget, for people.
+        budget: String,
     },
     /// A task depends on more tasks than it may, those that its parent depends on among them.
     TooManyDependencies {
@@ -470,6 +484,9 @@ impl fmt::Display for Rejection {
             Self::AttemptOver(task) => write!(f, "the attempt of {task} is over"),
             Self::TooManyOffspring { task, limit } => {
                 write!(f, "{task} would have made more than {limit} tasks below itself")
+            }
+            Self::BudgetUsed { task, budget } => {
+                write!(f, "the budget of {budget} of the task {task} is used up, and this would spend of it")
             }
             Self::TooManyDependencies { task, limit } => {
                 write!(f, "{task} depends on more than {limit} tasks")

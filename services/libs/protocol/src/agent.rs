@@ -267,6 +267,9 @@ pub struct FromAgent {
     /// All that it can run, where that is something else than it said last: a credential came, changed or went.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runners: Vec<RunnerView>,
+    /// What runs have spent since they began, as it grows, and of all that run after each hello.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spent: Vec<Spent>,
     /// Whether a disk of its own has less free space than it must, when that changes: it is given no tasks meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_full: Option<bool>,
@@ -385,6 +388,24 @@ pub struct OutputLength {
     pub bytes: u64,
 }
 
+/// What a run has spent by now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spent {
+    /// Its lease.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// In millionths of a US dollar; at most, where a price is not known.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub usd_micros: u64,
+    /// Tokens: input, cached input and output together.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub tokens: u64,
+}
+
+fn is_nothing(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What the orchestrator says: any of these, in one message.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ToAgent {
@@ -407,9 +428,9 @@ pub struct ToAgent {
     /// Runs below which tasks live, or live no more: they may wait for these, and lend their slots meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<Below>,
-    /// Runs that may spend less.
+    /// Runs that may spend more or less than they were told before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lowered: Vec<Lowered>,
+    pub limits: Vec<RunLimit>,
     /// Whether to drain, when that changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<bool>,
@@ -505,9 +526,9 @@ impl SpendLimit {
     }
 }
 
-/// A run may spend less than it was told before, because what it submitted spent of the same budget.
+/// What a run may spend by now: what it submitted spends of the same budget.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Lowered {
+pub struct RunLimit {
     /// Its lease.
     #[serde(with = "text::display")]
     pub lease: Lease,

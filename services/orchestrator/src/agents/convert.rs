@@ -1,10 +1,12 @@
 //! From what agents say to what the machine takes.
 
 use conductor_core::{
-    AgentSay, AttemptEnd, Failure, Limit, Name, Profile, Question, Report, Requeue, RunnerLane, RunnerOffer,
-    Usage,
+    AgentSay, Amount, AttemptEnd, Failure, Limit, Name, Profile, Question, Report, Requeue, RunnerLane,
+    RunnerOffer, Usage,
 };
-use conductor_protocol::agent::{After, Asked, End, Finished, Hello, LimitClass, RunnerView, SpendLimit};
+use conductor_protocol::agent::{
+    After, Asked, End, Finished, Hello, LimitClass, RunnerView, SpendLimit, Spent,
+};
 use conductor_protocol::task::UsageView;
 use conductor_protocol::{Code, Problem, limits};
 
@@ -138,6 +140,12 @@ pub(super) fn after(requeue: Requeue) -> After {
 /// What a run may spend, on the wire.
 pub(super) fn limit(limit: Limit) -> SpendLimit {
     SpendLimit { usd_micros: limit.usd_micros, tokens: limit.tokens }
+}
+
+/// What a run has spent.
+pub(super) fn spent(spent: &Spent) -> AgentSay {
+    let amount = Amount { usd_micros: spent.usd_micros, tokens: spent.tokens };
+    AgentSay::Spent { lease: spent.lease, amount }
 }
 
 fn usage(view: UsageView) -> Usage {

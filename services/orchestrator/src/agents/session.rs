@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conductor_core::{AgentId, AgentSay, Lease, Reply};
 use conductor_protocol::agent::{
-    Answer, Answered, Assign, EndRun, FromAgent, Hello, LogPosition, Lowered, Tell, ToAgent, Told, Welcome,
+    Answer, Answered, Assign, EndRun, FromAgent, Hello, LogPosition, RunLimit, Tell, ToAgent, Told, Welcome,
 };
 use conductor_protocol::limits;
 use conductor_protocol::submit::{SubmitTask, Workspace};
@@ -154,7 +154,13 @@ async fn listen<S: Stream>(
 
 /// What an agent's message says, in the order in which it must be taken: what is over before what can be taken on.
 fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
-    let longest = said.started.len().max(said.finished.len()).max(said.asked.len()).max(said.output.len());
+    let longest = said
+        .started
+        .len()
+        .max(said.finished.len())
+        .max(said.asked.len())
+        .max(said.output.len())
+        .max(said.spent.len());
     if longest > limits::MAX_AGENT_LIST {
         return Err(Error::Message("a list is too long".into()));
     }
@@ -168,6 +174,7 @@ fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
     }
     says.extend(said.disk_full.map(AgentSay::DiskFull));
     says.extend(said.started.iter().map(|started| AgentSay::Started(started.lease)));
+    says.extend(said.spent.iter().map(convert::spent));
     says.extend(said.asked.iter().map(convert::asked));
     says.extend(said.finished.iter().filter_map(convert::took));
     says.extend(said.finished.into_iter().map(convert::finished));
@@ -258,7 +265,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
             }
             Outgoing::Below(below) => message.below.push(below),
             Outgoing::SetLimit { lease, limit } => {
-                message.lowered.push(Lowered { lease, limit: convert::limit(limit) });
+                message.limits.push(RunLimit { lease, limit: convert::limit(limit) });
             }
             Outgoing::Drain(draining) => message.drain = Some(draining),
             Outgoing::Revoked => message.revoked = true,

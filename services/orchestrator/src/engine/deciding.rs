@@ -113,6 +113,7 @@ impl Engine {
             let urgent = !matches!(
                 say,
                 AgentSay::Started(_)
+                    | AgentSay::Spent { .. }
                     | AgentSay::Offers(_)
                     | AgentSay::Lanes(_)
                     | AgentSay::Credits(_)

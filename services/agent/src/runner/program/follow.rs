@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use conductor_core::Amount;
 use conductor_runtime::config::RunnerSpec;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
@@ -258,14 +259,26 @@ impl<'a> Follow<'a> {
         }
         self.hear_requests();
         self.look_at_result();
-        let guarded = self.guard.as_ref().filter(|_| self.parser.known().end.is_none());
-        if let Some(exceeded) =
-            guarded.and_then(|guard| guard.exceeded(self.parser.known(), self.spec, self.watched.lowered))
-        {
-            self.watched.end(Cause::Budget(exceeded));
-        }
+        self.look_at_spending();
         if self.max_turns.is_some_and(|most| self.parser.known().tool_calls > most) {
             self.watched.end(Cause::MaxTurns { most: self.max_turns.unwrap_or_default() });
+        }
+    }
+
+    /// Tells what was spent, and ends what spent too much where no gateway does.
+    fn look_at_spending(&mut self) {
+        if let Some(model) = self.watched.model {
+            let used = model.used();
+            let usd_micros = used.most_usd_micros.ceil() as u64;
+            return self.watched.live.spent(Amount { usd_micros, tokens: used.tokens() });
+        }
+        let Some(guard) = &self.guard else { return };
+        let known = self.parser.known();
+        let (amount, exceeded) = guard.look(known, self.spec, self.watched.limit);
+        let is_over = known.end.is_some();
+        self.watched.live.spent(amount);
+        if let Some(exceeded) = exceeded.filter(|_| !is_over) {
+            self.watched.end(Cause::Budget(exceeded));
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the starts of an attempt used, by what the program told and by what passed the gateway.
 
+use conductor_core::Amount;
 use conductor_gateway::{ASSUMED_PRICE, Exceeded, Limit, Used, price_named};
 use conductor_runtime::config::RunnerSpec;
 
@@ -73,9 +74,15 @@ impl Spent {
         Usage { cost_micro_usd, ..self.usage }
     }
 
-    fn exceeds(&self, limit: Limit) -> Option<Exceeded> {
+    /// What that comes to at most.
+    fn amount(&self) -> Amount {
         let usage = &self.usage;
         let tokens = usage.input_tokens + usage.output_tokens + usage.cached_input_tokens;
+        Amount { usd_micros: self.most_usd_micros.ceil() as u64, tokens }
+    }
+
+    fn exceeds(&self, limit: Limit) -> Option<Exceeded> {
+        let tokens = self.amount().tokens;
         match limit {
             Limit { tokens: Some(most), .. } if tokens >= most => Some(Exceeded::Tokens(most)),
             Limit { usd_micros: Some(most), .. } if self.most_usd_micros >= most as f64 => {
@@ -97,10 +104,10 @@ pub(super) struct Guard<'a> {
 }
 
 impl Guard<'_> {
-    /// Which limit is passed.
-    pub fn exceeded(&self, known: &Known, spec: &RunnerSpec, lowered: Option<Limit>) -> Option<Exceeded> {
+    /// What was spent by now, and which limit that passes.
+    pub fn look(&self, known: &Known, spec: &RunnerSpec, limit: Option<Limit>) -> (Amount, Option<Exceeded>) {
         let mut spent = self.before;
         spent.add(known, spec, self.model, self.baseline);
-        spent.exceeds(lowered.unwrap_or(self.limit))
+        (spent.amount(), spent.exceeds(limit.unwrap_or(self.limit)))
     }
 }

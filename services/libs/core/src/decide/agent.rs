@@ -1,9 +1,10 @@
 //! What agents say.
 
 use crate::agent::Profile;
+use crate::budget::Amount;
 use crate::command::{AgentSay, Effect, Rejection, Reply};
 use crate::context::{Context, View};
-use crate::decide::attempt;
+use crate::decide::{attempt, budget};
 use crate::event::EventKind;
 use crate::id::{AgentId, InstanceId, Lease, TaskId};
 use crate::lane::AgentLanes;
@@ -71,6 +72,7 @@ pub(crate) fn hear(
             Ok(Reply::Done)
         }
         AgentSay::Started(lease) => Ok(started(step, agent, lease)),
+        AgentSay::Spent { lease, amount } => Ok(spent(step, agent, lease, amount)),
         AgentSay::Asked { lease, question } => Ok(asked(step, agent, lease, question)),
         AgentSay::Took { lease, count } => Ok(took(step, agent, lease, count)),
         AgentSay::Finished { lease, end, report } => Ok(finished(step, agent, lease, end, report)),
@@ -162,6 +164,7 @@ fn remind(step: &mut Context<'_>, agent: AgentId, lease: Lease, task: TaskId) {
     for message in told {
         step.effect(Effect::Tell { agent, lease, message });
     }
+    budget::tell_limit(step, task);
     if cancelled {
         step.effect(Effect::EndRun { agent, lease, revoked: false });
     }
@@ -180,6 +183,15 @@ fn started(step: &mut Context<'_>, agent: AgentId, lease: Lease) -> Reply {
         step.emit(EventKind::TaskStarted { task, lease });
     }
     Reply::Accepted { fresh: true }
+}
+
+fn spent(step: &mut Context<'_>, agent: AgentId, lease: Lease, amount: Amount) -> Reply {
+    // What is said of a lease that is gone is answered when it is said to be over.
+    let held = step.state().held_by(agent, lease).map(|(task, _, _)| task);
+    if let Some(task) = held {
+        budget::told(step, task, lease, amount);
+    }
+    Reply::Accepted { fresh: held.is_some() }
 }
 
 fn asked(step: &mut Context<'_>, agent: AgentId, lease: Lease, question: Question) -> Reply {

@@ -1,16 +1,21 @@
 //! The rules of budgets. What a run may spend is set aside when it is assigned and settled when it ends, so that many at
 //! once do not overshoot together: a budget is passed by no more than was set aside last.
 
-use crate::budget::{Amount, DAY_SHARE, Limit, Meter, NEAR_PERCENT, Purse, Shortage, Unit};
-use crate::command::Effect;
+mod above;
+mod below;
+mod settle;
+
+use crate::budget::{Amount, DAY_SHARE, Limit, Meter, Purse, Shortage, Unit};
 use crate::context::{Context, View};
-use crate::decide::notify;
-use crate::delivery::Notice;
 use crate::event::EventKind;
 use crate::id::{Lease, TaskId};
 use crate::name::Name;
-use crate::state::task::{Stage, Task};
-use crate::task::{AUTO, AttemptEnd, Failure, FailureReason, Outcome, Usage, Work};
+use crate::state::task::Task;
+use crate::task::Work;
+
+pub(crate) use above::{tell_limit, told};
+pub(crate) use below::{end_below, refuse_below, spends, used_up};
+pub(crate) use settle::settle;
 
 /// What a run may spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,19 +58,22 @@ pub(crate) fn allowance(
         let account = above.account();
         let limits = limit_of(view, above);
         for unit in units() {
-            let (spent, held_below) = (account.spent.get(unit), account.below.get(unit));
-            // What a running task has set aside is for itself and all below it.
-            let aside = account.held.map(|held| held.amount.get(unit));
-            let (limit, room) = match (limits.get(unit), aside) {
+            let spent = account.spent.get(unit);
+            let short = |limit, spent, held| Shortage { purse: Purse::Task(purse), unit, limit, spent, held };
+            let room = match (limits.get(unit), account.held.map(|held| held.amount.get(unit))) {
                 (None, None | Some(0)) => continue,
-                (None, Some(aside)) => (aside, aside),
-                (Some(limit), Some(aside)) => (limit, aside),
-                (Some(limit), None) => (limit, limit.saturating_sub(spent)),
+                // What a running task has set aside is for itself and all below it.
+                (limit, Some(aside)) => {
+                    let (limit, wanted) = (limit.unwrap_or(aside), task.account().limit.get(unit));
+                    above::part(view, (purse, above), (unit, limit), wanted)
+                        .map_err(|lack| short(limit, lack.spent, lack.held))?
+                }
+                (Some(limit), None) => {
+                    let held = account.below.get(unit);
+                    let room = limit.saturating_sub(spent).saturating_sub(held);
+                    (room > 0).then_some(room).ok_or_else(|| short(limit, spent, held))?
+                }
             };
-            let room = room.saturating_sub(held_below);
-            if room == 0 {
-                return Err(Shortage { purse: Purse::Task(purse), unit, limit, spent, held: held_below });
-            }
             most.lower(unit, room);
         }
         if account.held.is_some() {
@@ -109,169 +117,8 @@ pub(crate) fn today(view: View<'_>, group: Option<&Name>) -> (Amount, Amount) {
 pub(crate) fn hold(step: &mut Context<'_>, task: TaskId, lease: Lease, allowance: Allowance) {
     let Allowance { limit, cover } = allowance;
     step.emit(EventKind::BudgetHeld { task, lease, amount: limit.amount(), cover });
-}
-
-/// Settles what an attempt spent that is about to end.
-pub(crate) fn settle(step: &mut Context<'_>, id: TaskId, end: &AttemptEnd, usage: &Usage) {
-    let task = step.state().live(id).expect("only a live task is ended");
-    let known = Amount::of(usage);
-    let held = task.account().held.map(|held| held.amount);
-    if held.is_none() && known.is_zero() {
-        return;
+    step.live().spent.insert(lease, Amount::default());
+    if cover.is_some() {
+        above::tell_above(step, task);
     }
-    let run = task.run().expect("only a running task's attempt is ended");
-    let meter = step.policy().budgets.meter(&run.runner);
-    if held.is_none() && meter != Meter::Money {
-        return;
-    }
-    let (lease, started) = (run.lease, run.started);
-    let amount = counted(end, usage, started, meter, held.unwrap_or_default());
-    let own = match end {
-        // Of what nobody knows only its share, so that another attempt may still mend it.
-        AttemptEnd::Succeeded | AttemptEnd::Failed(_) => {
-            let attempts = u64::from(task.max_attempts);
-            let share = Amount { usd_micros: amount.usd_micros / attempts, tokens: amount.tokens / attempts };
-            Amount {
-                usd_micros: known.usd_micros.max(share.usd_micros),
-                tokens: known.tokens.max(share.tokens),
-            }
-        }
-        // These spend nothing of the task's attempts, so they spend of its budget only what is known.
-        AttemptEnd::Crashed(_) | AttemptEnd::Stopped | AttemptEnd::Cancelled | AttemptEnd::Limited { .. } => {
-            known
-        }
-    };
-    let day = step.policy().budgets.day_of(step.now().wall);
-    let group = step.state().group_of(id).expect("it is live").clone();
-    let purses = [None, Some(group)];
-    let before = purses.clone().map(|group| today(step.view(), group.as_ref()).0);
-    step.emit(EventKind::BudgetSpent { task: id, lease, day, amount, own });
-    if !amount.is_zero() {
-        lower_above(step, id);
-    }
-    for (group, before) in purses.iter().zip(before) {
-        tell_when_near(step, group.as_ref(), before);
-    }
-}
-
-/// Tells the runs above a task what they may still spend.
-fn lower_above(step: &mut Context<'_>, id: TaskId) {
-    let view = step.view();
-    let lowered = view.state.line(id).skip(1).filter_map(|(id, task)| {
-        let (run, held) = (task.run()?, task.account().held?);
-        let rules = &view.policy.budgets;
-        let group = view.state.group_of(id).and_then(|group| rules.groups.get(group).copied());
-        let limits = limit_of(view, task).or(rules.day).or(group.unwrap_or_default());
-        let mut limit = Limit::default();
-        for unit in Unit::ALL {
-            limit.set(unit, limits.get(unit).map(|_| held.amount.get(unit)));
-        }
-        Some(Effect::SetLimit { agent: run.agent, lease: run.lease, limit })
-    });
-    let lowered: Vec<_> = lowered.collect();
-    lowered.into_iter().for_each(|effect| step.effect(effect));
-}
-
-/// What an attempt counts against the day: where it does not tell, all that it might have spent.
-fn counted(end: &AttemptEnd, usage: &Usage, started: bool, meter: Meter, held: Amount) -> Amount {
-    let known = Amount::of(usage);
-    let is_blank = known.tokens == 0 && usage.cost_usd_micros.is_none();
-    let told = match end {
-        AttemptEnd::Crashed(_) => !is_blank,
-        AttemptEnd::Limited { .. } => true,
-        // Nothing was asked of a model that refused to listen, or that was never reached.
-        AttemptEnd::Failed(failure) => {
-            !started
-                || meter != Meter::Money
-                || is_blank
-                    && matches!(
-                        failure.reason,
-                        FailureReason::Auth
-                            | FailureReason::InvalidRequest
-                            | FailureReason::InvalidWorkspace
-                            | FailureReason::RunnerUnavailable
-                    )
-        }
-        AttemptEnd::Succeeded | AttemptEnd::Stopped | AttemptEnd::Cancelled => {
-            !started || meter != Meter::Money
-        }
-    };
-    if told {
-        return known;
-    }
-    Amount {
-        usd_micros: usage.cost_usd_micros.unwrap_or(held.usd_micros),
-        tokens: if is_blank { held.tokens } else { known.tokens },
-    }
-}
-
-/// Tells of a day's budget once it is spent for the most part.
-fn tell_when_near(step: &mut Context<'_>, group: Option<&Name>, before: Amount) {
-    let rules = &step.policy().budgets;
-    let limits = group.map_or(Some(rules.day), |group| rules.groups.get(group).copied());
-    let after = today(step.view(), group).0;
-    for unit in Unit::ALL {
-        let Some(limit) = limits.and_then(|limits| limits.get(unit)) else { continue };
-        let near =
-            |spent: Amount| u128::from(spent.get(unit)) * 100 >= u128::from(limit) * u128::from(NEAR_PERCENT);
-        if near(after) && !near(before) {
-            let whose = group.map_or_else(
-                || "today's budget".to_owned(),
-                |group| format!("today's budget of the group {group}"),
-            );
-            let detail =
-                format!("{} of {whose} of {} are spent", unit.told(after.get(unit)), unit.told(limit));
-            notify::tell(step, Notice::BudgetNear, group, None, &detail);
-        }
-    }
-}
-
-/// Why a task has nothing left to go on with, if it has not.
-pub(crate) fn used_up(view: View<'_>, id: TaskId, last: &str) -> Option<Failure> {
-    let task = view.state.live(id)?;
-    let (unit, limit) = limit_of(view, task).reached(task.account().spent)?;
-    let budget = unit.told(limit);
-    let message = format!("its attempts used its budget of {budget}, and it may not go on; the last: {last}");
-    Some(failure(message))
-}
-
-fn failure(message: String) -> Failure {
-    let hint = Some("give it more with a larger budget_usd or budget_tokens".into());
-    Failure { hint, ..Failure::new(FailureReason::Budget, message) }
-}
-
-/// Ends what waits below tasks whose budget is used up, and would spend.
-pub(crate) fn end_below(step: &mut Context<'_>, above: &[TaskId]) {
-    for top in above {
-        let Some(task) = step.state().live(*top) else { continue };
-        let Some((unit, limit)) = limit_of(step.view(), task).reached(task.account().spent) else { continue };
-        let message = format!("the budget of {} of the task {top} above it is used up", unit.told(limit));
-        let mut open: Vec<_> = step.state().subtasks(*top).collect();
-        while let Some(id) = open.pop() {
-            let Some(task) = step.state().live(id) else { continue };
-            let waits = match task.stage {
-                Stage::Blocked(_) | Stage::Scheduled { .. } | Stage::Queued { .. } => {
-                    spends(step.view(), task)
-                }
-                Stage::Running(_) | Stage::Between => false,
-            };
-            if waits {
-                let outcome = Outcome::Failed(failure(message.clone()));
-                step.emit(EventKind::TaskFinished { task: id, outcome, by: None });
-            } else {
-                open.extend(step.state().subtasks(id));
-            }
-        }
-    }
-}
-
-/// Whether a task that waits would spend when it runs.
-fn spends(view: View<'_>, task: &Task) -> bool {
-    let queues = view.state.queues();
-    let runner = &queues.shape(queues.place(task.place).shape).runner;
-    let runs = match task.work {
-        Work::Run => true,
-        Work::Subtasks => false,
-    };
-    runs && (runner.as_str() == AUTO || view.policy.budgets.meter(runner) != Meter::Nothing)
 }

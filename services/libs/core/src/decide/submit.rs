@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::budget::Limit;
 use crate::command::{Rejection, Reply, Submit};
 use crate::context::{Context, View};
-use crate::decide::wiring;
+use crate::decide::{budget, wiring};
 use crate::event::{EventKind, Standing};
 use crate::hash::IdMap;
 use crate::id::{Lease, TaskId};
@@ -100,6 +100,9 @@ pub(crate) fn submit_below(
         if let Some((task, _)) = step.state().line(parent).filter(|(_, task)| task.run().is_some()).find(full)
         {
             return Err(Rejection::TooManyOffspring { task, limit });
+        }
+        if submit.tasks.iter().any(|task| budget::spends(step.view(), &task.runner, task.work)) {
+            budget::refuse_below(step.view(), parent)?;
         }
     }
     let had_any = step.state().waits().has_subtasks(parent);

@@ -191,9 +191,7 @@ impl State {
     /// What was set aside for a run is let go; what is for runs below it that go on counts by itself from now on.
     fn uncover(&mut self, task: TaskId, cover: Option<TaskId>) {
         let parent = self.tasks.get(&task).and_then(|task| task.parent());
-        let mut open: Vec<_> = self.waits.subtasks(task).collect();
-        while let Some(below) = open.pop() {
-            open.extend(self.waits.subtasks(below));
+        for below in self.all_below(task) {
             let Some(rare) = self.tasks.get_mut(&below).and_then(|task| task.rare.as_mut()) else { continue };
             let Some(held) = rare.account.held.as_mut().filter(|held| held.cover == Some(task)) else {
                 continue;
@@ -226,9 +224,7 @@ impl State {
     pub(super) fn cut_off(&mut self, id: TaskId, parent: Option<TaskId>) {
         let above: Vec<_> =
             parent.into_iter().flat_map(|parent| self.line(parent)).map(|(id, _)| id).collect();
-        let mut open: Vec<_> = self.waits.subtasks(id).collect();
-        while let Some(below) = open.pop() {
-            open.extend(self.waits.subtasks(below));
+        for below in self.all_below(id) {
             let Some(held) = self.live(below).and_then(|task| task.account().held) else { continue };
             if held.cover.is_none_or(|cover| above.contains(&cover)) {
                 self.from(parent, held.cover, &mut |account| account.below.take(held.amount));

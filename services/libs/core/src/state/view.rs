@@ -241,6 +241,17 @@ impl State {
         std::iter::successors(with_id(id), move |(_, task)| with_id(task.parent()?))
     }
 
+    /// All that live below a task.
+    pub(crate) fn all_below(&self, id: TaskId) -> Vec<TaskId> {
+        let mut below: Vec<_> = self.waits.subtasks(id).collect();
+        let mut seen = 0;
+        while let Some(next) = below.get(seen) {
+            below.extend(self.waits.subtasks(*next));
+            seen += 1;
+        }
+        below
+    }
+
     pub(crate) fn live_tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
         self.tasks.iter().map(|(id, task)| (*id, &**task))
     }

@@ -1,5 +1,6 @@
 //! What tasks may spend.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use conductor_core::*;
@@ -9,6 +10,9 @@ use crate::world::*;
 
 const USD: u64 = 1_000_000;
 const DAY: u64 = 86_400_000;
+
+/// A run of a task, and what it may spend.
+type Run = (TaskId, Lease, Limit);
 
 fn usd(dollars: u64) -> Limit {
     Limit { usd_micros: Some(dollars * USD), tokens: None }
@@ -53,17 +57,42 @@ fn end(world: &mut World, lease: Lease, end: AttemptEnd, usage: Usage) -> Step {
 }
 
 /// Assigns what can be; says that it began.
-fn begin(world: &mut World) -> Vec<(TaskId, Lease, Limit)> {
+fn begin(world: &mut World) -> Vec<Run> {
+    assign(world).0
+}
+
+fn assign(world: &mut World) -> (Vec<Run>, Step) {
     let step = world.must(Command::Assign);
-    let given = step.effects.into_iter().filter_map(|effect| match effect {
-        Effect::Assign { task, lease, limit, .. } => Some((task, lease, limit)),
+    let given = step.effects.iter().filter_map(|effect| match effect {
+        Effect::Assign { task, lease, limit, .. } => Some((*task, *lease, *limit)),
         _ => None,
     });
     let given: Vec<_> = given.collect();
     for (_, lease, _) in &given {
         world.say(ADA, AgentSay::Started(*lease));
     }
-    given
+    (given, step)
+}
+
+fn tell(world: &mut World, lease: Lease, micros: u64) {
+    let amount = Amount { usd_micros: micros, tokens: 10 };
+    world.say(ADA, AgentSay::Spent { lease, amount });
+}
+
+/// Submits a task of claude below a running one.
+fn below(world: &mut World, (parent, lease, _): Run, own: Option<Limit>) -> Result<TaskId, Rejection> {
+    let task = NewTask { runner: name("claude"), ..world.task() };
+    let id = task.id;
+    let submit = Submit { budgets: own.map(|own| (id, own)).into_iter().collect(), ..submit(vec![task]) };
+    world.give(Command::SubmitBelow { parent, lease, submit }).map(|_| id)
+}
+
+/// What a step tells a run that it may spend.
+fn told_limit(step: &Step, of: Lease) -> Option<Limit> {
+    step.effects.iter().find_map(|effect| match effect {
+        Effect::SetLimit { lease, limit, .. } if *lease == of => Some(*limit),
+        _ => None,
+    })
 }
 
 fn today(world: &World, group: Option<&str>) -> (Amount, Amount) {
@@ -209,25 +238,80 @@ fn subtasks_share_the_budget_that_their_parent_names() {
 #[test]
 fn what_a_running_task_submits_spends_of_what_is_set_aside_for_it() {
     let mut world = world(rules(usd(5), usd(5)));
-    let parent = claude(&mut world);
-    let lease = begin(&mut world)[0].1;
-    let mut below = world.task();
-    below.runner = name("claude");
-    let child = below.id;
-    let submit = Submit { budgets: vec![(child, usd(2))], ..submit(vec![below]) };
-    world.must(Command::SubmitBelow { parent, lease, submit });
-    let given = begin(&mut world);
+    claude(&mut world);
+    let parent = begin(&mut world)[0];
+    let child = below(&mut world, parent, Some(usd(2))).unwrap();
+    let (given, step) = assign(&mut world);
     assert_eq!((given[0].0, given[0].2), (child, usd(2)), "the day is full, but the parent's part is there");
+    assert_eq!(told_limit(&step, parent.1), Some(usd(3)), "the parent may spend the rest alone");
     assert_eq!(today(&world, None).1.usd_micros, 5 * USD, "nothing is set aside twice");
-    let step = end(&mut world, given[0].1, AttemptEnd::Succeeded, cost(2 * USD));
-    let lowered = step.effects.iter().find_map(|effect| match effect {
-        Effect::SetLimit { lease, limit, .. } => Some((*lease, *limit)),
-        _ => None,
-    });
-    assert_eq!(lowered, Some((lease, usd(3))), "the parent may spend less from then on");
-    assert_eq!(today(&world, None).1.usd_micros, 3 * USD);
-    end(&mut world, lease, AttemptEnd::Succeeded, cost(3 * USD));
+    let step = end(&mut world, given[0].1, AttemptEnd::Succeeded, cost(USD));
+    assert_eq!(told_limit(&step, parent.1), Some(usd(4)), "what was not spent is the parent's again");
+    assert_eq!(today(&world, None).1.usd_micros, 4 * USD);
+    end(&mut world, parent.1, AttemptEnd::Succeeded, cost(4 * USD));
     assert_eq!(today(&world, None), (Amount { usd_micros: 5 * USD, tokens: 20 }, Amount::default()));
+}
+
+#[test]
+fn a_running_task_keeps_what_it_spent_and_half_of_the_rest_beside_those_below_it() {
+    let mut world = world(rules(usd(8), Limit::default()));
+    claude(&mut world);
+    let parent = begin(&mut world)[0];
+    tell(&mut world, parent.1, 4 * USD);
+    for _ in 0..3 {
+        below(&mut world, parent, None).unwrap();
+    }
+    let (given, step) = assign(&mut world);
+    assert_eq!(
+        given.iter().map(|(_, _, limit)| *limit).collect::<Vec<_>>(),
+        [usd(2)],
+        "a quarter, and no crumbs"
+    );
+    assert_eq!(told_limit(&step, parent.1), Some(usd(6)));
+    let step = end(&mut world, given[0].1, AttemptEnd::Succeeded, cost(USD));
+    assert_eq!(told_limit(&step, parent.1), Some(usd(7)));
+    assert_eq!(begin(&mut world)[0].2.usd_micros, Some(3 * USD / 2), "what is free is three dollars now");
+}
+
+#[test]
+fn after_a_start_nothing_of_a_run_is_promised_before_it_told_what_it_spent() {
+    let mut world = world(rules(usd(8), Limit::default()));
+    claude(&mut world);
+    let parent = begin(&mut world)[0];
+    below(&mut world, parent, None).unwrap();
+    world.restart();
+    world.hello(1, profile(ADA, "ada", 1, &["claude"]), vec![parent.1]).expect("welcome");
+    world.say(ADA, AgentSay::Credits(10));
+    assert!(begin(&mut world).is_empty());
+    tell(&mut world, parent.1, USD);
+    assert_eq!(begin(&mut world)[0].2, usd(2));
+}
+
+#[test]
+fn an_agent_that_was_away_hears_again_what_its_runs_may_spend() {
+    let mut world = world(rules(usd(8), Limit::default()));
+    claude(&mut world);
+    let parent = begin(&mut world)[0];
+    below(&mut world, parent, None).unwrap();
+    let child = begin(&mut world)[0];
+    let held = vec![parent.1, child.1];
+    let step = world.hello(2, profile(ADA, "ada", 1, &["claude"]), held).expect("welcome");
+    assert_eq!([parent, child].map(|run| told_limit(&step, run.1)), [Some(usd(6)), Some(usd(2))]);
+}
+
+#[test]
+fn nothing_that_spends_is_taken_below_a_task_whose_budget_is_used_up() {
+    let mut world = world(rules(usd(5), Limit::default()));
+    claude(&mut world);
+    let parent = begin(&mut world)[0];
+    tell(&mut world, parent.1, 5 * USD - 1);
+    below(&mut world, parent, None).unwrap();
+    tell(&mut world, parent.1, 5 * USD);
+    let refused = below(&mut world, parent, None).unwrap_err();
+    assert_eq!(refused, Rejection::BudgetUsed { task: parent.0, budget: "5.00 USD".into() });
+    let command = NewTask { runner: name("command"), ..world.task() };
+    let (parent, lease, _) = parent;
+    world.must(Command::SubmitBelow { parent, lease, submit: submit(vec![command]) });
 }
 
 #[test]
@@ -283,6 +367,7 @@ fn somebody_is_told_once_a_day_that_most_of_a_budget_is_spent() {
 enum Action {
     Submit { runner: bool, own: Option<u64>, attempts: u16, parent: Option<u8>, group: bool },
     Assign,
+    Tell { run: u8, share: u8 },
     End { run: u8, end: u8, share: u8, known: bool },
     Pass(u32),
     Restart,
@@ -294,6 +379,7 @@ fn action() -> impl Strategy<Value = Action> {
               prop::option::weighted(0.4, any::<u8>()), any::<bool>())
             .prop_map(|(runner, own, attempts, parent, group)| Action::Submit { runner, own, attempts, parent, group }),
         4 => Just(Action::Assign),
+        2 => (any::<u8>(), 0..=100u8).prop_map(|(run, share)| Action::Tell { run, share }),
         5 => (any::<u8>(), any::<u8>(), 0..=100u8, prop::bool::weighted(0.8))
             .prop_map(|(run, end, share, known)| Action::End { run, end, share, known }),
         2 => (0..20_000u32).prop_map(Action::Pass),
@@ -301,25 +387,48 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// A run of a task, and what it may spend.
-type Run = (TaskId, Lease, Limit);
+/// What is known that a task and all below it spent, and what they may.
+#[derive(Debug, Default)]
+struct Known(BTreeMap<TaskId, (Option<TaskId>, u64, u64)>);
 
-fn is_below(world: &World, task: TaskId, above: TaskId) -> bool {
-    let state = world.machine.state();
-    let parent = |id: &TaskId| state.task(*id).and_then(|task| task.parent);
-    std::iter::successors(parent(&task), parent).any(|id| id == above)
+impl Known {
+    fn task(&mut self, id: TaskId, parent: Option<TaskId>, limit: u64) {
+        self.0.insert(id, (parent, 0, limit));
+    }
+
+    /// Counts for the tasks above one as long as they live.
+    fn spend(&mut self, world: &World, task: TaskId, micros: u64) {
+        let mut next = Some(task).filter(|id| world.machine.state().contains(*id));
+        while let Some((parent, spent, limit)) = next.and_then(|id| self.0.get_mut(&id)) {
+            *spent += micros;
+            assert!(*spent <= *limit, "{spent} of {limit}");
+            next = parent.filter(|id| world.machine.state().contains(*id));
+        }
+    }
+}
+
+/// Lets runs know what they may spend by now.
+fn hear(step: &Step, runs: &mut [Run]) {
+    for effect in &step.effects {
+        if let Effect::SetLimit { lease, limit, .. } = effect
+            && let Some(run) = runs.iter_mut().find(|(_, other, _)| other == lease)
+        {
+            run.2 = *limit;
+        }
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Runs that keep to their limits pass no day's budget by more than what one of them may spend. The world checks after
+    /// Runs that keep to their limits pass no task's budget, and no day's by more than what one of them may spend. The world checks after
     /// every step that the log replays to the same state, and that a snapshot holds it.
     #[test]
-    fn no_day_is_passed_by_more_than_one_run_may_spend(actions in prop::collection::vec(action(), 1..80)) {
+    fn no_task_is_passed_and_no_day_by_more_than_one_run_may_spend(actions in prop::collection::vec(action(), 1..80)) {
         let groups = [(name("red"), usd(7))].into();
         let mut world = world(Budgets { groups, ..rules(usd(3), usd(11)) });
         let (mut tasks, mut runs): (Vec<TaskId>, Vec<Run>) = (Vec::new(), Vec::new());
+        let mut accounts = Known::default();
         for action in actions {
             match action {
                 Action::Submit { runner, own, attempts, parent, group } => {
@@ -340,40 +449,38 @@ proptest! {
                         None => Command::Submit(submit),
                     };
                     if world.give(command).is_ok() {
+                        accounts.task(id, parent, own.unwrap_or(3) * USD);
                         tasks.push(id);
                     }
                 }
                 Action::Assign => {
-                    runs.extend(begin(&mut world));
+                    let (given, step) = assign(&mut world);
+                    runs.extend(given);
+                    hear(&step, &mut runs);
+                }
+                Action::Tell { run, share } => {
+                    if runs.is_empty() {
+                        continue;
+                    }
+                    let (_, lease, limit) = runs[usize::from(run) % runs.len()];
+                    tell(&mut world, lease, limit.usd_micros.unwrap_or(0) * u64::from(share) / 100);
                 }
                 Action::End { run, end: how, share, known } => {
                     if runs.is_empty() {
                         continue;
                     }
                     let (task, lease, limit) = runs.remove(usize::from(run) % runs.len());
-                    let below: u64 = runs
-                        .iter()
-                        .filter(|(id, _, _)| is_below(&world, *id, task))
-                        .map(|(_, _, limit)| limit.usd_micros.unwrap_or(0))
-                        .sum();
                     let end_as = match how % 5 {
                         0 | 1 => AttemptEnd::Succeeded,
                         2 => failure(FailureReason::VerifyFailed),
                         3 => AttemptEnd::Crashed("gone".into()),
                         _ => AttemptEnd::Cancelled,
                     };
-                    // What a task spends beside those below it that still run is not told until it ends.
-                    let most = limit.usd_micros.unwrap_or(0).saturating_sub(below);
-                    let spent = most * u64::from(share) / 100;
-                    let usage = if known || below > 0 { cost(spent) } else { Usage::default() };
+                    let spent = limit.usd_micros.unwrap_or(0) * u64::from(share) / 100;
+                    let usage = if known { cost(spent) } else { Usage::default() };
+                    accounts.spend(&world, task, if known { spent } else { 0 });
                     let step = end(&mut world, lease, end_as, usage);
-                    for effect in step.effects {
-                        if let Effect::SetLimit { lease, limit, .. } = effect
-                            && let Some(run) = runs.iter_mut().find(|(_, other, _)| *other == lease)
-                        {
-                            run.2 = limit;
-                        }
-                    }
+                    hear(&step, &mut runs);
                 }
                 Action::Pass(ms) => {
                     world.pass(u64::from(ms));

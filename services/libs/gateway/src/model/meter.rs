@@ -41,6 +41,16 @@ pub struct Used {
     pub usd_micros: f64,
     /// Whether something was used whose price is not known.
     pub is_cost_unknown: bool,
+    /// What it came to at most, in millionths of a US dollar: with an assumed price where none is known.
+    pub most_usd_micros: f64,
+}
+
+impl Used {
+    /// Input, cached input and output together.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens + self.cached_input_tokens + self.output_tokens
+    }
 }
 
 /// Which limit was passed.
@@ -92,17 +102,12 @@ pub(super) struct Meter {
 struct State {
     limit: Limit,
     used: Used,
-    /// What it came to at most, in millionths of a US dollar: with an assumed price where none is known.
-    most_usd_micros: f64,
     exceeded: Option<Exceeded>,
 }
 
 impl Meter {
     pub fn new(limit: Limit, prices: Vec<(String, Price)>) -> Self {
-        Self {
-            prices,
-            state: Mutex::new(State { limit, used: Used::default(), most_usd_micros: 0.0, exceeded: None }),
-        }
+        Self { prices, state: Mutex::new(State { limit, used: Used::default(), exceeded: None }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,7 +147,7 @@ impl Meter {
             None => used.is_cost_unknown = true,
         }
         let most = |known: Option<f64>, of| known.unwrap_or_else(|| ASSUMED_PRICE.of(of));
-        state.most_usd_micros = (state.most_usd_micros - most(was, before) + most(is, now)).max(0.0);
+        used.most_usd_micros = (used.most_usd_micros - most(was, before) + most(is, now)).max(0.0);
         state.look();
         state.exceeded
     }
@@ -181,15 +186,12 @@ impl State {
         if self.exceeded.is_some() {
             return;
         }
-        let Used { input_tokens, cached_input_tokens, output_tokens, usd_micros, is_cost_unknown, .. } =
-            self.used;
-        let tokens = input_tokens + cached_input_tokens + output_tokens;
+        let Used { usd_micros, is_cost_unknown, most_usd_micros, .. } = self.used;
+        let tokens = self.used.tokens();
         self.exceeded = match self.limit {
             Limit { tokens: Some(most), .. } if tokens >= most => Some(Exceeded::Tokens(most)),
             Limit { usd_micros: Some(most), .. } if usd_micros >= most as f64 => Some(Exceeded::Cost(most)),
-            Limit { usd_micros: Some(most), .. }
-                if is_cost_unknown && self.most_usd_micros >= most as f64 =>
-            {
+            Limit { usd_micros: Some(most), .. } if is_cost_unknown && most_usd_micros >= most as f64 => {
                 Some(Exceeded::UnknownPrice(most))
             }
             Limit { .. } => None,
