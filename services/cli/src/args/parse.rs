@@ -55,13 +55,7 @@ pub fn on_dependency_failure(text: &str) -> Result<OnDependencyFailure, String> 
 
 /// What a coding agent may do without a person, by its word.
 pub fn permission(text: &str) -> Result<Permission, String> {
-    match text {
-        "skip" => Ok(Permission::Skip),
-        "edit" => Ok(Permission::Edit),
-        "ask" => Ok(Permission::Ask),
-        "plan" => Ok(Permission::Plan),
-        _ => Err("it may be skip, edit, ask or plan".to_owned()),
-    }
+    Permission::parse(text).ok_or_else(|| "it may be skip, edit, ask or plan".to_owned())
 }
 
 /// What happens to a schedule whose last task still lives, by its word.

@@ -201,11 +201,12 @@ fn attempts(task: &TaskView) -> Vec<String> {
     if task.attempts.is_empty() {
         return Vec::new();
     }
-    let mut table = Table::new(&["ATTEMPT", "AGENT", "TOOK", "END"]);
+    let mut table = Table::new(&["ATTEMPT", "AGENT", "TOOK", "COST", "END"]);
     for attempt in &task.attempts {
         let took =
             attempt.finished_at.map(|end| elapsed_between(attempt.started_at, end)).unwrap_or_default();
-        table.row([attempt.number.to_string(), clean(&attempt.agent), took, attempt_end(attempt)]);
+        let cost = attempt.usage.cost_usd.map(|cost| format!("${cost:.4}")).unwrap_or_default();
+        table.row([attempt.number.to_string(), clean(&attempt.agent), took, cost, attempt_end(attempt)]);
     }
     table.lines(None)
 }

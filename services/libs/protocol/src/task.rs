@@ -6,7 +6,7 @@ use conductor_core::{FailureReason, RequestId, TaskId, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::submit::{Dependency, OnDependencyFailure, Retry, SubmitTask, Workspace};
+use crate::submit::{Dependency, OnDependencyFailure, Permission, Retry, SubmitTask, Workspace};
 use crate::text;
 
 mod pending;
@@ -131,6 +131,9 @@ pub struct TaskView {
     /// How many turns it may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
+    /// What it may do without a person, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<Permission>,
     /// Whether it may submit tasks below itself.
     #[serde(default)]
     pub may_submit: bool,
@@ -194,6 +197,7 @@ impl TaskView {
         self.verify = body.verify;
         self.model = body.model;
         self.max_turns = body.max_turns;
+        self.permission = body.permission;
         self.may_submit = body.may_submit;
         self.requires = body.requires;
         self.budget_usd = body.budget_usd;
@@ -202,7 +206,7 @@ impl TaskView {
 }
 
 /// One attempt at a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the fields are the contract's and speak for themselves")]
 pub struct AttemptView {
@@ -220,6 +224,12 @@ pub struct AttemptView {
     pub finished_at: Option<Wall>,
     pub exit_code: Option<i32>,
     pub failure: Option<FailureView>,
+    /// What it used by itself; the task's own `usage` adds up its attempts.
+    #[serde(default)]
+    pub usage: UsageView,
+    /// Whether no model was asked.
+    #[serde(default)]
+    pub simulated: bool,
 }
 
 /// Why something failed.

@@ -106,6 +106,7 @@ fn budgets(machine: &Machine, now: Now) -> Vec<BudgetView> {
         BudgetView {
             group: group.map(ToString::to_string),
             since: rules.day_of(now.wall),
+            until: rules.next_day(now.wall),
             limit_usd: limit.usd_micros.map(usd),
             spent_usd: usd(spent.usd_micros),
             reserved_usd: usd(held.usd_micros),

@@ -1,7 +1,7 @@
 //! A task as people read it: the record that History keeps, the body it was submitted with, and, while it lives, what the
 //! machine says.
 
-use conductor_core::{FailureReason, Name, Outcome, Pending, StageImage, TaskImage, Usage, Wall, Work};
+use conductor_core::{FailureReason, MOCK, Name, Outcome, Pending, StageImage, TaskImage, Usage, Wall, Work};
 use conductor_protocol::agent::Asked;
 use conductor_protocol::submit::{OnDependencyFailure, Retry, SubmitTask};
 use conductor_protocol::task::{AttemptView, Resultant, State, TaskView, UsageView, WaitingView};
@@ -9,6 +9,9 @@ use conductor_store::history::{self, AttemptRecord, AttemptState, TaskRecord};
 
 use super::pending::pending_view;
 use super::{cancel_view, created_by, failure_view};
+
+/// The runners whose attempts are simulated.
+const ASKING_NO_MODEL: [&str; 2] = [MOCK, "replay"];
 
 /// What the machine says of a live task.
 #[derive(Debug)]
@@ -81,6 +84,7 @@ fn from_record(record: &TaskRecord) -> TaskView {
         verify: None,
         model: None,
         max_turns: None,
+        permission: None,
         may_submit: false,
         created_at: record.created_at,
         queued_at: record.queued_at,
@@ -137,6 +141,7 @@ fn from_image(image: &TaskImage) -> TaskView {
         verify: None,
         model: None,
         max_turns: None,
+        permission: None,
         may_submit: false,
         created_at: image.created_at,
         queued_at: None,
@@ -235,6 +240,8 @@ fn attempt_view(attempt: &AttemptRecord) -> AttemptView {
         finished_at: attempt.finished_at,
         exit_code: attempt.exit_code,
         failure,
+        usage: usage_view(&attempt.usage),
+        simulated: ASKING_NO_MODEL.contains(&attempt.runner.as_str()),
     }
 }
 

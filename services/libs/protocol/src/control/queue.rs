@@ -55,6 +55,10 @@ pub struct BudgetView {
     #[serde(with = "text::instant")]
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub since: Wall,
+    /// When it ends, and what is spent counts anew.
+    #[serde(with = "text::instant")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub until: Wall,
     /// In US dollars; none where there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_usd: Option<f64>,
@@ -155,7 +159,7 @@ pub struct TodayView {
     pub mean_run_seconds: Option<f64>,
     pub tokens: u64,
     pub cost_usd: f64,
-    /// What those cost that failed.
+    /// What the attempts cost that failed or crashed, also those of tasks that succeeded later.
     #[serde(default)]
     pub failed_cost_usd: f64,
 }

@@ -142,6 +142,9 @@ pub struct TrendStep {
     pub mean_wait_seconds: Option<f64>,
     pub tokens: u64,
     pub cost_usd: f64,
+    /// What of that attempts cost that failed or crashed.
+    #[serde(default)]
+    pub failed_cost_usd: f64,
 }
 
 /// A runner that tasks can name.

@@ -37,6 +37,26 @@ pub struct Preset {
 }
 
 impl Permission {
+    /// All of them, the widest first.
+    pub const ALL: [Self; 4] = [Self::Skip, Self::Edit, Self::Ask, Self::Plan];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Edit => "edit",
+            Self::Ask => "ask",
+            Self::Plan => "plan",
+        }
+    }
+
+    /// Reads the word on the wire.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.as_str() == text)
+    }
+
     /// The one of two that narrows more: none says nothing.
     #[must_use]
     pub fn narrower(one: Option<Self>, other: Option<Self>) -> Option<Self> {

@@ -170,6 +170,12 @@ impl Database {
     }
 }
 
+/// Whether a table has a column that files of an earlier build do not have.
+pub(crate) fn has_column(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
+    let find = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2";
+    connection.query_row(find, [table, column], |row| row.get(0))
+}
+
 fn to_sqlite(error: io::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
 }

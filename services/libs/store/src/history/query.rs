@@ -86,8 +86,6 @@ pub struct Stats {
     pub states: Vec<(State, u64)>,
     /// What happened in each hour, the newest first, at most 31 days.
     pub hours: Vec<Hour>,
-    /// What the tasks cost that failed since the instant asked for, in millionths of a US dollar.
-    pub failed_cost_usd_micros: u64,
 }
 
 /// Which steps of time to add up.
@@ -129,6 +127,8 @@ pub struct Hour {
     pub tokens: u64,
     /// In millionths of a US dollar.
     pub cost_usd_micros: u64,
+    /// What of that attempts cost that failed or crashed.
+    pub failed_cost_usd_micros: u64,
 }
 
 impl Hour {
@@ -144,6 +144,7 @@ impl Hour {
         self.run_ms += other.run_ms;
         self.tokens += other.tokens;
         self.cost_usd_micros += other.cost_usd_micros;
+        self.failed_cost_usd_micros += other.failed_cost_usd_micros;
     }
 }
 

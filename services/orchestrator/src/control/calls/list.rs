@@ -166,12 +166,8 @@ async fn today(context: &Context, visible: Option<Vec<Name>>, now: Wall) -> Resu
     let since = midnight(&context.time_zone, now);
     let minutes = u64::try_from(now.0 - since.0).unwrap_or_default() / 60_000;
     let steps = usize::try_from(minutes / u64::from(DAY_STEP_MINUTES)).unwrap_or_default() + 2;
-    let of_failed = StatsQuery { since: Some(since), visible: visible.clone() };
     let query = TrendsQuery { visible, step_minutes: DAY_STEP_MINUTES, until: now, steps };
-    let (steps, stats) = context
-        .follower
-        .read(move |history| Ok((history.trends(&query)?, history.stats(&of_failed)?)))
-        .await?;
+    let steps = context.follower.read(move |history| history.trends(&query)).await?;
     let of_today = || steps.iter().filter(|step| step.from >= since);
     let sum = |of: fn(&history::Hour) -> u64| of_today().map(of).sum::<u64>();
     let finished = sum(|step| step.succeeded + step.failed + step.cancelled);
@@ -184,7 +180,7 @@ async fn today(context: &Context, visible: Option<Vec<Name>>, now: Wall) -> Resu
         mean_run_seconds: mean(sum(|step| step.run_ms), finished),
         tokens: sum(|step| step.tokens),
         cost_usd: sum(|step| step.cost_usd_micros) as f64 / 1e6,
-        failed_cost_usd: stats.failed_cost_usd_micros as f64 / 1e6,
+        failed_cost_usd: sum(|step| step.failed_cost_usd_micros) as f64 / 1e6,
     })
 }
 

@@ -64,6 +64,7 @@ fn step(sums: &Hour) -> TrendStep {
         mean_wait_seconds: (sums.started > 0).then(|| sums.wait_ms as f64 / sums.started as f64 / 1e3),
         tokens: sums.tokens,
         cost_usd: sums.cost_usd_micros as f64 / 1e6,
+        failed_cost_usd: sums.failed_cost_usd_micros as f64 / 1e6,
     }
 }
 

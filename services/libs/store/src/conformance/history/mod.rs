@@ -40,6 +40,10 @@ const CASES: &[Case] = &[
     ("statistics_add_up", sums::statistics_add_up),
     ("steps_of_time_add_up", trends::steps_of_time_add_up),
     ("only_visible_groups_are_in_the_steps", trends::only_visible_groups_are_in_the_steps),
+    (
+        "what_failures_cost_is_added_up_also_where_the_task_succeeds_later",
+        trends::what_failures_cost_is_added_up_also_where_the_task_succeeds_later,
+    ),
     ("old_minutes_stay_as_hours", trends::old_minutes_stay_as_hours),
     ("what_was_taken_in_is_tallied_by_runner", trends::what_was_taken_in_is_tallied_by_runner),
     ("what_was_told_of_a_task_goes_with_it", deliveries::what_was_told_of_a_task_goes_with_it),

@@ -7,7 +7,7 @@ use conductor_core::{
 use super::{HistoryPlace, assigned, ended, feed, finished};
 use crate::conformance::life::Kept;
 use crate::conformance::samples;
-use crate::history::{Hour, KEPT_MINUTES, TrendsQuery};
+use crate::history::{Hour, KEPT_MINUTES, StatsQuery, TrendsQuery};
 
 const MINUTE: i64 = 60_000;
 
@@ -64,6 +64,32 @@ pub(super) fn steps_of_time_add_up(place: &dyn HistoryPlace) {
     let hour = TrendsQuery { step_minutes: 120, ..minutes(1, 0) };
     let steps = history.trends(&hour).expect("adds up");
     assert_eq!((steps.len(), steps[0].submitted, steps[0].started), (1, 3, 2), "from the hours");
+}
+
+pub(super) fn what_failures_cost_is_added_up_also_where_the_task_succeeds_later(place: &dyn HistoryPlace) {
+    let history = place.open();
+    let failure = || Failure::new(FailureReason::ExitCode, "it exited with 1");
+    let ends = [
+        AttemptEnd::Failed(failure()),
+        AttemptEnd::Crashed("the agent was lost".into()),
+        AttemptEnd::Stopped,
+        AttemptEnd::Limited { rest_ms: 1, message: "later".into() },
+        AttemptEnd::Succeeded,
+    ];
+    let mut events = vec![queued(1, "red", 10)];
+    for (number, end) in (1..).zip(ends) {
+        events.push(at(20, assigned(1, number)));
+        // Each costs another amount, so that the sum tells which of them are in it.
+        events.push(at(30, ended(1, number, end, Some(10_u64.pow(number - 1)))));
+    }
+    events.push(at(40, finished(1, Outcome::Succeeded)));
+    feed(&*history, events, &Kept::default());
+    for step_minutes in [1, 60] {
+        let steps = history.trends(&TrendsQuery { step_minutes, ..minutes(1, 40) }).expect("adds up");
+        assert_eq!((steps[0].cost_usd_micros, steps[0].failed_cost_usd_micros), (11_111, 11));
+    }
+    let hours = history.stats(&StatsQuery::default()).expect("adds up").hours;
+    assert_eq!(hours[0].failed_cost_usd_micros, 11);
 }
 
 pub(super) fn only_visible_groups_are_in_the_steps(place: &dyn HistoryPlace) {

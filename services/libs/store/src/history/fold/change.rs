@@ -84,6 +84,17 @@ pub(super) fn end_attempt(
     }
 }
 
+/// What an attempt cost that came to nothing, in millionths of a US dollar. One that was stopped or met a limit goes on later.
+pub(super) fn lost_cost(end: &AttemptEnd, usage: &Usage) -> u64 {
+    match end {
+        AttemptEnd::Failed(_) | AttemptEnd::Crashed(_) => usage.cost_usd_micros.unwrap_or_default(),
+        AttemptEnd::Succeeded
+        | AttemptEnd::Stopped
+        | AttemptEnd::Cancelled
+        | AttemptEnd::Limited { rest_ms: _, message: _ } => 0,
+    }
+}
+
 fn add(sum: &mut Usage, usage: &Usage) {
     sum.input_tokens = sum.input_tokens.saturating_add(usage.input_tokens);
     sum.output_tokens = sum.output_tokens.saturating_add(usage.output_tokens);

@@ -12,7 +12,7 @@ mod change;
 mod delivery;
 mod tally;
 
-use change::{assign, attempt, begun, end_attempt, stand};
+use change::{assign, attempt, begun, end_attempt, lost_cost, stand};
 
 pub(crate) use delivery::Told;
 
@@ -163,6 +163,7 @@ impl Fold {
                     let usage = &report.usage;
                     sums.tokens += usage.input_tokens.saturating_add(usage.output_tokens);
                     sums.cost_usd_micros += usage.cost_usd_micros.unwrap_or_default();
+                    sums.failed_cost_usd_micros += lost_cost(end, usage);
                     self.tally.ran(&runner, ran_ms, usage);
                 }
             }

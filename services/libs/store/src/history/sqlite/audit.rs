@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use sha2::{Digest as _, Sha256};
 
 use super::row::Trouble;
+use crate::database;
 use crate::history::{
     AuditDigest, AuditFault, AuditPage, AuditQuery, AuditRecord, AuditStretch, AuditVerified,
     MAX_AUDIT_VERIFIED, MAX_PAGE,
@@ -28,12 +29,10 @@ const FIRST: AuditDigest = AuditDigest([0; 32]);
 /// Adds what files of an earlier build do not have. Their records stay without a digest.
 pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(HEAD)?;
-    let has_digests: bool = connection.query_row(
-        "SELECT count(*) FROM pragma_table_info('audit') WHERE name = 'digest'",
-        [],
-        |row| row.get(0),
-    )?;
-    if has_digests { Ok(()) } else { connection.execute_batch("ALTER TABLE audit ADD COLUMN digest BLOB") }
+    if database::has_column(connection, "audit", "digest")? {
+        return Ok(());
+    }
+    connection.execute_batch("ALTER TABLE audit ADD COLUMN digest BLOB")
 }
 
 /// Adds records at the end of the row. Runs inside a transaction.

@@ -62,6 +62,7 @@ pub(super) const KIND: Kind = Kind {
             run_ms INTEGER NOT NULL,
             tokens INTEGER NOT NULL,
             cost INTEGER NOT NULL,
+            failed_cost INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (hour, grp)
         ) STRICT, WITHOUT ROWID;
         CREATE TABLE minutes (
@@ -77,6 +78,7 @@ pub(super) const KIND: Kind = Kind {
             run_ms INTEGER NOT NULL,
             tokens INTEGER NOT NULL,
             cost INTEGER NOT NULL,
+            failed_cost INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (minute, grp)
         ) STRICT, WITHOUT ROWID;
         CREATE TABLE deliveries (
@@ -139,5 +141,6 @@ pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.execute_batch(CHILDREN)?;
+    super::spans::set_up(connection)?;
     super::audit::set_up(connection)
 }

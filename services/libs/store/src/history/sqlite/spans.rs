@@ -3,6 +3,7 @@
 use conductor_core::{Name, Wall};
 use rusqlite::Connection;
 
+use crate::database;
 use crate::history::fold::{self, GroupSums, Spans};
 use crate::history::{Hour, KEPT_MINUTES, MAX_STEPS, TrendsQuery};
 
@@ -11,6 +12,17 @@ const HOUR_MINUTES: i64 = 60;
 
 /// Milliseconds of a minute.
 const MINUTE_MS: i64 = 60_000;
+
+/// Gives the tables of files of an earlier build what they lack.
+pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    for table in ["hours", "minutes"] {
+        if !database::has_column(connection, table, "failed_cost")? {
+            let add = format!("ALTER TABLE {table} ADD COLUMN failed_cost INTEGER NOT NULL DEFAULT 0");
+            connection.execute_batch(&add)?;
+        }
+    }
+    Ok(())
+}
 
 /// Adds to an hour of a group.
 pub(super) fn write_hour(
@@ -23,8 +35,8 @@ pub(super) fn write_hour(
     connection
         .prepare_cached(
             "INSERT INTO hours (hour, grp, first_seq, last_seq, submitted, started, succeeded, failed, cancelled,
-                 wait_ms, wait_max_ms, run_ms, tokens, cost)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                 wait_ms, wait_max_ms, run_ms, tokens, cost, failed_cost)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
              ON CONFLICT DO UPDATE SET
                  first_seq = coalesce(first_seq, excluded.first_seq),
                  last_seq = coalesce(excluded.last_seq, last_seq),
@@ -37,7 +49,8 @@ pub(super) fn write_hour(
                  wait_max_ms = max(wait_max_ms, excluded.wait_max_ms),
                  run_ms = run_ms + excluded.run_ms,
                  tokens = tokens + excluded.tokens,
-                 cost = cost + excluded.cost",
+                 cost = cost + excluded.cost,
+                 failed_cost = failed_cost + excluded.failed_cost",
         )?
         .execute(rusqlite::params![
             hour,
@@ -54,6 +67,7 @@ pub(super) fn write_hour(
             number(sums.run_ms),
             number(sums.tokens),
             number(sums.cost_usd_micros),
+            number(sums.failed_cost_usd_micros),
         ])
         .map(drop)
 }
@@ -70,8 +84,8 @@ pub(super) fn write_minutes(connection: &Connection, minutes: &Spans) -> rusqlit
         connection
             .prepare_cached(
                 "INSERT INTO minutes (minute, grp, submitted, started, succeeded, failed, cancelled,
-                     wait_ms, wait_max_ms, run_ms, tokens, cost)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                     wait_ms, wait_max_ms, run_ms, tokens, cost, failed_cost)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                  ON CONFLICT DO UPDATE SET
                      submitted = submitted + excluded.submitted,
                      started = started + excluded.started,
@@ -82,7 +96,8 @@ pub(super) fn write_minutes(connection: &Connection, minutes: &Spans) -> rusqlit
                      wait_max_ms = max(wait_max_ms, excluded.wait_max_ms),
                      run_ms = run_ms + excluded.run_ms,
                      tokens = tokens + excluded.tokens,
-                     cost = cost + excluded.cost",
+                     cost = cost + excluded.cost,
+                 failed_cost = failed_cost + excluded.failed_cost",
             )?
             .execute(rusqlite::params![
                 minute,
@@ -97,6 +112,7 @@ pub(super) fn write_minutes(connection: &Connection, minutes: &Spans) -> rusqlit
                 number(sums.run_ms),
                 number(sums.tokens),
                 number(sums.cost_usd_micros),
+                number(sums.failed_cost_usd_micros),
             ])?;
     }
     let Some(newest) = minutes.keys().map(|(minute, _)| *minute).max() else { return Ok(()) };
@@ -121,7 +137,7 @@ pub(super) fn trends(connection: &Connection, query: &TrendsQuery) -> rusqlite::
     let column = if by_hour { "hour" } else { "minute" };
     let mut select = connection.prepare_cached(&format!(
         "SELECT grp, {column}, submitted, started, succeeded, failed, cancelled, wait_ms, wait_max_ms, run_ms, tokens,
-             cost FROM {table} WHERE {column} >= ?1 AND {column} < ?2"
+             cost, failed_cost FROM {table} WHERE {column} >= ?1 AND {column} < ?2"
     ))?;
     let begin = |number: i64| number.saturating_mul(step) / span;
     let mut rows = select.query([begin(first), begin(last + 1)])?;
@@ -153,5 +169,25 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hour> {
         run_ms: number(9)?,
         tokens: number(10)?,
         cost_usd_micros: number(11)?,
+        failed_cost_usd_micros: number(12)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_an_earlier_build_get_what_they_lack_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        let old = "CREATE TABLE hours (hour INTEGER, cost INTEGER); INSERT INTO hours VALUES (1, 2);
+            CREATE TABLE minutes (minute INTEGER, cost INTEGER)";
+        connection.execute_batch(old).unwrap();
+        for _ in 0..2 {
+            set_up(&connection).unwrap();
+        }
+        let failed_cost: i64 =
+            connection.query_row("SELECT failed_cost FROM hours", [], |row| row.get(0)).unwrap();
+        assert_eq!(failed_cost, 0, "what was counted before is not known to have failed");
+    }
 }

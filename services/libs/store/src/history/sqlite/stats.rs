@@ -16,30 +16,7 @@ pub(super) fn stats(connection: &Connection, query: &StatsQuery) -> Result<Stats
     let sees = |group: &str| {
         query.visible.as_ref().is_none_or(|groups| groups.iter().any(|name| name.as_str() == group))
     };
-    Ok(Stats {
-        states: list::states(connection, sees)?,
-        hours: hours(connection, query.since, sees)?,
-        failed_cost_usd_micros: failed_cost(connection, query.since, sees)?,
-    })
-}
-
-fn failed_cost(
-    connection: &Connection,
-    since: Option<Wall>,
-    sees: impl Fn(&str) -> bool,
-) -> rusqlite::Result<u64> {
-    let mut select = connection.prepare_cached(
-        "SELECT grp, cost FROM tasks INDEXED BY tasks_by_cost
-         WHERE cost > 0 AND failure IS NOT NULL AND finished_at >= ?1",
-    )?;
-    let mut rows = select.query([since.map_or(i64::MIN, |since| since.0)])?;
-    let mut sum = 0u64;
-    while let Some(row) = rows.next()? {
-        if sees(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?) {
-            sum = sum.saturating_add(row.get::<_, i64>(1)?.unsigned_abs());
-        }
-    }
-    Ok(sum)
+    Ok(Stats { states: list::states(connection, sees)?, hours: hours(connection, query.since, sees)? })
 }
 
 fn hours(
@@ -48,8 +25,8 @@ fn hours(
     sees: impl Fn(&str) -> bool,
 ) -> rusqlite::Result<Vec<Hour>> {
     let mut select = connection.prepare_cached(
-        "SELECT grp, hour, submitted, started, succeeded, failed, cancelled, wait_ms, wait_max_ms, run_ms, tokens, cost
-         FROM hours WHERE hour >= ?1 ORDER BY hour DESC",
+        "SELECT grp, hour, submitted, started, succeeded, failed, cancelled, wait_ms, wait_max_ms, run_ms, tokens, cost,
+             failed_cost FROM hours WHERE hour >= ?1 ORDER BY hour DESC",
     )?;
     let mut rows = select.query([since.map_or(i64::MIN, fold::hour_of)])?;
     let mut hours: Vec<Hour> = Vec::new();
