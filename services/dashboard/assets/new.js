@@ -83,6 +83,7 @@ const FIELDS = [
   { name: 'runner', key: 'runner', option: 'runner', plain: 'auto' },
   { name: 'type', key: 'type', option: 'type', plain: 'generic' },
   { name: 'model', key: 'model', option: 'model' },
+  { name: 'permission', key: 'permission', option: 'permission' },
   { name: 'name', key: 'name', option: 'name' },
   { name: 'group', key: 'group', option: 'group', plain: 'default' },
   { name: 'priority', key: 'priority', value: Number, option: 'priority' },

@@ -20,6 +20,8 @@ const BELOW: f64 = 20.0;
 const ABOVE: f64 = 8.0;
 /// Times written below the axis.
 const TIMES: usize = 5;
+/// The most attempts of a timeline: the last ones.
+pub const MAX_ATTEMPTS: usize = 20;
 /// The most steps of a chart.
 const MAX_STEPS: usize = 400;
 
@@ -182,19 +184,41 @@ pub fn queue_wait(words: &Words, steps: &[TrendStep]) -> String {
     plot.finish()
 }
 
+/// What was spent in each step, and what of it on attempts that failed; none where nothing was.
+#[must_use]
+pub fn cost(words: &Words, steps: &[TrendStep]) -> Option<String> {
+    let steps = &steps[steps.len().saturating_sub(MAX_STEPS)..];
+    let dearest = steps.iter().map(|step| step.cost_usd).fold(0.0, f64::max);
+    if dearest <= 0.0 {
+        return None;
+    }
+    let mut plot = Plot::new(words.cost, steps, round_up(dearest, &EASY), format::dollars);
+    for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.cost_usd > 0.0) {
+        let lost = step.failed_cost_usd.clamp(0.0, step.cost_usd);
+        plot.bar("c-run", index, lost, step.cost_usd);
+        let mut text = format!("{} · {}", format::clock(step.at), format::dollars(step.cost_usd));
+        if lost > 0.0 {
+            plot.bar("c-bad", index, 0.0, lost);
+            let _ = write!(text, " · {} {}", format::dollars(lost), words.cost_of_failures);
+        }
+        plot.say(index, &text);
+    }
+    Some(plot.finish())
+}
+
 /// When a task waited and when each of its attempts ran, from its beginning to its end or now.
 #[must_use]
-pub fn timeline(label: &str, begin: i64, end: i64, attempts: &[AttemptView]) -> String {
+pub fn timeline(words: &Words, begin: i64, end: i64, attempts: &[AttemptView]) -> String {
     const ROW: f64 = 14.0;
-    /// The most attempts that are drawn: the last ones.
-    const MAX_ROWS: usize = 20;
-    let attempts = &attempts[attempts.len().saturating_sub(MAX_ROWS)..];
+    const MOST_HEIGHT: f64 = 6.0 * ROW;
+    let attempts = &attempts[attempts.len().saturating_sub(MAX_ATTEMPTS)..];
     let height = ROW * attempts.len().max(1) as f64;
     let span = (end - begin).max(1) as f64;
     let x = |at: i64| WIDTH * ((at - begin) as f64 / span).clamp(0.0, 1.0);
+    let shown = height.min(MOST_HEIGHT);
     let mut svg = format!(
-        "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} {height}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
-        escaped(label)
+        "<svg class=\"timeline\" height=\"{shown}\" viewBox=\"0 0 {WIDTH} {height}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+        escaped(words.attempts)
     );
     let mut free = begin;
     for (index, attempt) in attempts.iter().enumerate() {
@@ -206,17 +230,19 @@ pub fn timeline(label: &str, begin: i64, end: i64, attempts: &[AttemptView]) -> 
             "running" => "c-run",
             _ => "c-off",
         };
+        let cost = attempt.usage.cost_usd.map(|cost| format!(" · {}", format::dollars(cost)));
+        let cost = cost.unwrap_or_default();
         let _ = write!(
             svg,
             "<rect class=\"c-wait\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"2\"/>\
-             <rect class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"8\" rx=\"2\"><title>#{} {} · {}</title></rect>",
+             <rect class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"8\" rx=\"2\"><title>#{} {} · {}{cost}</title></rect>",
             x(free),
             y + 3.0,
             (x(from) - x(free)).max(0.0),
             x(from).min(WIDTH - 2.0),
             (x(to) - x(from)).max(2.0),
             attempt.number,
-            escaped(&attempt.state),
+            escaped(words.attempt_state(&attempt.state)),
             escaped(&format::seconds((to - from).max(0) as f64 / 1_000.0))
         );
         free = to;
@@ -231,6 +257,7 @@ pub fn timeline(label: &str, begin: i64, end: i64, attempts: &[AttemptView]) -> 
 #[cfg(test)]
 mod tests {
     use conductor_core::Wall;
+    use conductor_protocol::task::UsageView;
 
     use super::*;
     use crate::words::Lang;
@@ -283,8 +310,33 @@ mod tests {
     }
 
     #[test]
-    fn what_a_task_is_called_cannot_leave_the_drawing() {
-        let svg = timeline("<script>\"", 0, 10, &[]);
-        assert!(!svg.contains("<script>"), "{svg}");
+    fn what_was_spent_on_failures_is_drawn_in_the_cost_and_no_cost_draws_nothing() {
+        let spent =
+            |cost_usd, failed_cost_usd| TrendStep { cost_usd, failed_cost_usd, ..TrendStep::default() };
+        assert_eq!(cost(Lang::En.words(), &[spent(0.0, 0.0)]), None);
+        let svg = cost(Lang::En.words(), &[spent(2.0, 0.5), spent(0.0, 0.0), spent(1.0, 0.0)]).unwrap();
+        let bars = |class: &str| svg.matches(&format!("class=\"{class}\"")).count();
+        assert_eq!((bars("c-run"), bars("c-bad")), (2, 1));
+        assert!(svg.contains("$2.00 · $0.50 spent by attempts that failed"), "{svg}");
+    }
+
+    #[test]
+    fn what_an_agent_says_of_an_attempt_cannot_leave_the_drawing_and_its_cost_is_told() {
+        let attempt = |state: &str, cost_usd| AttemptView {
+            number: 1,
+            agent: "one".to_owned(),
+            state: state.to_owned(),
+            runner: "claude".to_owned(),
+            started_at: Wall(1_000),
+            finished_at: Some(Wall(3_000)),
+            exit_code: None,
+            failure: None,
+            usage: UsageView { cost_usd, ..UsageView::default() },
+            simulated: false,
+        };
+        let attempts = [attempt("failed", Some(0.4)), attempt("<script>", None)];
+        let svg = timeline(Lang::En.words(), 0, 4_000, &attempts);
+        assert!(svg.contains("<title>#1 failed · 2.0 s · $0.40</title>"), "{svg}");
+        assert!(svg.contains("<title>#1 &lt;script&gt; · 2.0 s</title>"), "{svg}");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod audit;
+pub mod budgets;
 pub mod compare;
 pub mod login;
 pub mod new;

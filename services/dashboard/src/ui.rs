@@ -100,6 +100,17 @@ pub fn bar(count: u64, most: u64) -> Html {
     ))
 }
 
+/// How full a budget is: what is spent, and beside it what is set aside.
+#[must_use]
+pub fn meter(spent: f64, held: f64, limit: f64) -> Html {
+    let share = |amount: f64| if limit > 0.0 { (100.0 * amount / limit).clamp(0.0, 100.0) } else { 100.0 };
+    let (spent, held) = (share(spent), share(spent + held));
+    Html(format!(
+        "<svg viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"c-wait\" width=\"100\" height=\"8\"/>\
+         <rect class=\"c-held\" width=\"{held:.1}\" height=\"8\"/><rect class=\"c-spent\" width=\"{spent:.1}\" height=\"8\"/></svg>"
+    ))
+}
+
 /// A task as a row of a list.
 #[derive(Debug)]
 pub struct Row {

@@ -1,6 +1,7 @@
 //! What the page says, in the viewer's language.
 
 use conductor_protocol::control::{CatchUp, Overlap, Role, TokenKind};
+use conductor_protocol::submit::Permission;
 use conductor_protocol::task::State;
 
 mod reasons;
@@ -173,6 +174,50 @@ impl Words {
             "tcp" => "TCP".to_owned(),
             other => other.replace('_', " "),
         }
+    }
+
+    /// What a coding agent may do without a person.
+    #[must_use]
+    pub fn permission(&self, permission: Permission) -> &'static str {
+        match permission {
+            Permission::Skip => self.permission_skip,
+            Permission::Edit => self.permission_edit,
+            Permission::Ask => self.permission_ask,
+            Permission::Plan => self.permission_plan,
+        }
+    }
+
+    /// How much of a budget is spent.
+    #[must_use]
+    pub fn spent_of(&self, spent: &str, limit: &str) -> String {
+        match self.lang {
+            Lang::En => format!("{spent} of {limit}"),
+            Lang::Ja => format!("{spent} / {limit}"),
+        }
+    }
+
+    /// What of a budget is set aside, and what is left.
+    #[must_use]
+    pub fn held_and_left(&self, held: &str, left: &str) -> String {
+        match self.lang {
+            Lang::En => format!("{held} set aside for what runs · {left} left"),
+            Lang::Ja => format!("実行中のタスクに確保 {held} · 残り {left}"),
+        }
+    }
+
+    /// What is counted as spent though nobody told that it was.
+    #[must_use]
+    pub fn spent_untold(&self, amount: &str) -> String {
+        match self.lang {
+            Lang::En => format!("{amount} of it is counted for runs that did not tell what they cost."),
+            Lang::Ja => format!("うち {amount} は、費用を報告しなかった実行の分です。"),
+        }
+    }
+
+    /// Tokens in few characters.
+    #[must_use]
+    pub fn tokens_short(&self, tokens: f64) -> String {
+        format!("{} {}", crate::format::short_number(tokens), self.tokens_word)
     }
 
     /// A count and what it counts.

@@ -8,6 +8,7 @@ use conductor_client::Control;
 use conductor_core::TaskId;
 use conductor_protocol::Code;
 use conductor_protocol::control::{Groups, Submit};
+use conductor_protocol::submit::Permission;
 use conductor_web::Refusal;
 use serde_json::value::to_raw_value;
 
@@ -36,6 +37,8 @@ struct View {
     runners: Vec<String>,
     types: Vec<Type>,
     groups: Vec<String>,
+    /// What a coding agent can be let do: the word, what it is called, and whether it is chosen.
+    permissions: Vec<(&'static str, &'static str, bool)>,
     /// What can become of the changes: the word, what it is called, and whether it is chosen.
     goals: Vec<(&'static str, &'static str, bool)>,
 }
@@ -69,7 +72,11 @@ async fn view(
         Groups::Only(groups) => groups.clone(),
     };
     let goals = Goal::ALL.into_iter().map(|it| (it.key(), goal(w, it), it == form.repository.goal)).collect();
-    let view = View { f, w, problem, form, runners: runners(control).await?, types, groups, goals };
+    let permissions = Permission::ALL.into_iter();
+    let permissions =
+        permissions.map(|it| (it.as_str(), w.permission(it), it.as_str() == form.permission)).collect();
+    let view =
+        View { f, w, problem, form, runners: runners(control).await?, types, groups, permissions, goals };
     page(status, &view)
 }
 

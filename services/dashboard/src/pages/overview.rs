@@ -10,6 +10,7 @@ use conductor_protocol::control::{AgentView, Filter, ListRequest, QueueView, Sta
 use conductor_protocol::task::{State, TaskView, reason_text};
 use conductor_web::Refusal;
 
+use super::budgets::{self, Budgets};
 use crate::app::page;
 use crate::frame::{Frame, Section};
 use crate::ui::{self, Html, Row};
@@ -40,6 +41,7 @@ struct View {
     charts: Option<Charts>,
     running: Vec<Row>,
     day: Day,
+    budgets: Option<Budgets>,
     agents: Vec<Agent>,
     slots_text: String,
     failures: Vec<Failure>,
@@ -82,11 +84,15 @@ struct Range {
 struct Charts {
     throughput: Html,
     queue_wait: Html,
+    /// None where nothing cost anything.
+    cost: Option<Html>,
 }
 
 #[derive(Debug)]
 struct Day {
     cost: String,
+    /// What of that failures cost.
+    lost: Option<String>,
     tokens: String,
     finished: String,
     failed: String,
@@ -141,6 +147,7 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
         charts,
         running: running.iter().map(|task| Row::new(w, now, task)).collect(),
         day: day(&stats),
+        budgets: budgets(w, now, &queue, &stats),
         slots_text: slots_text(w, &queue),
         agents: agents.iter().filter(|agent| is_there(agent)).map(agent).collect(),
         failures: failed.iter().filter_map(|task| failure(w, now, task)).collect(),
@@ -175,6 +182,7 @@ async fn charts(
     let charts = Charts {
         throughput: Html::made(chart::throughput(words, &trends.steps)),
         queue_wait: Html::made(chart::queue_wait(words, &trends.steps)),
+        cost: chart::cost(words, &trends.steps).map(Html::made),
     };
     Ok((!trends.steps.is_empty()).then_some(charts))
 }
@@ -194,12 +202,18 @@ fn day(stats: &StatsView) -> Day {
     let seconds = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), format::seconds);
     Day {
         cost: format::dollars(today.cost_usd),
+        lost: (today.failed_cost_usd > 0.0).then(|| format::dollars(today.failed_cost_usd)),
         tokens: format::short_number(today.tokens as f64),
         finished: format::count(today.finished),
         failed: format::count(today.failed),
         wait: seconds(today.mean_wait_seconds),
         run: seconds(today.mean_run_seconds),
     }
+}
+
+/// Everybody's budget is told only to those who see everything, and so do the numbers of the day that stand beside it.
+fn budgets(w: &'static Words, now: Wall, queue: &QueueView, stats: &StatsView) -> Option<Budgets> {
+    Budgets::new(w, now, &queue.budgets, Some(stats.today.cost_usd), budgets::SHOWN)
 }
 
 /// Whether an agent is worth a row: those that left are on their own page.

@@ -11,6 +11,7 @@ use conductor_protocol::task::State;
 use conductor_web::{Refusal, Whole};
 use serde_json::Value;
 
+use super::budgets::Budgets;
 use super::overview::{Tile, tiles};
 use crate::app::page;
 use crate::format;
@@ -32,6 +33,7 @@ struct View {
     by_runner: Vec<Bar>,
     by_group: Vec<Bar>,
     limits: Vec<(String, String)>,
+    budgets: Option<Budgets>,
     lanes: Vec<Lane>,
     next: Vec<Row>,
     queue: QueueView,
@@ -107,6 +109,7 @@ async fn view(visitor: &Visitor) -> Result<Response, Refusal> {
         by_runner: bars(&queue.queued_by_runner),
         by_group: bars(&queue.queued_by_group),
         limits,
+        budgets: Budgets::new(w, now, &queue.budgets, Some(stats.today.cost_usd), usize::MAX),
         lanes: queue.lanes.iter().map(|lane| Lane::new(w, now, lane.clone())).collect(),
         next: next.items.iter().map(|task| Row::new(w, now, task)).collect(),
         queue,

@@ -18,6 +18,7 @@ use crate::words::Words;
 use crate::{ansi, chart, format};
 
 mod activity;
+mod attempts;
 mod deeds;
 mod details;
 pub mod diff;
@@ -31,6 +32,7 @@ pub use details::work;
 pub use raw::{archive, file, json, patch, whole_output};
 
 use activity::Activity;
+use attempts::Attempt;
 use details::Details;
 use diff::DiffView;
 use files::{FileShown, Files};
@@ -123,8 +125,12 @@ struct Head {
     tokens: String,
     tokens_title: String,
     cost: String,
+    /// What of that its failed attempts cost.
+    lost: Option<String>,
     created: Html,
     timeline: Html,
+    /// The attempts that the timeline shows; none where there is but one.
+    tries: Vec<Attempt>,
     pending: Option<String>,
     failure: Option<Failure>,
     summary: Option<String>,
@@ -214,8 +220,7 @@ fn tabs(w: &Words, task: &TaskView, current: Tab) -> Vec<TabItem> {
 fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
     let failed_with = task.failure.as_ref().map(|failure| failure.message.as_str());
     let usage = &task.usage;
-    let tokens = usage.input_tokens + usage.output_tokens;
-    let queued = task.queued_at.unwrap_or(task.created_at);
+    let queued = first_queued(task);
     let waited = match (task.started_at, task.finished_at) {
         (Some(at), _) | (None, Some(at)) => Html::text(&format::between(queued, at)),
         (None, None) => ui::ticking(now, queued),
@@ -246,19 +251,13 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         ),
         waited,
         ran,
-        tokens: if tokens == 0 { "–".to_owned() } else { format::short_number(tokens as f64) },
-        tokens_title: format!(
-            "{} {} · {} {} · {} {}",
-            format::count(usage.input_tokens),
-            w.input,
-            format::count(usage.output_tokens),
-            w.output_short,
-            format::count(usage.cached_input_tokens),
-            w.cached
-        ),
+        tokens: attempts::tokens(usage).unwrap_or_else(|| "–".to_owned()),
+        tokens_title: attempts::tokens_by_kind(w, usage),
         cost: usage.cost_usd.map_or_else(|| "–".to_owned(), format::dollars),
+        lost: attempts::lost(task),
         created: ui::ago(w, now, task.created_at),
-        timeline: Html::made(chart::timeline(w.attempts, queued.0, end.0, &task.attempts)),
+        timeline: Html::made(chart::timeline(w, queued.0, end.0, &task.attempts)),
+        tries: attempts::beside_the_timeline(w, now, task),
         pending: w.pending(task).filter(|_| !task.state.is_terminal()),
         failure: task.failure.as_ref().map(|failure| Failure {
             reason: reason_text(failure.reason),
@@ -282,7 +281,13 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
     }
 }
 
-/// JSON with line ends and indents; what is none stays as it is.
+/// Since when its first attempt waited. Who is tried again is queued again, and that is the instant that is kept.
+fn first_queued(task: &TaskView) -> Wall {
+    let is_first = |at: &Wall| task.started_at.is_none_or(|started| *at <= started);
+    let created = task.run_at.map_or(task.created_at, |at| at.max(task.created_at));
+    task.queued_at.filter(is_first).unwrap_or(created)
+}
+
 /// What becomes of a message: a new task where this one is over, its next turn where a coding agent runs.
 fn takes_message(w: &'static Words, task: &TaskView) -> Option<&'static str> {
     let is_inside = matches!(task.runner.as_str(), "command" | "mock" | "replay");
@@ -293,7 +298,33 @@ fn takes_message(w: &'static Words, task: &TaskView) -> Option<&'static str> {
     }
 }
 
+/// JSON with line ends and indents; what is none stays as it is.
 fn pretty(json: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(json);
     value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_tried_again_waited_since_it_was_queued_first() {
+        let task = |queued: &str, started: Option<&str>| -> TaskView {
+            let at = |time: &str| format!("2026-01-31T08:00:{time}Z");
+            let json = json!({
+                "id": "0190a000-0000-7000-8000-000000000001", "state": "queued", "runner": "mock", "type": "generic",
+                "group": "default", "priority": 5, "timeout_seconds": 1800, "retry": {}, "attempt": 0, "failure": null,
+                "verified": null, "result": null, "waiting": null, "created_by": null, "parent": null, "retry_of": null,
+                "continues": null, "seq": 1, "created_at": at("00"), "queued_at": at(queued), "started_at": started.map(at),
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let seconds = |task: TaskView| (first_queued(&task).0 - task.created_at.0) / 1_000;
+        assert_eq!(seconds(task("05", None)), 5, "it was blocked before");
+        assert_eq!(seconds(task("05", Some("07"))), 5);
+        assert_eq!(seconds(task("09", Some("07"))), 0, "what is kept is when its second attempt was queued");
+    }
 }

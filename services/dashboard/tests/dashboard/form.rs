@@ -148,6 +148,9 @@ async fn a_priority_that_nobody_chose_is_not_sent_and_what_few_tasks_need_is() {
     for (name, text) in [("runner", "claude"), ("model", "opus"), ("max_turns", "9"), ("max_attempts", "3")] {
         chrome.type_into(&format!("[name={name}]"), text).await;
     }
+    let choose = "const it = document.querySelector('[name=permission]'); it.value = 'ask'; \
+        it.dispatchEvent(new Event('change', { bubbles: true }));";
+    chrome.run(choose).await;
     chrome.click("#more-settings summary").await;
     for (name, text) in [
         ("backoff", "1m"),
@@ -163,7 +166,7 @@ async fn a_priority_that_nobody_chose_is_not_sent_and_what_few_tasks_need_is() {
     let told = chrome.run("return document.querySelector('#as-cli').textContent").await;
     assert_eq!(
         told.as_str().unwrap().replace(" \\\n ", ""),
-        "conductor submit --runner claude --model opus --priority 5 --max-turns 9 --retries 2 --backoff 1m \
+        "conductor submit --runner claude --model opus --permission ask --priority 5 --max-turns 9 --retries 2 --backoff 1m \
          --copy /srv/app --secret A --secret B --webhook https://a.example/ --webhook-secret HOOK --may-submit \
          'do it'"
     );
@@ -174,6 +177,7 @@ async fn a_priority_that_nobody_chose_is_not_sent_and_what_few_tasks_need_is() {
         r#""secrets": [ "A", "B" ]"#,
         r#""webhook": { "url": "https://a.example/", "secret": "HOOK" }"#,
         r#""may_submit": true"#,
+        r#""permission": "ask""#,
     ] {
         assert!(curl.as_str().unwrap().contains(part), "{part} is not in {curl}");
     }

@@ -11,5 +11,6 @@ mod lists;
 mod pages;
 mod place;
 mod screenshots;
+mod spending;
 mod watch;
 mod world;

@@ -207,6 +207,24 @@ async fn a_form_submits_a_task_with_its_files_and_keeps_what_was_typed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_task_may_do_without_asking_is_told_and_cloned() {
+    let place = Place::new().await;
+    let browser = place.log_in(&place.admin).await;
+    let csrf = browser.csrf().await;
+    let fields = [("csrf", csrf.as_str()), ("prompt", "x"), ("runner", "claude"), ("permission", "plan")];
+    let answer = browser.post_files("/tasks", &fields, &[]).await.with(303);
+    let page = answer.header("location").unwrap().to_owned();
+    let details = browser.get(&format!("{page}?tab=details")).await.with(200).body;
+    assert!(details.contains("<dd>read, and nothing more</dd>"), "{details}");
+    let id = page.strip_prefix("/tasks/").unwrap();
+    let form = browser.get(&format!("/tasks/new?clone={id}")).await.with(200).body;
+    assert_eq!(form.matches("<option value=\"plan\" selected>").count(), 1, "{form}");
+    let fields = [("csrf", csrf.as_str()), ("kind", "command"), ("prompt", "ls"), ("permission", "plan")];
+    let refused = browser.post_files("/tasks", &fields, &[]).await.with(400);
+    assert!(refused.body.contains("asks no model"), "{}", refused.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_that_match_are_cancelled_and_no_others() {
     let place = Place::new().await;
     for group in ["red", "red", "blue"] {

@@ -4,13 +4,43 @@
 
 use std::path::Path;
 
+use conductor_testkit::world::World;
 use serde_json::json;
 
 use super::chrome::{Chrome, Look};
 use super::world::Running;
 
+/// Says, as Claude Code does, what it used and cost. One task fails the first time.
+const CODING_AGENT: &str = r#"
+printf '{"type":"system","subtype":"init","session_id":"s","model":"m"}\n'
+printf '{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"Looking at the tests."}],'
+printf '"usage":{"input_tokens":48210,"output_tokens":1930}}}\n'
+sleep 2
+cost=0.4162 error=false
+if [ "$(cat)" = "Mend the flaky test" ] && [ ! -e "$0.tried" ]; then touch "$0.tried"; cost=1.2810; error=true; fi
+printf '{"type":"result","subtype":"success","is_error":%s,"result":"Mended the test.","num_turns":4,' $error
+printf '"total_cost_usd":%s,"usage":{"input_tokens":48210,"output_tokens":1930}}\n' $cost
+[ $error = false ]
+"#;
+
+/// A world in which a coding agent costs something.
+fn costly() -> World {
+    let world = World::new();
+    std::fs::create_dir_all(&world.home().config).unwrap();
+    let script = world.home().config.join("agent.sh");
+    std::fs::write(&script, CODING_AGENT).unwrap();
+    let coder = json!({"command": ["sh", script], "output": "claude-stream-json"});
+    let config = json!({
+        "sandbox": {"mode": "off"},
+        "runners": {"coder": coder},
+        "budgets": {"day_usd": 20, "day_tokens": 2_000_000, "groups": {"docs": {"day_usd": 2}}},
+    });
+    std::fs::write(world.home().config_file(), config.to_string()).unwrap();
+    world
+}
+
 /// Work that makes the pages look lived in.
-async fn fill(running: &Running) -> (String, String) {
+async fn fill(running: &Running) -> [String; 3] {
     let names = [
         "Refactor the parser",
         "Write tests for the scheduler",
@@ -27,6 +57,10 @@ async fn fill(running: &Running) -> (String, String) {
         );
         running.submit(json!({"prompt": prompt, "runner": "mock", "name": name, "labels": {"team": if index % 2 == 0 { "web" } else { "core" }}})).await;
     }
+    let retry = json!({"max_attempts": 2, "backoff_seconds": 0});
+    let coded = |name: &str, group: &str| json!({"prompt": name, "runner": "coder", "name": name, "group": group, "budget_usd": 3, "retry": retry});
+    let spent = running.submit(coded("Mend the flaky test", "default")).await;
+    running.submit(coded("Describe the new API", "docs")).await;
     running.submit(json!({"prompt": "sleep 300ms; fail the build broke in src/parser.rs:118", "runner": "mock", "name": "Upgrade the compiler"})).await;
     running.submit(json!({"prompt": "print looking; ask May I drop the table sessions_old?", "runner": "mock", "name": "Migrate the database"})).await;
     let script = r#"i=0; printf '\033[1m$ cargo test\033[0m\n'; for name in parses_a_plan keeps_order retries_once finds_nothing ends_in_time; do printf 'test %s ... \033[32mok\033[0m\n' $name; done; printf 'test \033[1mholds_under_load\033[0m ... \033[31mFAILED\033[0m\n\033[33mwarning\033[0m: unused variable \033[36m`lease`\033[0m\n'; while [ $i -lt 900 ]; do i=$((i+1)); printf '\033[2m%03d\033[0m still looking\n' $i; sleep 1; done"#;
@@ -40,16 +74,16 @@ async fn fill(running: &Running) -> (String, String) {
     let changed = running
         .submit(json!({"prompt": edit, "runner": "mock", "name": "Add the answer", "priority": 10}))
         .await;
-    (live, changed)
+    [live, changed, spent]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes pictures into docs/images"]
 async fn screenshots_of_the_main_views() {
-    let running = Running::start().await;
+    let running = Running::of(costly(), &[]).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images");
     std::fs::create_dir_all(&folder).unwrap();
-    let (live, changed) = fill(&running).await;
+    let [live, changed, _] = fill(&running).await;
     let views = [
         ("overview", "/?range=1h".to_owned()),
         ("tasks", "/tasks".to_owned()),
@@ -85,8 +119,8 @@ async fn screenshots_of_every_view() {
     let Some(folder) = std::env::var_os("CONDUCTOR_WRITE_PICTURES") else { return };
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder).unwrap();
-    let running = Running::start().await;
-    let (live, changed) = fill(&running).await;
+    let running = Running::of(costly(), &[]).await;
+    let [live, changed, spent] = fill(&running).await;
     let cron = json!({"cron": "0 3 * * *", "time_zone": "Asia/Tokyo", "task": {"prompt": "Tidy up", "name": "Nightly"}});
     let schedule = serde_json::from_value(cron).unwrap();
     running.control().await.add_schedule(schedule).await.unwrap();
@@ -103,6 +137,8 @@ async fn screenshots_of_every_view() {
         ("overview", "/?range=1h".to_owned()),
         ("tasks", "/tasks".to_owned()),
         ("live", format!("/tasks/{live}")),
+        ("spent", format!("/tasks/{spent}")),
+        ("attempts", format!("/tasks/{spent}?tab=details")),
         ("waits", format!("/tasks/{gpu}")),
         ("failed", format!("/tasks/{git}")),
         ("git", format!("/tasks/{git}?tab=details")),

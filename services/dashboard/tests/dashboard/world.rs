@@ -27,7 +27,11 @@ impl Running {
 
     /// The same, with keys of the dashboard's configuration.
     pub async fn with(keys: &[(&str, &str)]) -> Self {
-        let world = World::new();
+        Self::of(World::new(), keys).await
+    }
+
+    /// The same in a world whose configuration is written already.
+    pub async fn of(world: World, keys: &[(&str, &str)]) -> Self {
         let orchestrator = world.orchestrator().await;
         let agent = world.agent("worker");
         let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

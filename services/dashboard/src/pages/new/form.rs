@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use conductor_core::Wall;
 use conductor_protocol::Code;
-use conductor_protocol::submit::{Dependency, OnDependencyFailure, Retry, SubmitTask, Webhook, Workspace};
+use conductor_protocol::submit::{
+    Dependency, OnDependencyFailure, Permission, Retry, SubmitTask, Webhook, Workspace,
+};
 use conductor_protocol::task::TaskView;
 use conductor_protocol::text::rfc3339;
 use conductor_runtime::durations;
@@ -35,6 +37,8 @@ pub struct Form {
     pub runner: String,
     pub task_type: String,
     pub model: String,
+    /// Empty where the runner and the type say it.
+    pub permission: String,
     pub max_turns: String,
     pub budget_usd: String,
     pub budget_tokens: String,
@@ -86,6 +90,7 @@ impl Form {
             runner: text("runner"),
             task_type: text("type"),
             model: text("model"),
+            permission: text("permission"),
             max_turns: text("max_turns"),
             budget_usd: text("budget_usd"),
             budget_tokens: text("budget_tokens"),
@@ -125,6 +130,7 @@ impl Form {
             runner: task.runner.clone(),
             task_type: task.task_type.clone(),
             model: task.model.clone().unwrap_or_default(),
+            permission: task.permission.map(|it| it.as_str().to_owned()).unwrap_or_default(),
             max_turns: task.max_turns.map(|most| most.to_string()).unwrap_or_default(),
             budget_usd: task.budget_usd.map(|usd| usd.to_string()).unwrap_or_default(),
             budget_tokens: task.budget_tokens.map(|tokens| tokens.to_string()).unwrap_or_default(),
@@ -220,6 +226,7 @@ pub fn task(params: &Params, now: Wall) -> Result<SubmitTask, Refusal> {
         name: text("name"),
         group: text("group"),
         model: text("model"),
+        permission: permission(params)?,
         max_turns: params.parsed("max_turns")?,
         budget_usd: params.parsed("budget_usd")?,
         budget_tokens: params.parsed("budget_tokens")?,
@@ -250,6 +257,12 @@ pub fn task(params: &Params, now: Wall) -> Result<SubmitTask, Refusal> {
     }
     task.subtasks = subtasks(params, task.runner.as_deref());
     Ok(task)
+}
+
+/// What it may do without a person.
+fn permission(params: &Params) -> Result<Option<Permission>, Refusal> {
+    let parse = |word: &str| Permission::parse(word).ok_or_else(|| bad("permission is not valid"));
+    params.get("permission").map(parse).transpose()
 }
 
 /// A duration in whole seconds; a part of one counts as one.
@@ -344,6 +357,60 @@ mod tests {
     }
 
     #[test]
+    fn every_field_of_a_task_has_its_place_in_the_form() {
+        let form = "prompt=x&runner=claude&type=refactor&name=n&group=g&labels=a:b&requires=gpu&priority=7&timeout=1m\
+            &queue_timeout=1m&max_attempts=2&depends_on=01920000-0000-7000-8000-000000000001&on_dependency_failure=run\
+            &run_at=1h&env=A%3D1&secrets=S&budget_usd=1&budget_tokens=2&max_turns=3&model=opus&permission=ask\
+            &may_submit=true&verify=ls&subtasks=y&webhook=https://a.example/&git_url=https://git.example/a.git";
+        let command = made("kind=command&prompt=ls").unwrap().command;
+        let SubmitTask {
+            prompt,
+            command: _,
+            runner,
+            task_type,
+            name,
+            group,
+            files,
+            workspace,
+            priority,
+            timeout_seconds,
+            queue_timeout_seconds,
+            retry,
+            requires,
+            labels,
+            reference,
+            depends_on,
+            on_dependency_failure,
+            run_at,
+            env,
+            secrets,
+            budget_usd,
+            budget_tokens,
+            max_turns,
+            model,
+            permission,
+            may_submit,
+            verify,
+            subtasks,
+            webhook,
+            preset,
+        } = made(form).unwrap();
+        let texts = [prompt, runner, task_type, name, group, run_at, model];
+        assert!(texts.iter().all(Option::is_some), "{texts:?}");
+        assert!(command.is_some() && workspace.is_some() && retry.is_some() && verify.is_some());
+        assert_eq!((priority, timeout_seconds, queue_timeout_seconds), (Some(7), Some(60), Some(60)));
+        assert_eq!((budget_usd, budget_tokens, max_turns), (Some(1.0), Some(2), Some(3)));
+        assert_eq!((permission, may_submit), (Some(Permission::Ask), true));
+        assert_eq!(on_dependency_failure, Some(OnDependencyFailure::Run));
+        assert!(webhook.is_some() && !env.is_empty() && !labels.is_empty());
+        let lists = [requires.len(), depends_on.len(), secrets.len(), subtasks.len()];
+        assert_eq!(lists, [1; 4]);
+        // A name for other tasks of the same submit means nothing where the form submits one; what a type adds is nobody's
+        // to say; and files come as parts of their own.
+        assert!(reference.is_none() && preset.is_none() && files.is_empty());
+    }
+
+    #[test]
     fn a_task_starts_from_one_place_and_is_verified_by_a_shell() {
         let task = made("prompt=x&git_url=https://git.example/a.git&verify=cargo+test+%26%26+ls").unwrap();
         assert!(matches!(task.workspace, Some(Workspace::Git(_))));
@@ -371,6 +438,7 @@ mod tests {
             ("depends_on=x", "id"),
             ("priority=x", "priority"),
             ("env=x", "variable"),
+            ("permission=all", "permission"),
         ] {
             let Refusal(problem) = made(form).unwrap_err();
             assert!(problem.detail.contains(word), "{form}: {}", problem.detail);

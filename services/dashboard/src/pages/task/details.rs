@@ -5,9 +5,10 @@ use conductor_core::{TaskId, Wall};
 use conductor_protocol::Code;
 use conductor_protocol::control::DeliveryView;
 use conductor_protocol::submit::{Dependency, Workspace};
-use conductor_protocol::task::{AttemptView, TaskView, reason_text};
+use conductor_protocol::task::TaskView;
 use conductor_web::Refusal;
 
+use super::attempts::{self, Attempt};
 use crate::format;
 use crate::frame::Frame;
 use crate::ui::{self, Html, escape};
@@ -28,19 +29,6 @@ pub struct Details {
     pub deliveries: Vec<Delivery>,
     /// The task as the API gives it.
     pub json: String,
-}
-
-/// A row of the attempts.
-#[derive(Debug)]
-pub struct Attempt {
-    pub number: u32,
-    pub state: String,
-    pub agent: String,
-    pub runner: String,
-    pub started: Html,
-    pub took: Html,
-    pub exit_code: String,
-    pub why: String,
 }
 
 /// A row of the deliveries.
@@ -81,7 +69,7 @@ pub async fn read(
         work_label: if task.command.is_some() { w.command } else { w.prompt },
         work: work(task),
         facts: facts(w, f, task),
-        attempts: task.attempts.iter().map(|attempt| row(w, now, attempt)).collect(),
+        attempts: attempts::rows(w, now, &task.attempts),
         deliveries: deliveries.into_iter().map(delivery).collect(),
         json: serde_json::to_string_pretty(task).unwrap_or_default(),
     })
@@ -108,6 +96,7 @@ fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Ht
         (w.type_word, escape(&task.task_type)),
         (w.group, escape(&task.group)),
         (w.priority, task.priority.to_string()),
+        (w.permission, task.permission.map(|it| w.permission(it).to_owned()).unwrap_or_default()),
         (w.timeout, format::seconds(task.timeout_seconds as f64)),
         (w.attempts_at_most, task.retry.max_attempts.unwrap_or(1).to_string()),
         (w.labels, labels(&mut task.labels.iter().map(|(key, value)| format!("{key}:{value}")))),
@@ -130,7 +119,8 @@ fn facts(w: &'static Words, f: &Frame, task: &TaskView) -> Vec<(&'static str, Ht
         (w.commit, escape(git.commit.as_deref().unwrap_or_default())),
         (w.branch, escape(git.branch.as_deref().unwrap_or_default())),
         (w.pull_request, git.pull_request_url.as_deref().map(web_link).unwrap_or_default()),
-        (w.tokens, tokens(w, task)),
+        (w.tokens, attempts::tokens(usage).map(|_| attempts::tokens_by_kind(w, usage)).unwrap_or_default()),
+        (w.cost, cost(w, task)),
         (w.turns, counted(usage.turns)),
         (w.tool_calls, counted(usage.tool_calls)),
         (w.session, escape(&result.session_id.unwrap_or_default())),
@@ -166,38 +156,19 @@ fn web_link(url: &str) -> String {
     }
 }
 
+/// What it cost, and the most that it may.
+fn cost(w: &Words, task: &TaskView) -> String {
+    let spent = task.usage.cost_usd.map(format::dollars);
+    match (spent, task.budget_usd.map(format::dollars)) {
+        (Some(spent), Some(most)) => w.spent_of(&spent, &most),
+        (Some(spent), None) => spent,
+        (None, Some(most)) => w.spent_of("–", &most),
+        (None, None) => String::new(),
+    }
+}
+
 fn counted(count: u32) -> String {
     if count == 0 { String::new() } else { format::count(count.into()) }
-}
-
-fn tokens(w: &Words, task: &TaskView) -> String {
-    let usage = &task.usage;
-    if usage.input_tokens + usage.output_tokens == 0 {
-        return String::new();
-    }
-    let (read, wrote, cached) = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens);
-    let [read, wrote, cached] = [read, wrote, cached].map(format::count);
-    format!("{read} {} · {wrote} {} · {cached} {}", w.input, w.output_short, w.cached)
-}
-
-fn row(w: &Words, now: Wall, attempt: &AttemptView) -> Attempt {
-    Attempt {
-        number: attempt.number,
-        state: w.attempt_state(&attempt.state).to_owned(),
-        agent: attempt.agent.clone(),
-        runner: attempt.runner.clone(),
-        started: ui::instant(attempt.started_at),
-        took: match attempt.finished_at {
-            Some(end) => Html::text(&format::between(attempt.started_at, end)),
-            None => ui::ticking(now, attempt.started_at),
-        },
-        exit_code: attempt.exit_code.map(|code| code.to_string()).unwrap_or_default(),
-        why: attempt
-            .failure
-            .as_ref()
-            .map(|failure| format!("{}: {}", reason_text(failure.reason), w.told(&failure.message)))
-            .unwrap_or_default(),
-    }
 }
 
 fn delivery(it: DeliveryView) -> Delivery {

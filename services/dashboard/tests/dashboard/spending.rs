@@ -1,0 +1,166 @@
+//! What may be spent, and what was: on the overview, the queue's page and the page of a task.
+
+use conductor_core::FailureReason;
+use conductor_protocol::agent::{Assign, End, Finished, FromAgent};
+use conductor_protocol::control::{Groups, Role};
+use conductor_protocol::task::{FailureView, State, UsageView};
+use conductor_testkit::agent::{Agent, Session};
+use conductor_testkit::world::eventually;
+use serde_json::json;
+
+use super::place::{LIMIT, Place};
+
+/// An agent with Claude Code and the mock.
+fn spender(place: &Place) -> Agent {
+    let options = place.agent("ada");
+    Agent::new(conductor_testkit::agent::Options { runners: vec!["claude".into(), "mock".into()], ..options })
+}
+
+async fn begun(session: &mut Session<'_>) -> Assign {
+    loop {
+        if let Some(assign) = session.hear().await.unwrap().assign.into_iter().next() {
+            session.start([assign.lease]).await.unwrap();
+            return assign;
+        }
+    }
+}
+
+async fn end(session: &mut Session<'_>, assign: &Assign, end: End, cost_usd: Option<f64>) {
+    let usage = UsageView { input_tokens: 1_400, output_tokens: 100, cost_usd, ..UsageView::default() };
+    let finished = Finished {
+        lease: assign.lease,
+        end,
+        exit_code: None,
+        simulated: cost_usd.is_none(),
+        usage: Some(usage),
+        result: None,
+        lane: None,
+        told: 0,
+    };
+    session.say(FromAgent { credits: 1, finished: vec![finished], ..FromAgent::default() }).await.unwrap();
+}
+
+fn failed() -> End {
+    let message = "it exited with 1".to_owned();
+    End::Failed(FailureView { reason: FailureReason::ExitCode, message, hint: None })
+}
+
+async fn until(place: &Place, id: &str, state: State) {
+    eventually(LIMIT, "the task stands so", async || {
+        let task = place.control.get(id.parse().unwrap()).await.unwrap();
+        (task.state == state).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_budgets_of_the_day_are_told_to_those_whose_they_are() {
+    let place = Place::with(&[
+        ("CONDUCTOR__BUDGETS__TASK_USD", "5"),
+        ("CONDUCTOR__BUDGETS__DAY_USD", "20"),
+        ("CONDUCTOR__BUDGETS__DAY_TOKENS", "1000000"),
+        ("CONDUCTOR__BUDGETS__GROUPS__RED__DAY_USD", "8"),
+    ])
+    .await;
+    let mut agent = spender(&place);
+    let mut session = agent.connect().await.unwrap();
+    let first = place.submit(json!({"prompt": "x", "runner": "claude", "group": "red"})).await;
+    let assign = begun(&mut session).await;
+    end(&mut session, &assign, End::Succeeded, Some(2.5)).await;
+    until(&place, &first, State::Succeeded).await;
+    place.submit(json!({"prompt": "y", "runner": "claude", "group": "red"})).await;
+    begun(&mut session).await;
+
+    let browser = place.log_in(&place.admin).await;
+    for path in ["/", "/queue"] {
+        let page = browser.get(path).await.with(200).body;
+        for text in [
+            "$2.50 of $20.00",
+            "$5.00 set aside for what runs · $12.50 left",
+            "1.5k of 1M tokens",
+            "$2.50 of $8.00",
+            "$5.00 set aside for what runs · $0.50 left",
+            "Starts anew",
+        ] {
+            assert!(page.contains(text), "{text} is not in {path}: {page}");
+        }
+    }
+    let page = browser.get_in("/", "ja").await.body;
+    assert!(page.contains("$2.50 / $20.00") && page.contains("実行中のタスクに確保 $5.00"), "{page}");
+    let red = place.token("red", Role::Viewer, Groups::Only(vec!["red".to_owned()])).await;
+    let page = place.log_in(&red).await.get("/").await.body;
+    assert!(page.contains("$2.50 of $8.00") && !page.contains("$20.00"), "{page}");
+    let blue = place.token("blue", Role::Viewer, Groups::Only(vec!["blue".to_owned()])).await;
+    let page = place.log_in(&blue).await.get("/").await.body;
+    assert!(!page.contains("h-budgets") && !page.contains("$8.00"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_nothing_limits_is_said_to_be_one_and_what_nobody_told_is_counted() {
+    let place =
+        Place::with(&[("CONDUCTOR__BUDGETS__DAY_USD", "null"), ("CONDUCTOR__BUDGETS__TASK_USD", "3")]).await;
+    let browser = place.log_in(&place.admin).await;
+    let page = browser.get("/").await.with(200).body;
+    assert!(page.contains("No budget limits the day. $0.00 · 0 tokens"), "{page}");
+    let mut agent = spender(&place);
+    let mut session = agent.connect().await.unwrap();
+    let id = place.submit(json!({"prompt": "x", "runner": "claude"})).await;
+    let assign = begun(&mut session).await;
+    end(&mut session, &assign, End::Succeeded, None).await;
+    until(&place, &id, State::Succeeded).await;
+    let page = browser.get("/").await.with(200).body;
+    assert!(page.contains("No budget limits the day. $3.00 · 1.5k tokens"), "{page}");
+    assert!(page.contains("$3.00 of it is counted for runs that did not tell what they cost."), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_each_attempt_used_is_told_and_what_failures_cost_though_the_task_succeeded() {
+    let place = Place::new().await;
+    let mut agent = spender(&place);
+    let mut session = agent.connect().await.unwrap();
+    let retry = json!({"max_attempts": 2, "backoff_seconds": 0});
+    let id = place.submit(json!({"prompt": "x", "runner": "claude", "retry": retry})).await;
+    let assign = begun(&mut session).await;
+    end(&mut session, &assign, failed(), Some(0.75)).await;
+    let assign = begun(&mut session).await;
+    end(&mut session, &assign, End::Succeeded, Some(0.5)).await;
+    until(&place, &id, State::Succeeded).await;
+    let task = place.control.get(id.parse().unwrap()).await.unwrap();
+    let costs: Vec<_> = task.attempts.iter().map(|attempt| attempt.usage.cost_usd).collect();
+    assert_eq!((costs, task.usage.cost_usd), (vec![Some(0.75), Some(0.5)], Some(1.25)));
+
+    let browser = place.log_in(&place.admin).await;
+    let page = browser.get(&format!("/tasks/{id}")).await.with(200).body;
+    let tries = page.split("id=\"tries\"").nth(1).unwrap().split("</ol>").next().unwrap();
+    for text in ["#1", "failed", "exit_code", "$0.75", "#2", "succeeded", "$0.50", "1.5k tokens"] {
+        assert!(tries.contains(text), "{text} is not in {tries}");
+    }
+    assert!(page.contains("$1.25<small>$0.75 spent by attempts that failed</small>"), "{page}");
+    let details = browser.get(&format!("/tasks/{id}?tab=details")).await.with(200).body;
+    for text in ["<td class=\"r num\">$0.75</td>", "<td class=\"r num\">$0.50</td>", "1,400 in · 100 out"] {
+        assert!(details.contains(text), "{text} is not in {details}");
+    }
+    let overview = browser.get("/").await.with(200).body;
+    assert!(overview.contains("$1.25<small>$0.75 spent by attempts that failed</small>"), "{overview}");
+    assert!(overview.contains("aria-label=\"Cost\""), "what was spent over time is drawn: {overview}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_of_the_mock_is_said_to_be_simulated_beside_what_it_used() {
+    let place = Place::new().await;
+    let mut agent = spender(&place);
+    let mut session = agent.connect().await.unwrap();
+    let retry = json!({"max_attempts": 2, "backoff_seconds": 0});
+    let id = place.submit(json!({"prompt": "x", "runner": "mock", "retry": retry})).await;
+    let assign = begun(&mut session).await;
+    end(&mut session, &assign, failed(), None).await;
+    let assign = begun(&mut session).await;
+    end(&mut session, &assign, End::Succeeded, None).await;
+    until(&place, &id, State::Succeeded).await;
+    let browser = place.log_in(&place.admin).await;
+    let page = browser.get(&format!("/tasks/{id}")).await.with(200).body;
+    let tries = page.split("id=\"tries\"").nth(1).unwrap().split("</ol>").next().unwrap();
+    assert_eq!(tries.matches("class=\"sim\"").count(), 2, "{tries}");
+    assert!(tries.contains("1.5k tokens") && !tries.contains('$'), "{tries}");
+    assert!(!page.contains("spent by attempts that failed"), "{page}");
+}
