@@ -25,7 +25,7 @@ for address in $addresses; do
 done
 "#;
 
-fn curl(args: &[&str]) -> Option<String> {
+pub(crate) fn curl(args: &[&str]) -> Option<String> {
     let output = Command::new("curl").args(["-gsS", "-m", "10"]).args(args).output().ok()?;
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }

@@ -12,4 +12,5 @@ mod git;
 mod http;
 mod orchestrator_crash;
 mod redis;
+mod secrets;
 mod watchers;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderName;
 
 const LIMIT: Duration = Duration::from_secs(240);
 const CLIENTS: usize = 100;
@@ -31,13 +32,22 @@ struct Seen {
     last: u64,
 }
 
-async fn open(port: u16, token: &str) -> Socket {
-    let mut request = format!("ws://127.0.0.1:{port}/v1/ws").into_client_request().unwrap();
-    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+/// Opens a WebSocket of somebody who shows a header, and hears how it is greeted.
+pub(crate) async fn connect(address: &str, (name, value): (&str, &str)) -> Socket {
+    let mut request = address.into_client_request().unwrap();
+    let authority = request.uri().authority().unwrap().to_string();
+    let name: HeaderName = name.parse().unwrap();
+    request.headers_mut().insert(name, value.parse().unwrap());
+    let stream = TcpStream::connect(authority).await.unwrap();
     let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
     let hello = socket.next().await.unwrap().unwrap();
     assert!(hello.to_text().unwrap().contains("\"hello\""), "{hello:?}");
+    socket
+}
+
+async fn open(port: u16, token: &str) -> Socket {
+    let bearer = format!("Bearer {token}");
+    let mut socket = connect(&format!("ws://127.0.0.1:{port}/v1/ws"), ("authorization", &bearer)).await;
     let subscribe = json!({"subscribe": {"topics": ["tasks"]}}).to_string();
     socket.send(Message::text(subscribe)).await.unwrap();
     socket
