@@ -317,7 +317,7 @@ mod tests {
         let svg = cost(Lang::En.words(), &[spent(2.0, 0.5), spent(0.0, 0.0), spent(1.0, 0.0)]).unwrap();
         let bars = |class: &str| svg.matches(&format!("class=\"{class}\"")).count();
         assert_eq!((bars("c-run"), bars("c-bad")), (2, 1));
-        assert!(svg.contains("$2.00 · $0.50 spent by attempts that failed"), "{svg}");
+        assert!(svg.contains("$2.00 · $0.50 on failed attempts"), "{svg}");
     }
 
     #[test]

@@ -200,8 +200,8 @@ impl Words {
     #[must_use]
     pub fn held_and_left(&self, held: &str, left: &str) -> String {
         match self.lang {
-            Lang::En => format!("{held} set aside for what runs · {left} left"),
-            Lang::Ja => format!("実行中のタスクに確保 {held} · 残り {left}"),
+            Lang::En => format!("{held} set aside · {left} left"),
+            Lang::Ja => format!("確保 {held} · 残り {left}"),
         }
     }
 

@@ -164,8 +164,8 @@ mod tests {
         assert_eq!(
             limits,
             [
-                ("", "$12.50 of $50.00", "$5.00 set aside for what runs · $32.50 left"),
-                ("near", "9k of 10k tokens", "2.5k set aside for what runs · 0 left"),
+                ("", "$12.50 of $50.00", "$5.00 set aside · $32.50 left"),
+                ("near", "9k of 10k tokens", "2.5k set aside · 0 left"),
             ]
         );
         assert_eq!((told.purses[0].unlimited.as_deref(), told.untold.as_deref()), (None, None));

@@ -76,7 +76,8 @@ messages! {
     cancelled: "cancelled", "キャンセル";
     mean_wait: "Mean wait", "平均待ち";
     mean_run: "Mean run", "平均実行";
-    cost_of_failures: "spent by attempts that failed", "失敗した試行の費用";
+    cost_of_failures: "on failed attempts", "は失敗した試行の分";
+    set_aside_hint: "Set aside for what runs, and settled when it ends", "実行中のタスクのために確保され、終了時に精算されます";
     budget_of_today: "Today's budget", "今日の予算";
     starts_anew: "Starts anew", "リセット：";
     everybody: "Everybody", "全体";

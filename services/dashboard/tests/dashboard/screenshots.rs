@@ -74,6 +74,8 @@ async fn fill(running: &Running) -> [String; 3] {
     let changed = running
         .submit(json!({"prompt": edit, "runner": "mock", "name": "Add the answer", "priority": 10}))
         .await;
+    let over = running.control().await.wait(spent.parse().unwrap(), 60_000).await.unwrap();
+    assert!(over.state.is_terminal(), "{over:#?}");
     [live, changed, spent]
 }
 
