@@ -198,7 +198,6 @@ impl Preparing<'_> {
         }
         let mut task = SubmitTask::parse(body.get(), at)?;
         submit::check(&task, at)?;
-        submit::refuse_unavailable(&task)?;
         if let Some(below) = &self.defaults.below {
             below.check(&task, at)?;
         }

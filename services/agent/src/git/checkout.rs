@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::large;
 use super::mirror::Start;
 use super::objects;
 use super::plan::Plan;
@@ -30,13 +31,20 @@ pub(super) fn checkout(
         step.work_tree = Some(&place.work_path);
         git.run(&step)?;
     }
+    if plan.workspace.lfs {
+        large::fill(git, place, &own, mirror, &plan.workspace.url)?;
+    }
     let theirs = place.work_path.join(".git");
     let head = format!("ref: refs/heads/{}\n", plan.branch);
     let index = match start.head == start.commit {
         true => own.join("index"),
         false => index_of_head(git, place, folder, &own, &start.head)?,
     };
-    objects::make_for_task(&theirs, &config(git, &plan.workspace.url), &head, mirror)?;
+    let mut config = config(git, &plan.workspace.url);
+    if plan.workspace.lfs {
+        config.push_str(&large::config_of_task(mirror, quoted)?);
+    }
+    objects::make_for_task(&theirs, &config, &head, mirror)?;
     let disk = || Error::disk("make the repository of a task");
     fs::write(theirs.join("packed-refs"), packed_refs(start, plan)).map_err(disk())?;
     fs::copy(index, theirs.join("index")).map_err(disk())?;
@@ -92,6 +100,7 @@ pub(super) fn take_over(
             fs::copy(entry.path(), to).map_err(Error::disk("copy the commits of a run"))?;
         }
     }
+    large::take_over(&old.join("own.git"), &own)?;
     if let Some(tip) = &plan.tip {
         let name = format!("refs/heads/{}", plan.branch);
         git.run(&Step::new(&clean, &["update-ref", &name, tip]))?;
@@ -102,12 +111,14 @@ pub(super) fn take_over(
     Ok(())
 }
 
+/// A value as it stands in a file of configuration.
+fn quoted(text: &str) -> String {
+    let kept: String = text.chars().filter(|char| !char.is_control()).collect();
+    format!("\"{}\"", kept.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// What the repository of a task says of itself.
 pub(super) fn config(git: &Git<'_>, url: &str) -> String {
-    let quoted = |text: &str| {
-        let kept: String = text.chars().filter(|char| !char.is_control()).collect();
-        format!("\"{}\"", kept.replace('\\', "\\\\").replace('"', "\\\""))
-    };
     let author = &git.settings.config;
     let remote = match url.is_empty() {
         true => String::new(),

@@ -51,6 +51,7 @@ impl Tree {
         git.run(&pack)?;
         make_clean(&clean, &self.mirror(), &self.plan.origin)?;
         unbundle(git, &clean, &bundle, &self.plan.branch)?;
+        self.keep_large(git, place, &commit)?;
         self.plan.tip = Some(commit.clone());
         self.plan.pushed = false;
         self.plan.write(&self.folder)?;

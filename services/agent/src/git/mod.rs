@@ -12,12 +12,14 @@
 //!
 //! Git reads configuration, hooks and attributes wherever it works, and a task may write anything into its tree. So in a
 //! tree that a task wrote, git runs with Conductor's own repository alone: no configuration but its own, no hooks, no file
-//! monitor, no filters, no external programs, and no step that would look into a repository that lies in the tree. What is
+//! monitor, no filters but Conductor's own, no external programs, and no step that would look into a repository that lies in the tree. What is
 //! pushed passes a bundle into a clean bare repository first, and only the steps that reach a server see a credential.
 
 mod checkout;
 mod collect;
+mod digest;
 mod forge;
+mod large;
 mod mirror;
 mod objects;
 mod plan;

@@ -213,6 +213,10 @@ impl Git<'_> {
         let borrowed = std::fs::read(step.git_dir.join("objects/info/alternates")).unwrap_or_default();
         let borrowed = borrowed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let mut reads: Vec<PathBuf> = borrowed.map(|line| OsStr::from_bytes(line).into()).collect();
+        // The contents of large files lie beside the objects.
+        let large = reads.iter().map(|objects| objects.with_file_name("lfs"));
+        let large: Vec<PathBuf> = large.filter(|path| path.exists()).collect();
+        reads.extend(large);
         let objects = step.env.iter().filter(|(name, _)| *name == "GIT_ALTERNATE_OBJECT_DIRECTORIES");
         reads.extend(objects.flat_map(|(_, paths)| std::env::split_paths(paths)));
         self.sandbox.policy_of_own(Place { writes, reads, ports: Some(Vec::new()) })

@@ -41,6 +41,7 @@ impl Tree {
         let remote = Remote::parse(&self.plan.workspace.url)?;
         let pinned = remote.pin(git.settings)?;
         let login = git.settings.login(&remote.host())?;
+        self.push_large(git, &remote)?;
         let clean = self.clean();
         // A branch that is the task's alone may hold what an earlier attempt pushed.
         let force = if self.plan.is_own_branch { "+" } else { "" };

@@ -1,5 +1,6 @@
 //! What a run left in its checkout, as a commit: its own commits, and one more for what it did not commit.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -7,6 +8,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use super::large;
 use super::mirror::is_commit_id;
 use super::objects::alternates;
 use super::program::{Error, Git, Step};
@@ -56,16 +58,26 @@ pub(super) fn take(git: &Git<'_>, place: &Place<'_>, tree: &Tree) -> Result<Snap
             snapshot.objects = Some(objects);
         }
     }
+    let filters = match tree.plan.workspace.lfs {
+        true => large::config(&tree.mirror())?,
+        false => Vec::new(),
+    };
     let step = |args: &[&str]| {
         let mut step = Step::new(&own, args);
+        step.config.clone_from(&filters);
         step.work_tree = Some(&place.work_path);
         step.env.extend(snapshot.objects.clone().map(|path| ("GIT_ALTERNATE_OBJECT_DIRECTORIES", path)));
         step
     };
-    let mut list = step(&["ls-files", "-z", "--modified", "--others", "--exclude-standard"]);
-    list.max_output = MAX_PATHS_BYTES;
-    let listed = git.run(&list)?;
-    let (paths, left_out) = choose(&place.work_path, &listed)?;
+    let list = |of: &[&str]| {
+        let mut list = step(&["ls-files", "-z", "--modified", "--others", "--exclude-standard"]);
+        list.args.extend(of.iter().map(OsString::from));
+        list.max_output = MAX_PATHS_BYTES;
+        git.run(&list)
+    };
+    let listed = list(&[])?;
+    let large = if tree.plan.workspace.lfs { list(&["--", large::PATHS])? } else { Vec::new() };
+    let (paths, left_out) = choose(&place.work_path, &listed, &large)?;
     if !paths.is_empty() {
         let file = tree.folder.join("paths");
         let written = fs::write(&file, &paths).and_then(|()| File::open(&file));
@@ -96,9 +108,10 @@ fn message_of(title: &str, task_id: &str) -> String {
     format!("{title}\n\nConductor-Task: {task_id}\n")
 }
 
-/// The paths that can be committed, as git reads them, and what is left out.
-fn choose(work: &Path, listed: &[u8]) -> Result<(Vec<u8>, Vec<String>), Error> {
+/// The paths that can be committed, as git reads them, and what is left out. Of a large one the commit has its pointer.
+fn choose(work: &Path, listed: &[u8], large: &[u8]) -> Result<(Vec<u8>, Vec<String>), Error> {
     let (mut paths, mut left_out, mut bytes, mut last) = (Vec::new(), Vec::new(), 0u64, &b""[..]);
+    let large: BTreeSet<&[u8]> = large.split(|byte| *byte == 0).collect();
     for (count, path) in listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).enumerate() {
         if count == MAX_PATHS {
             return Err(Error::Workspace {
@@ -122,7 +135,7 @@ fn choose(work: &Path, listed: &[u8]) -> Result<(Vec<u8>, Vec<String>), Error> {
             continue;
         }
         let size = found.filter(fs::Metadata::is_file).map_or(0, |meta| meta.len());
-        if size > MAX_FILE_BYTES || bytes + size > MAX_BYTES {
+        if (size > MAX_FILE_BYTES && !large.contains(path)) || bytes + size > MAX_BYTES {
             left_out.push(format!("{} (too large, {size} bytes)", shown()));
             continue;
         }

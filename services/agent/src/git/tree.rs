@@ -12,7 +12,7 @@ use super::plan::{Pending, Plan};
 use super::program::{Error, Git};
 use super::remote::Remote;
 use super::submodules::{self, Submodules, mirror_name};
-use super::{checkout, objects, spare};
+use super::{checkout, large, objects, spare};
 use crate::process::boot_ms;
 
 /// The folder of a run's repositories, in its private folder.
@@ -211,7 +211,10 @@ impl Tree {
     #[must_use]
     pub fn borrowed(&self) -> Vec<PathBuf> {
         let names = [&self.plan.mirror].into_iter().chain(&self.plan.submodules);
-        names.map(|name| self.mirrors.join(name).join("repo.git/objects")).collect()
+        let objects = names.map(|name| self.mirrors.join(name).join("repo.git/objects"));
+        let large =
+            self.plan.workspace.lfs.then(|| large::store(&self.mirror())).filter(|store| store.exists());
+        objects.chain(large).collect()
     }
 
     /// What is told of the repository.

@@ -3,6 +3,7 @@
 
 mod checkout;
 mod hostile;
+mod large;
 mod many;
 mod place;
 mod private;

@@ -9,18 +9,18 @@ use conductor_testkit::git_server::GitServer;
 
 use crate::place::{Place, Repository, failed, git, script, succeeded};
 
-const TOKEN: &str = "ghp_0123456789secretsecret";
+pub const TOKEN: &str = "ghp_0123456789secretsecret";
 
 /// A server with one private repository, and an agent that has its token in its environment.
-struct Forge {
-    server: GitServer,
-    root: tempfile::TempDir,
-    authorities: tempfile::NamedTempFile,
+pub struct Forge {
+    pub server: GitServer,
+    pub root: tempfile::TempDir,
+    pub authorities: tempfile::NamedTempFile,
     path: &'static str,
 }
 
 impl Forge {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with("me/app")
     }
 
@@ -37,7 +37,7 @@ impl Forge {
         Self { server, root, authorities, path }
     }
 
-    fn place(&self, credential: &str) -> Place {
+    pub fn place(&self, credential: &str) -> Place {
         let credential = credential.replace("HOST", &self.server.host());
         let credential = (!credential.is_empty()).then(|| serde_json::from_str(&credential).unwrap());
         let environment = [("FORGE_TOKEN".into(), TOKEN.into())];
@@ -50,7 +50,7 @@ impl Forge {
         })
     }
 
-    fn workspace(&self) -> GitWorkspace {
+    pub fn workspace(&self) -> GitWorkspace {
         GitWorkspace { url: self.server.url(self.path), ..GitWorkspace::default() }
     }
 
@@ -58,14 +58,14 @@ impl Forge {
         GitWorkspace { pull_request: Some(PullRequest::default()), ..self.workspace() }
     }
 
-    fn bare(&self) -> std::path::PathBuf {
+    pub fn bare(&self) -> std::path::PathBuf {
         self.root.path().join(format!("{}.git", self.path))
     }
 }
 
-const KNOWN: &str = r#"{"host":"HOST","token_env":"FORGE_TOKEN","forge":"github"}"#;
+pub const KNOWN: &str = r#"{"host":"HOST","token_env":"FORGE_TOKEN","forge":"github"}"#;
 
-fn holds(folder: &Path, text: &str) -> Option<String> {
+pub fn holds(folder: &Path, text: &str) -> Option<String> {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let kind = entry.file_type().unwrap();
         let found = match (kind.is_dir(), kind.is_file()) {

@@ -75,6 +75,9 @@ pub struct TaskOptions {
     /// Checks its submodules out too.
     #[arg(long, requires = "git", help_heading = "Files")]
     pub submodules: bool,
+    /// Fetches its large files too, those of git-lfs.
+    #[arg(long, requires = "git", help_heading = "Files")]
+    pub lfs: bool,
     /// Pushes the changes to a branch.
     #[arg(long, requires = "git", help_heading = "Files")]
     pub push: bool,

@@ -93,8 +93,7 @@ pub fn checked(task: &SubmitTask) -> Result<Box<RawValue>, Failure> {
 
 fn check(task: &SubmitTask) -> Result<(), Failure> {
     submit::check(task, "")
-        .map_err(|problem| Failure::Usage(problem.detail.trim_start_matches('/').to_owned()))?;
-    Ok(submit::refuse_unavailable(task)?)
+        .map_err(|problem| Failure::Usage(problem.detail.trim_start_matches('/').to_owned()))
 }
 
 /// What the work folder starts from, but for files that are sent.
@@ -109,6 +108,7 @@ fn workspace(options: &TaskOptions) -> Option<Workspace> {
             reference,
             depth: options.git_depth,
             submodules: options.submodules,
+            lfs: options.lfs,
             push: (options.push || options.branch.is_some()).then_some(Push::Branch),
             branch: options.branch.clone(),
             pull_request: options.pr.then(|| PullRequest {
@@ -116,7 +116,6 @@ fn workspace(options: &TaskOptions) -> Option<Workspace> {
                 base: options.pr_base.clone(),
                 draft: options.pr_ready.then_some(false),
             }),
-            ..GitWorkspace::default()
         })));
     }
     let copied = options.copy.clone().map(Workspace::Copy);
@@ -184,8 +183,9 @@ mod tests {
 
     #[test]
     fn a_repository_goes_where_the_options_say() {
-        let kept = git(TaskOptions { git_depth: Some(3), submodules: true, ..TaskOptions::default() });
-        assert!(kept.submodules);
+        let kept =
+            git(TaskOptions { git_depth: Some(3), submodules: true, lfs: true, ..TaskOptions::default() });
+        assert!(kept.submodules && kept.lfs);
         assert_eq!(
             (kept.url.as_str(), kept.reference.as_deref()),
             ("https://git.example/a.git", Some("main"))

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use conductor_protocol::limits::{MAX_BATCH_TASKS, MAX_MESSAGE_BYTES};
-use conductor_protocol::submit::{SubmitTask, check, refuse_unavailable};
+use conductor_protocol::submit::{SubmitTask, check};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::exit::Failure;
@@ -48,7 +48,6 @@ pub fn read(path: &Path) -> Result<Vec<Box<RawValue>>, Failure> {
         let at = format!("/{index}");
         let task = SubmitTask::parse(task.get(), &at).map_err(|problem| usage(problem.detail))?;
         check(&task, &at).map_err(|problem| usage(problem.detail))?;
-        refuse_unavailable(&task)?;
     }
     Ok(tasks)
 }

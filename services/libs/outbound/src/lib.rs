@@ -5,7 +5,9 @@
 
 mod address;
 mod send;
+mod transfer;
 
 pub use address::may_reach;
 pub use hyper::Method;
 pub use send::{Answer, Call, Outbound, Post, Reach, Refused, Resolve, system, tls};
+pub use transfer::At;

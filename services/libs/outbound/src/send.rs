@@ -7,7 +7,7 @@ use std::time::Duration;
 use conductor_runtime::config::Reachable;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -151,7 +151,7 @@ impl Outbound {
     pub async fn send(&self, post: Post) -> Result<u16, Refused> {
         let sent = async {
             let (url, request) = (post.url.clone(), request(Method::POST, post)?);
-            taken(self.exchange(&url, request, 0).await?)
+            taken(self.exchange(&url, request, |answer| limited(answer, 0)).await?)
         };
         self.in_time(sent).await
     }
@@ -164,34 +164,41 @@ impl Outbound {
         let Call { method, post, max_answer_bytes } = call;
         let asked = async {
             let (url, request) = (post.url.clone(), request(method, post)?);
-            self.exchange(&url, request, max_answer_bytes).await
+            self.exchange(&url, request, |answer| limited(answer, max_answer_bytes)).await
         };
         self.in_time(asked).await
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
         match tokio::time::timeout(self.timeout, work).await {
             Ok(done) => done,
             Err(_) => Err(Refused::new(format!("no answer within {:?}", self.timeout))),
         }
     }
 
-    async fn exchange(
+    pub(super) async fn exchange<B, T, F>(
         &self,
         url: &Url,
-        request: Request<Full<Bytes>>,
-        most: usize,
-    ) -> Result<Answer, Refused> {
+        request: Request<B>,
+        read: impl FnOnce(Response<Incoming>) -> F,
+    ) -> Result<T, Refused>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
+        F: Future<Output = Result<T, Refused>>,
+    {
         let stream = self.connect(url).await?;
         if url.scheme() != "https" {
-            return talk(stream, request, most).await;
+            return talk(stream, request, read).await;
         }
         let host = url.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(|error| Refused::hopeless(error.to_string()))?;
         let connected = self.tls.connect(name, stream).await;
         let stream = connected.map_err(|error| Refused::new(format!("no TLS with it: {error}")))?;
-        talk(stream, request, most).await
+        talk(stream, request, read).await
     }
 
     /// Connects to an address that was checked; the host's name is resolved this once.
@@ -220,11 +227,16 @@ impl Outbound {
     }
 }
 
-async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+async fn talk<S, B, T, F>(
     stream: S,
-    request: Request<Full<Bytes>>,
-    max_answer_bytes: usize,
-) -> Result<Answer, Refused> {
+    request: Request<B>,
+    read: impl FnOnce(Response<Incoming>) -> F,
+) -> Result<T, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
+    F: Future<Output = Result<T, Refused>>,
+{
     let broke = |error: hyper::Error| Refused::new(format!("it did not answer as HTTP has it: {error}"));
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
@@ -232,16 +244,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(broke)?;
-    let answered = async {
-        let answer: Response<_> = sender.send_request(request).await.map_err(broke)?;
-        let status = answer.status().as_u16();
-        if max_answer_bytes == 0 {
-            return Ok(Answer { status, body: Vec::new() });
-        }
-        let body = Limited::new(answer.into_body(), max_answer_bytes).collect().await;
-        let body = body.map_err(|error| Refused::new(format!("its answer cannot be read: {error}")))?;
-        Ok(Answer { status, body: body.to_bytes().to_vec() })
-    };
+    let answered = async { read(sender.send_request(request).await.map_err(broke)?).await };
     let mut answered = std::pin::pin!(answered);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
@@ -249,6 +252,17 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         answer = &mut answered => answer,
         _ = &mut connection => answered.await,
     }
+}
+
+/// Reads an answer whose body has at most so many bytes; with 0 it is not read.
+pub(super) async fn limited(answer: Response<Incoming>, most: usize) -> Result<Answer, Refused> {
+    let status = answer.status().as_u16();
+    if most == 0 {
+        return Ok(Answer { status, body: Vec::new() });
+    }
+    let body = Limited::new(answer.into_body(), most).collect().await;
+    let body = body.map_err(|error| Refused::new(format!("its answer cannot be read: {error}")))?;
+    Ok(Answer { status, body: body.to_bytes().to_vec() })
 }
 
 /// Whether an answer says that something was taken.
@@ -266,28 +280,45 @@ fn taken(answer: Answer) -> Result<u16, Refused> {
 }
 
 fn request(method: Method, post: Post) -> Result<Request<Full<Bytes>>, Refused> {
-    let url = &post.url;
-    let host = match (url.host_str().unwrap_or_default(), url.port()) {
-        (host, Some(port)) => format!("{host}:{port}"),
-        (host, None) => host.to_owned(),
-    };
-    let path = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    };
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(HOST, host)
-        .header(USER_AGENT, concat!("Conductor/", env!("CARGO_PKG_VERSION")))
-        .header(CONTENT_TYPE, post.content_type);
-    for (name, value) in &post.headers {
-        let value =
-            HeaderValue::from_str(value).map_err(|_| Refused::hopeless("a header cannot be written"))?;
-        request = request.header(*name, value);
+    let headers = post.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let head = Head { method, content_type: Some(post.content_type), headers };
+    head.request(&post.url, Full::new(Bytes::from(post.body)))
+}
+
+/// What a request says before its body.
+pub(super) struct Head {
+    pub method: Method,
+    pub content_type: Option<&'static str>,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Head {
+    pub fn request<B>(self, url: &Url, body: B) -> Result<Request<B>, Refused> {
+        let host = match (url.host_str().unwrap_or_default(), url.port()) {
+            (host, Some(port)) => format!("{host}:{port}"),
+            (host, None) => host.to_owned(),
+        };
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(path)
+            .header(HOST, host)
+            .header(USER_AGENT, concat!("Conductor/", env!("CARGO_PKG_VERSION")));
+        if let Some(content_type) = self.content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        for (name, value) in &self.headers {
+            let value =
+                HeaderValue::from_str(value).map_err(|_| Refused::hopeless("a header cannot be written"))?;
+            request = request.header(name, value);
+        }
+        request
+            .body(body)
+            .map_err(|error| Refused::hopeless(format!("the request cannot be written: {error}")))
     }
-    let body = Full::new(Bytes::from(post.body));
-    request.body(body).map_err(|error| Refused::hopeless(format!("the request cannot be written: {error}")))
 }
 
 #[cfg(test)]

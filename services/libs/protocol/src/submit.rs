@@ -16,7 +16,7 @@ mod preset;
 #[cfg(feature = "schema")]
 mod schema;
 
-pub use check::{check, check_path, is_model, refuse_unavailable};
+pub use check::{check, check_path, is_model};
 pub use git::{GitWorkspace, PullRequest, Push};
 pub use preset::{Permission, Preset};
 

@@ -1,7 +1,8 @@
 //! A server of private repositories: HTTPS with a certificate of its own, `git http-backend` behind it, and the parts of the
-//! APIs of GitHub, GitLab and Gitea that open pull requests. Who shows no token is refused.
+//! APIs of GitHub, GitLab and Gitea that open pull requests, and a store of large files. Who shows no token is refused.
 
 mod forge;
+mod large;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -41,6 +42,10 @@ struct Shared {
     failing: AtomicUsize,
     refusing: AtomicUsize,
     pull_requests: Mutex<Vec<Value>>,
+    /// Where the store of large files lies, where that is another server.
+    storage: Mutex<Option<String>>,
+    /// How many requests to the storage of another server showed a credential of that one.
+    exposed: AtomicUsize,
 }
 
 impl std::fmt::Debug for Shared {
@@ -76,6 +81,8 @@ impl GitServer {
             failing: AtomicUsize::new(0),
             refusing: AtomicUsize::new(0),
             pull_requests: Mutex::default(),
+            storage: Mutex::default(),
+            exposed: AtomicUsize::new(0),
         });
         let (config, inside) = (Arc::new(config), Arc::clone(&shared));
         let thread = std::thread::spawn(move || {
@@ -121,6 +128,18 @@ impl GitServer {
     #[must_use]
     pub fn refused(&self) -> usize {
         self.shared.refused.load(Ordering::SeqCst)
+    }
+
+    /// Lets large files lie on another server, as forges do.
+    pub fn store_at(&self, other: &Self) {
+        let base = format!("https://{}/storage", other.host());
+        *self.shared.storage.lock().unwrap_or_else(PoisonError::into_inner) = Some(base);
+    }
+
+    /// How many of those who came for large files of another server showed a credential.
+    #[must_use]
+    pub fn exposed(&self) -> usize {
+        self.shared.exposed.load(Ordering::SeqCst)
     }
 
     /// Makes the next answers of the API failures.
@@ -228,6 +247,9 @@ fn line(stream: &mut impl BufRead) -> io::Result<String> {
 
 fn answer(shared: &Shared, request: &Request) -> io::Result<Answer> {
     use base64::Engine as _;
+    if let Some(answer) = large::stored(shared, request)? {
+        return Ok(answer);
+    }
     let shown = request.headers.get("authorization").map(String::as_str).unwrap_or_default();
     let is_known = match shown.split_once(' ') {
         Some(("Basic", text)) => base64::engine::general_purpose::STANDARD
@@ -240,6 +262,9 @@ fn answer(shared: &Shared, request: &Request) -> io::Result<Answer> {
         shared.refused.fetch_add(1, Ordering::SeqCst);
         let mut answer = Answer::json("401 Unauthorized", &json!({"message": "Bad credentials"}));
         answer.headers.push(("www-authenticate".to_owned(), "Basic realm=\"git\"".to_owned()));
+        return Ok(answer);
+    }
+    if let Some(answer) = large::answer(shared, request)? {
         return Ok(answer);
     }
     match forge::answer(shared, request) {

@@ -9,12 +9,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use conductor_protocol::agent::AssignedUpload;
-use sha2::{Digest as _, Sha256};
 
+use super::super::digest;
 use super::super::program::{Error, Git, Step, arg};
 use super::{HEAD, Mirror, Start, is_commit_id, name};
 
@@ -25,8 +25,6 @@ const MAX_REFS: usize = 10_000;
 const MAX_REFS_BYTES: usize = 4 << 20;
 /// The most branches that a task is told of.
 const MAX_BRANCHES: usize = 100;
-/// How much is read at once.
-const READ_BYTES: usize = 1 << 20;
 const HINT: &str = "send it again";
 
 impl Mirror {
@@ -139,21 +137,9 @@ fn copy_checked(from: &Path, to: &Path, sent: &AssignedUpload) -> Result<(), Err
         why: format!("the upload {} is not in this agent's workspace: {error}", sent.id),
         hint: "the agent has to share the workspace of the orchestrator",
     };
-    let mut from = File::open(from).map_err(lost)?;
-    let mut hasher = Sha256::new();
+    let from = File::open(from).map_err(lost)?;
     let disk = || Error::disk("copy a bundle");
-    let mut to = File::create(to).map_err(disk())?;
-    let (mut buffer, mut bytes) = (vec![0; READ_BYTES], 0);
-    loop {
-        let count = from.read(&mut buffer).map_err(disk())?;
-        if count == 0 {
-            break;
-        }
-        bytes += count as u64;
-        hasher.update(&buffer[..count]);
-        io::Write::write_all(&mut to, &buffer[..count]).map_err(disk())?;
-    }
-    let digest: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let (bytes, digest) = digest::copy(from, File::create(to).map_err(disk())?).map_err(disk())?;
     if bytes == sent.bytes && digest == sent.sha256 {
         return Ok(());
     }

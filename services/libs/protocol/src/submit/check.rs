@@ -333,21 +333,6 @@ fn check_secrets(task: &SubmitTask, faults: &mut Faults) {
     }
 }
 
-/// Refuses by name what a later release brings, so that nothing is taken and then ignored.
-///
-/// # Errors
-/// Names what is not available.
-pub fn refuse_unavailable(task: &SubmitTask) -> Result<(), Problem> {
-    let git = match &task.workspace {
-        Some(Workspace::Git(git)) => Some(git),
-        Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) | None => None,
-    };
-    match git {
-        Some(git) if git.lfs => Err(Problem::unavailable("workspace.git.lfs")),
-        Some(_) | None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,15 +391,6 @@ mod tests {
         assert_eq!(pointers(r#"{"prompt":"x","retry":{"tries":3}}"#), ["/retry/tries"]);
         assert_eq!(pointers(r#"{"prompt":"x","priority":"high"}"#), ["/priority"]);
         assert_eq!(pointers(r#"{"prompt":"x","depends_on":["nope"]}"#), ["/depends_on/0"]);
-    }
-
-    #[test]
-    fn what_a_later_release_brings_is_refused_by_name() {
-        let task = r#"{"prompt":"x","workspace":{"git":{"url":"https://git.example/a.git","lfs":true}}}"#;
-        let task = SubmitTask::parse(task, "").expect("parses");
-        let problem = refuse_unavailable(&task).expect_err("large files are not there yet");
-        assert_eq!(problem.code, Code::Unavailable);
-        assert!(problem.detail.contains("workspace.git.lfs"), "{}", problem.detail);
     }
 
     #[test]

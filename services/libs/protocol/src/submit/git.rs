@@ -24,7 +24,7 @@ pub struct GitWorkspace {
     /// Whether submodules are checked out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub submodules: bool,
-    /// Whether large files are fetched.
+    /// Whether large files are fetched, those of git-lfs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lfs: bool,
     /// What becomes of the changes; unset, they stay with the run, or are pushed where a pull request is asked for.
@@ -98,6 +98,9 @@ impl GitWorkspace {
         }
         if self.depth == Some(0) {
             add("depth", Err("at least 1; leave it out for the whole history".to_owned()));
+        }
+        if self.lfs && !self.url.starts_with("https://") {
+            add("lfs", Err("large files are fetched over https alone; give an https:// address".to_owned()));
         }
         if let Some(branch) = &self.branch {
             add("branch", check_ref(&branch.replace("{id}", "id")));
@@ -227,6 +230,13 @@ mod tests {
         assert_eq!((named.branch_of("7"), named.has_own_branch()), ("fix".to_owned(), false));
         let bad = GitWorkspace { branch: Some("a b/{id}".into()), ..git };
         assert_eq!(fields(&bad), ["branch"]);
+    }
+
+    #[test]
+    fn large_files_are_fetched_over_https_alone() {
+        for (url, faults) in [("https://git.example/a.git", &[][..]), ("git@git.example:a.git", &["lfs"])] {
+            assert_eq!(fields(&GitWorkspace { lfs: true, ..at(url) }), faults, "{url}");
+        }
     }
 
     #[test]

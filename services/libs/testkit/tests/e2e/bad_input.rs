@@ -152,20 +152,6 @@ async fn one_bad_task_in_a_batch_refuses_all_of_it_and_is_named() {
 }
 
 #[tokio::test]
-async fn what_a_later_release_brings_is_refused_by_name() {
-    let mut served = Served::new().await;
-    for (name, task) in [(
-        "workspace.git.lfs",
-        json!({"prompt": "x", "workspace": {"git": {"url": "https://example.org/x", "lfs": true}}}),
-    )] {
-        let problem = refused(&served.control, &[task]).await;
-        assert_eq!(problem.code, Code::Unavailable, "{problem:?}");
-        assert!(problem.detail.contains(name), "{problem:?}");
-    }
-    served.is_unharmed().await;
-}
-
-#[tokio::test]
 async fn calls_on_what_is_not_there_say_so() {
     let mut served = Served::new().await;
     let nobody: TaskId = "0199c000-0000-7000-8000-000000000000".parse().unwrap();
