@@ -1,11 +1,12 @@
-//! A stand-in for a coding agent: it speaks the lines of one of the three and asks no model. Its prompt is a script.
+//! A stand-in for a coding agent: it speaks as one of the three does, or as the Agent Client Protocol says, and asks no model. Its prompt is a script.
 //!
 //! ```text
-//! mock-cli claude|codex|gemini [--resume ID | resume ID] [--input-format stream-json] < PROMPT
+//! mock-cli claude|codex|gemini|acp [--resume ID | resume ID] [--input-format stream-json] < PROMPT
 //! ```
 //!
 //! `steps.rs` has the words of a script; anything else is said. What is left of a script is its session.
 
+mod acp;
 mod claude;
 mod codex;
 mod gemini;
@@ -23,6 +24,7 @@ enum Dialect {
     Claude,
     Codex,
     Gemini,
+    Acp,
 }
 
 fn main() -> ExitCode {
@@ -31,15 +33,16 @@ fn main() -> ExitCode {
         Some("claude") => Dialect::Claude,
         Some("codex") => Dialect::Codex,
         Some("gemini") => Dialect::Gemini,
+        Some("acp") => Dialect::Acp,
         _ => {
-            eprintln!("usage: mock-cli claude|codex|gemini [--resume ID]");
+            eprintln!("usage: mock-cli claude|codex|gemini|acp [--resume ID]");
             return ExitCode::from(2);
         }
     };
     let resume = words.iter().position(|word| word == "--resume" || word == "resume");
     let resume = resume.and_then(|at| words.get(at + 1)).cloned();
-    let converses = words.iter().any(|word| word == "--input-format");
-    let mut talk = talk::Talk::default();
+    let converses = dialect == Dialect::Acp || words.iter().any(|word| word == "--input-format");
+    let mut talk = talk::Talk::new(dialect);
     let prompt = if converses {
         talk.told()
     } else {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     };
     let mut session = resume;
     loop {
+        session = talk.session().or(session);
         let ended = play::play(dialect, &mut session, &prompt, &mut talk);
         // Whoever speaks with it says when there is nothing more to say.
         if !converses || ended != ExitCode::SUCCESS {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::session::Session;
 use crate::steps::{self, Step};
-use crate::talk::Talk;
-use crate::{Dialect, claude, codex, gemini};
+use crate::talk::{May, Talk};
+use crate::{Dialect, acp, claude, codex, gemini};
 
 /// What each message is said to have used: input that was not cached, output, input that was.
 pub const USED: [u64; 3] = [80, 30, 20];
@@ -45,6 +45,7 @@ pub fn play(dialect: Dialect, known: &mut Option<String>, prompt: &str, talk: &m
             Dialect::Claude => claude::lines(said),
             Dialect::Codex => codex::lines(said),
             Dialect::Gemini => gemini::lines(said),
+            Dialect::Acp => acp::lines(said, &session.id),
         };
         lines.iter().for_each(|line| print(&line.to_string()));
     };
@@ -67,16 +68,21 @@ pub fn play(dialect: Dialect, known: &mut Option<String>, prompt: &str, talk: &m
                 last = talk.told().unwrap_or_else(|| "nobody said anything".to_owned());
                 speak(&Said::Message { text: &last });
             }
-            Step::Run(command) | Step::Ask(command) => {
+            Step::Run(command) | Step::Ask(command) | Step::TakeBack(command) => {
                 calls += 1;
                 messages += 1;
                 let id = format!("call_{calls}");
                 speak(&Said::Call { id: &id, command });
-                if matches!(step, Step::Ask(_))
-                    && let Err(why) = talk.may(&id, command)
-                {
-                    speak(&Said::Result { id: &id, command, output: &why, code: 1 });
-                    continue;
+                match talk.may(&step, &id, command) {
+                    May::Yes => {}
+                    May::No(why) => {
+                        speak(&Said::Result { id: &id, command, output: &why, code: 1 });
+                        continue;
+                    }
+                    May::Leave => {
+                        print(&acp::left().to_string());
+                        return ExitCode::SUCCESS;
+                    }
                 }
                 let ran = Command::new("sh").args(["-c", command]).output();
                 let (output, code) = ran.map_or_else(
@@ -122,6 +128,7 @@ fn no_session(dialect: Dialect, id: &str) -> ExitCode {
     match dialect {
         Dialect::Claude => eprintln!("No conversation found with session ID: {id}"),
         Dialect::Codex => eprintln!("Error: thread/resume failed: no rollout found for thread id {id}"),
+        Dialect::Acp => eprintln!("there is no session {id}"),
         Dialect::Gemini => eprintln!("Error resuming session: Invalid session identifier \"{id}\"."),
     }
     ExitCode::from(1)

@@ -19,6 +19,7 @@ impl Session {
         let path = match dialect {
             Dialect::Claude => folder("CLAUDE_CONFIG_DIR").join("projects/mock"),
             Dialect::Codex => folder("CODEX_HOME").join("sessions"),
+            Dialect::Acp => folder("HOME").join(".gemini/acp"),
             Dialect::Gemini => folder("HOME").join(".gemini/sessions"),
         };
         Self { path: path.join(format!("{id}.json")), id }

@@ -10,6 +10,8 @@ pub enum Step {
     Run(String),
     /// The same, after it asked whether it may.
     Ask(String),
+    /// Asks whether it may run a command, takes the question back, and does not run it.
+    TakeBack(String),
     /// Waits until it is told something, and says it.
     Listen,
     Sleep(Duration),
@@ -43,6 +45,7 @@ pub fn read(text: &str) -> Step {
     match word {
         "run" => Step::Run(rest.to_owned()),
         "ask" => Step::Ask(rest.to_owned()),
+        "take-back" => Step::TakeBack(rest.to_owned()),
         "listen" => Step::Listen,
         "sleep" => Step::Sleep(Duration::from_millis(rest.trim_end_matches("ms").parse().unwrap_or(0))),
         "print" => Step::Print(rest.to_owned()),

@@ -60,6 +60,8 @@ fn play(lines: File, times: Option<File>, live: &mut Live) -> Result<Parser, sup
         played_ms = played_ms.max(at_ms);
         if !parser.is_structured() {
             parser = Parser::new(kind_of(&line));
+            // A recording has what came after a prompt, and nothing of earlier turns.
+            parser.begin_turn("");
         }
         for event in parser.line(&line) {
             live.event(&event)?;
@@ -90,6 +92,7 @@ fn kind_of(line: &str) -> RunnerOutput {
         Some("thread.started") => RunnerOutput::CodexJsonl,
         Some("init") => RunnerOutput::GeminiStreamJson,
         Some("system" | "rate_limit_event" | "command_lifecycle") => RunnerOutput::ClaudeStreamJson,
+        None if value.get("jsonrpc").is_some() => RunnerOutput::Acp,
         Some(_) | None => RunnerOutput::Plain,
     }
 }

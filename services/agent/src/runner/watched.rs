@@ -37,6 +37,10 @@ pub(super) struct Watched<'a> {
     pub max_tokens: Option<u64>,
     /// What it may spend, where it was told anew.
     pub limit: Option<Budget>,
+    /// Whether it can be asked to leave what it does before it is ended.
+    pub can_be_asked: bool,
+    /// Whether it is to be asked so.
+    pub is_to_leave: bool,
     keeper: &'a Keeper,
     /// Is looked at while it lives, once it has lived for a while.
     overseen: Option<Overseen>,
@@ -60,6 +64,8 @@ impl<'a> Watched<'a> {
             model: None,
             max_tokens: None,
             limit: None,
+            can_be_asked: false,
+            is_to_leave: false,
             keeper,
             overseen: None,
             attempt,
@@ -178,6 +184,10 @@ impl<'a> Watched<'a> {
         }
         if let Some(model) = self.model {
             model.close();
+        }
+        if self.can_be_asked && !abandoned {
+            self.is_to_leave = true;
+            return;
         }
         self.end_what_is_left(if abandoned { Duration::ZERO } else { self.live.limits.grace });
     }

@@ -137,7 +137,13 @@ fn what(assign: &Assign, body: &SubmitTask, programs: &Programs) -> Result<What,
             let prompt = preset.map_or_else(|| prompt.clone(), |preset| preset.told(&prompt));
             let of_type = preset.and_then(|preset| preset.permission);
             let permission = Permission::narrower(of_type, body.permission);
-            let order = Order { spec, prompt, model, max_turns, permission, is_interrupted, begins_anew };
+            let mut order = Order { spec, prompt, model, max_turns, permission, is_interrupted, begins_anew };
+            if order.permission() == Permission::Ask
+                && !order.spec.asks()
+                && let Some(asking) = &order.spec.asking
+            {
+                order.spec = Arc::clone(asking);
+            }
             if order.permission() == Permission::Ask && !order.spec.asks() {
                 let name = &order.spec.name;
                 return Err(invalid(&format!("the runner {name} cannot ask a person for permission while it runs")));

@@ -1,5 +1,6 @@
 //! One slot, and an attempt of the stand-in.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +11,15 @@ use conductor_agent::process::KeeperProgram;
 use conductor_agent::runner::{
     Attempt, Control, Limits, Order, Outcome, Programs, Report, ReportBody, Settings, Slots, Start, What,
 };
-use conductor_runtime::config::{RunnerSpec, Sources, load};
+use conductor_runtime::config::{Permission, RunnerSpec, Sources, load};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// Whose lines are spoken.
-pub const ALL: [&str; 3] = ["claude", "codex", "gemini"];
+pub const ALL: [&str; 4] = ["claude", "codex", "gemini", "acp"];
+/// Those that are spoken with while they run.
+pub const SPOKEN: [&str; 2] = ["claude", "acp"];
 
 pub struct Place {
     pub folder: tempfile::TempDir,
@@ -132,7 +135,14 @@ fn spec(dialect: &str) -> RunnerSpec {
     let folder = tempfile::tempdir().unwrap();
     let env = vec![("CONDUCTOR_HOME".to_owned(), folder.path().to_str().unwrap().to_owned())];
     let loaded = load(&Sources { file: None, env, flags: Vec::new() }).unwrap();
-    let built_in = loaded.config.programs().remove(dialect).unwrap();
+    let mut programs = loaded.config.programs();
+    let built_in = match dialect {
+        "acp" => RunnerSpec::clone(programs["gemini"].asking.as_ref().unwrap()),
+        name => programs.remove(name).unwrap(),
+    };
+    // The stand-in asks as its script says, and knows no modes.
+    let permission = if dialect == "acp" { Permission::Ask } else { built_in.permission };
+    let permissions = BTreeMap::from([(Permission::Ask, Vec::new())]);
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples/mock-cli");
     assert!(program.exists(), "{} is missing; `cargo test -p conductor-agent` builds it", program.display());
@@ -141,6 +151,9 @@ fn spec(dialect: &str) -> RunnerSpec {
             .map(str::to_owned)
             .to_vec(),
         credentials: Vec::new(),
+        permission,
+        permissions,
+        model: None,
         stall: Duration::from_secs(30),
         result_grace: Duration::from_millis(200),
         ..built_in

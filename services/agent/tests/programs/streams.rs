@@ -106,7 +106,7 @@ fn a_session_that_is_gone_is_begun_anew() {
         let (first, outcome) = place.play("Hello");
         assert_eq!(outcome.verdict, Verdict::Succeeded);
         let home = place.folder.path().join("workspace/private").join(first.task_id.to_string()).join("home");
-        for path in [".claude/projects/mock", ".codex/sessions", ".gemini/sessions"] {
+        for path in [".claude/projects/mock", ".codex/sessions", ".gemini/sessions", ".gemini/acp"] {
             let _ = std::fs::remove_dir_all(home.join(path));
         }
         let mut second = place.attempt("run true; Hello again");

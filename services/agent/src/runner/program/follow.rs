@@ -1,5 +1,7 @@
 //! One start of a program: what it prints is read and kept until nothing of it is left.
 
+mod converse;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use super::parse::{Known, Parser};
 use super::plan::Plan;
 use super::raw::Raw;
 use super::spent::Guard;
-use super::talk::Talk;
+use super::talk::{Begin, Talk};
 use super::{missing, render};
 use crate::process::{Exit, Keeper, Stdio, boot_ms};
 use crate::run::Folder;
@@ -64,6 +66,8 @@ pub(super) struct Follow<'a> {
     heard_ms: u64,
     /// When it said that it was done.
     done_ms: Option<u64>,
+    /// When it was asked to leave its turn.
+    left_ms: Option<u64>,
 }
 
 /// The pipes that a program writes to, and what is said to it.
@@ -75,11 +79,11 @@ pub(super) fn spawn(
     policy: Option<&Policy>,
     plan: &Plan,
     folder: &Folder,
-    converses: bool,
+    begin: Option<Begin>,
 ) -> Result<Ends, std::io::Error> {
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
     let ((out, out_write), (err, err_write)) = (pipe()?, pipe()?);
-    let (talk, socket) = converses.then(|| Talk::begin(&plan.prompt)).transpose()?.unzip();
+    let (talk, socket) = begin.map(Talk::begin).transpose()?.unzip();
     let stdio = Stdio {
         cwd: folder.work.as_fd(),
         input: socket.as_ref().map_or(plan.input.as_fd(), OwnedFd::as_fd),
@@ -124,6 +128,7 @@ impl<'a> Follow<'a> {
             found_session,
             heard_ms: boot_ms(),
             done_ms: None,
+            left_ms: None,
         }
     }
 
@@ -164,6 +169,7 @@ impl<'a> Follow<'a> {
                 talk.write();
             }
             self.look_at_time();
+            self.leave();
         }
     }
 
@@ -179,6 +185,11 @@ impl<'a> Follow<'a> {
             // The result stands; what does not end by itself is ended.
             self.watched.end_what_is_left(self.watched.live.limits.grace);
             self.done_ms = Some(u64::MAX);
+        } else if self.rest_left().is_some_and(|left| left.is_zero()) {
+            if let Some(talk) = &mut self.talk {
+                talk.has_rested();
+            }
+            self.begin_turn();
         }
     }
 
@@ -196,9 +207,10 @@ impl<'a> Follow<'a> {
     fn wait(&self) -> Ready<2> {
         let time = if self.watched.goes_on() && !self.waits() {
             let left = self.watched.live.left().max(Duration::from_millis(1));
-            [self.stall_left(), self.grace_left()].into_iter().flatten().fold(left, Duration::min)
+            let others = [self.stall_left(), self.grace_left(), self.rest_left()];
+            others.into_iter().flatten().fold(left, Duration::min)
         } else {
-            Duration::MAX
+            self.leave_left().unwrap_or(Duration::MAX)
         };
         self.watched.wait(&self.pipes, self.talk.as_ref().and_then(Talk::blocked_on), time)
     }
@@ -241,12 +253,15 @@ impl<'a> Follow<'a> {
             self.complain(&line);
             return self.print(format!("{line}\n").as_bytes());
         }
+        let had_session = self.parser.known().session.is_some();
+        let events = self.parser.line(&line);
+        if self.parser.told_of_before() {
+            return;
+        }
         let ms = self.watched.live.elapsed_ms();
         if let Err(error) = self.raw.push(self.watched.folder, ms, &line) {
             self.watched.end(disk(&error));
         }
-        let had_session = self.parser.known().session.is_some();
-        let events = self.parser.line(&line);
         if events.is_empty() && !line.trim_start().starts_with('{') && !line.trim().is_empty() {
             self.complain(&line);
             self.print(format!("{line}\n").as_bytes());
@@ -279,53 +294,6 @@ impl<'a> Follow<'a> {
         self.watched.live.spent(amount);
         if let Some(exceeded) = exceeded.filter(|_| !is_over) {
             self.watched.end(Cause::Budget(exceeded));
-        }
-    }
-
-    /// Whether it waits for a person: its clocks stand still.
-    fn waits(&self) -> bool {
-        self.talk.as_ref().is_some_and(Talk::waits)
-    }
-
-    /// Passes on what people answered and said.
-    fn hear_people(&mut self) {
-        let answers = self.watched.hear_inbox();
-        let Some(talk) = &mut self.talk else { return };
-        for (number, answer) in answers {
-            let Some(answered) = talk.answer(number, &answer) else { continue };
-            self.heard_ms = boot_ms();
-            if let Err(cause) = self.watched.live.answered(answered.number, answered.since_ms, &answer) {
-                self.watched.end(cause);
-            }
-        }
-        // One that has its result hears of the next turn from whoever started it.
-        while self.watched.goes_on() && talk.is_open() {
-            match self.watched.live.take_told() {
-                Ok(Some(text)) => talk.tell(&text),
-                Ok(None) => break,
-                Err(cause) => self.watched.end(cause),
-            }
-        }
-        self.ask();
-    }
-
-    /// Takes what the program wants.
-    fn hear_requests(&mut self) {
-        let requests = self.parser.requests();
-        let Some(talk) = &mut self.talk else { return };
-        for request in requests {
-            talk.request(request);
-        }
-        self.ask();
-    }
-
-    /// Puts the next question to a person, if none is with one.
-    fn ask(&mut self) {
-        let Some(talk) = self.talk.as_mut().filter(|_| self.watched.goes_on()) else { return };
-        let Some(question) = talk.next_question() else { return };
-        match self.watched.live.put(question) {
-            Ok(number) => talk.asked(number),
-            Err(cause) => self.watched.end(cause),
         }
     }
 

@@ -21,7 +21,9 @@ const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
 /// How a program asks its model: none when it does so itself, and so holds the real credential.
 pub(in crate::runner) fn asked<'a>(spec: &'a RunnerSpec, credential: &Credential) -> Option<&'a GatewaySpec> {
     let gateway = spec.gateway.as_ref()?;
-    let is_told = gateway.variable.is_some() || spec.command.iter().any(|word| word == PLACE);
+    let is_told = gateway.variable.is_some()
+        || spec.command.iter().any(|word| word == PLACE)
+        || spec.env.values().any(|value| value.contains(PLACE));
     (is_told && gateway.credentials.contains(&credential.name)).then_some(gateway)
 }
 

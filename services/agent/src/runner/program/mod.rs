@@ -146,7 +146,7 @@ pub(super) fn run(
     let mut raw = Raw::default();
     let mut again = 0;
     loop {
-        let resumed = note.take().filter(|_| !spec.arguments.resume.is_empty());
+        let resumed = note.take().filter(|_| spec.resumes());
         let session = resumed.as_ref().map(|note| note.session.as_str());
         let known_to = (programs, &tools);
         let planned = plan::plan(attempt, &order, folder, session, known_to, (shown.as_ref(), told.as_ref()));
@@ -157,14 +157,14 @@ pub(super) fn run(
             }
         };
         let program = plan.argv.first().cloned().unwrap_or_default();
-        let (pipes, talk) =
-            match follow::spawn(tools.keeper, policy.as_ref(), &plan, folder, spec.converses()) {
-                Ok(begun) => begun,
-                Err(error) => {
-                    let errno = error.raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error);
-                    return (Ended::without_child(refused(&program, errno, false)), KeeperState::Fit);
-                }
-            };
+        let begin = spec.converses().then(|| plan.begin(&order, folder, session));
+        let (pipes, talk) = match follow::spawn(tools.keeper, policy.as_ref(), &plan, folder, begin) {
+            Ok(begun) => begun,
+            Err(error) => {
+                let errno = error.raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error);
+                return (Ended::without_child(refused(&program, errno, false)), KeeperState::Fit);
+            }
+        };
         drop(plan);
         let lines = [(); 2].map(|()| Lines::new(Arc::clone(&tools.given.redactor)));
         let baseline = baseline(spec, resumed.as_ref());
@@ -277,6 +277,7 @@ fn baseline(spec: &RunnerSpec, resumed: Option<&Note>) -> [u64; 3] {
             RunnerOutput::CodexJsonl
             | RunnerOutput::ClaudeStreamJson
             | RunnerOutput::GeminiStreamJson
+            | RunnerOutput::Acp
             | RunnerOutput::Plain,
             _,
         ) => [0; 3],

@@ -6,13 +6,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use conductor_runtime::config::{GatewaySpec, RunnerSpec};
+use conductor_runtime::config::{GatewaySpec, RunnerOutput, RunnerSpec};
 use conductor_runtime::credentials::TOKEN_ENV;
 
 use super::super::attempt::Attempt;
 use super::super::command::Tools;
 use super::super::environment;
 use super::credential::{Credential, Programs};
+use super::talk::{Begin, Opening};
 use super::{Order, credential};
 use crate::process::leftover;
 use crate::run::Folder;
@@ -20,6 +21,9 @@ use crate::run::beneath::{self, Existing, RelativePath};
 
 /// The file of a private home that names the queue's tools.
 const MCP: &str = ".conductor-mcp.json";
+/// The places in a command for the model and the permission.
+const MODEL: &str = "{model}";
+const PERMISSION: &str = "{permission}";
 /// The private file with the prompt.
 pub(in crate::runner) const PROMPT: &str = "prompt";
 
@@ -31,6 +35,31 @@ pub(super) struct Plan {
     /// The prompt, and the same as a file.
     pub prompt: String,
     pub input: File,
+    /// The servers of tools that it is told of as its session begins.
+    servers: Vec<serde_json::Value>,
+}
+
+impl Plan {
+    /// How the conversation with it begins.
+    pub fn begin(&self, order: &Order, folder: &Folder, session: Option<&str>) -> Begin {
+        let (spec, prompt) = (&order.spec, self.prompt.clone());
+        if spec.output != RunnerOutput::Acp {
+            return Begin::Claude { prompt };
+        }
+        let is_said = |place: &str| spec.command.iter().any(|word| word == place);
+        let model = order.model.as_ref().or(spec.model.as_ref()).filter(|_| !is_said(MODEL));
+        let permission = order.permission();
+        let mode = spec.permissions.get(&permission).and_then(|list| list.first());
+        Begin::Acp(Opening {
+            prompt,
+            work: folder.work_path().to_string_lossy().into_owned(),
+            session: session.map(ToOwned::to_owned),
+            servers: self.servers.clone(),
+            model: model.cloned(),
+            mode: mode.filter(|_| !is_said(PERMISSION)).cloned(),
+            permission,
+        })
+    }
 }
 
 /// Where the places in a command lead.
@@ -83,7 +112,15 @@ pub(super) fn plan(
             }
         }
     }
-    own.extend(spec.env.iter().map(|(name, value)| (name.clone(), places.fill(value).into())));
+    let url = gateway.map(|(_, url)| url.as_str());
+    own.extend(spec.env.iter().filter_map(|(name, value)| {
+        // What tells of a gateway has no meaning without one.
+        let value = match (value.contains(super::gateway::PLACE), url) {
+            (true, url) => value.replace(super::gateway::PLACE, url?),
+            (false, _) => value.clone(),
+        };
+        Some((name.clone(), places.fill(&value).into()))
+    }));
     tools.ways.tell(&mut own);
     if let Some(credential) = credential {
         let name = spec.credential_as.as_ref().unwrap_or(&credential.name);
@@ -92,9 +129,17 @@ pub(super) fn plan(
     if let Some((gateway, url)) = gateway {
         super::gateway::tell(&mut own, gateway, url);
     }
+    let mut servers = Vec::new();
     if let Some(submits) = &attempt.submits {
         let url = tools.ways.api_url(&submits.url);
-        own.extend(submits.variables(&url).map(|(name, value)| (name.to_owned(), value.into())));
+        let variables = submits.variables(&url);
+        own.extend(variables.map(|(name, value)| (name.to_owned(), value.into())));
+        if spec.mcp_settings.is_none() {
+            let env = variables.map(|(name, value)| serde_json::json!({"name": name, "value": value}));
+            servers.push(serde_json::json!({
+                "name": "conductor", "command": &programs.conductor, "args": ["mcp"], "env": env,
+            }));
+        }
     }
     own.push(("HOME".into(), folder.home().into()));
     own.push(("TMPDIR".into(), folder.temporary().into()));
@@ -114,7 +159,7 @@ pub(super) fn plan(
     // Millionths are written out, so that nothing is rounded up.
     let budget =
         attempt.budget.usd_micros.map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000));
-    Ok(Plan { argv: argv(order, given, budget.as_deref(), &places), env, prompt, input })
+    Ok(Plan { argv: argv(order, given, budget.as_deref(), &places), env, prompt, input, servers })
 }
 
 /// Checks what a task wants to set.
@@ -140,7 +185,7 @@ fn argv(
     let max_turns = order.max_turns.map(|turns| turns.to_string());
     for argument in &spec.command {
         match argument.as_str() {
-            "{model}" => group(&arguments.model, model, &mut argv),
+            MODEL => group(&arguments.model, model, &mut argv),
             "{max_turns}" => group(&arguments.max_turns, max_turns.as_deref(), &mut argv),
             "{budget}" => group(&arguments.budget, budget, &mut argv),
             super::gateway::PLACE => group(&arguments.gateway, gateway, &mut argv),
@@ -151,7 +196,7 @@ fn argv(
                 argv[begin..].iter_mut().for_each(|argument| *argument = places.fill(argument));
             }
             "{conversation}" => argv.extend(arguments.conversation.iter().cloned()),
-            "{permission}" => {
+            PERMISSION => {
                 let list = spec.permissions.get(&order.permission()).map(Vec::as_slice).unwrap_or_default();
                 argv.extend(list.iter().map(|argument| places.fill(argument)));
             }

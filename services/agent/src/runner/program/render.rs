@@ -31,7 +31,7 @@ pub(in crate::runner) fn text(event: &Event) -> Option<String> {
 pub(super) fn input_line(input: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(input).ok();
     let main = value.as_ref().and_then(|value| {
-        ["command", "cmd", "file_path", "path", "pattern", "query", "url"]
+        ["command", "cmd", "file_path", "path", "pattern", "query", "url", "title"]
             .iter()
             .find_map(|key| value.get(*key)?.as_str())
     });

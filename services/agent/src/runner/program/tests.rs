@@ -16,6 +16,7 @@ pub fn spec(command: &[&str]) -> RunnerSpec {
         permissions: BTreeMap::new(),
         permission: Permission::Skip,
         output: RunnerOutput::ClaudeStreamJson,
+        asking: None,
         env: BTreeMap::new(),
         inherit_env: Vec::new(),
         credentials: Vec::new(),

@@ -156,7 +156,7 @@ fn without_result(context: &Context<'_>) -> Result<Verdict, Next> {
         return failed(context, class, &message);
     }
     let message = format!("{program} {exit} without a result");
-    if context.may_start_again && !context.spec.arguments.resume.is_empty() {
+    if context.may_start_again && context.spec.resumes() {
         return Err(Next::GoOn { why: format!("{message}; it goes on with its session") });
     }
     let hint = "it ended in the middle of its work; what it did until then is in the attempt's folder";

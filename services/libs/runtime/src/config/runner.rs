@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use conductor_protocol::submit::Permission;
@@ -95,6 +95,8 @@ pub struct RunnerConfig {
     pub permissions: BTreeMap<Permission, Vec<String>>,
     pub permission: Option<Permission>,
     pub output: Option<RunnerOutput>,
+    /// The preset by which it runs where it is to ask a person; for presets alone.
+    pub asks_as: Option<String>,
     pub env: BTreeMap<String, String>,
     pub inherit_env: Option<Vec<String>>,
     pub credentials: Option<Vec<String>>,
@@ -206,6 +208,8 @@ pub enum RunnerOutput {
     CodexJsonl,
     /// The events of Gemini.
     GeminiStreamJson,
+    /// The messages of the Agent Client Protocol, in both directions.
+    Acp,
     /// Text for people.
     Plain,
 }
@@ -218,6 +222,7 @@ impl RunnerOutput {
             Self::ClaudeStreamJson => "claude-stream-json",
             Self::CodexJsonl => "codex-jsonl",
             Self::GeminiStreamJson => "gemini-stream-json",
+            Self::Acp => "acp",
             Self::Plain => "plain",
         }
     }
@@ -252,6 +257,8 @@ pub struct RunnerSpec {
     pub permission: Permission,
     /// How its output is read.
     pub output: RunnerOutput,
+    /// How it runs where it is to ask a person and cannot as it stands.
+    pub asking: Option<Arc<RunnerSpec>>,
     /// Variables that it gets.
     pub env: BTreeMap<String, String>,
     /// Variables that it gets as the agent has them.
@@ -288,7 +295,11 @@ impl RunnerSpec {
     #[must_use]
     pub fn converses(&self) -> bool {
         let is_told = self.command.iter().any(|word| word == CONVERSATION);
-        self.output == RunnerOutput::ClaudeStreamJson && is_told && !self.arguments.conversation.is_empty()
+        match self.output {
+            RunnerOutput::Acp => true,
+            RunnerOutput::ClaudeStreamJson => is_told && !self.arguments.conversation.is_empty(),
+            RunnerOutput::CodexJsonl | RunnerOutput::GeminiStreamJson | RunnerOutput::Plain => false,
+        }
     }
 
     /// Whether it can ask a person before it uses a tool.
@@ -297,10 +308,23 @@ impl RunnerSpec {
         self.converses() && self.permissions.contains_key(&Permission::Ask)
     }
 
+    /// Whether it can go on with a session.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        match self.output {
+            // Whether the program can is told by the program.
+            RunnerOutput::Acp => true,
+            RunnerOutput::ClaudeStreamJson
+            | RunnerOutput::CodexJsonl
+            | RunnerOutput::GeminiStreamJson
+            | RunnerOutput::Plain => !self.arguments.resume.is_empty(),
+        }
+    }
+
     /// Whether a run takes a message as its next turn: at once, or with its session when it has ended.
     #[must_use]
     pub fn takes_messages(&self) -> bool {
-        self.converses() || (self.output != RunnerOutput::Plain && !self.arguments.resume.is_empty())
+        self.converses() || (self.output != RunnerOutput::Plain && self.resumes())
     }
 }
 
@@ -338,6 +362,7 @@ impl RunnerConfig {
             },
             permission: self.permission.or(below.permission),
             output: self.output.or(below.output),
+            asks_as: self.asks_as.or_else(|| below.asks_as.clone()),
             env: joined(self.env, &below.env),
             inherit_env: self.inherit_env.or_else(|| below.inherit_env.clone()),
             credentials: self.credentials.or_else(|| below.credentials.clone()),
@@ -358,6 +383,16 @@ impl RunnerConfig {
         }
     }
 
+    /// The same runner by the preset with which it can ask a person; none where its command is its own.
+    fn asking(&self, below: Option<&Self>, name: &str) -> Option<Arc<RunnerSpec>> {
+        if self.command.is_some() {
+            return None;
+        }
+        let preset = self.asks_as.as_ref().or_else(|| below?.asks_as.as_ref())?;
+        let own = Self { output: None, ..self.clone() };
+        own.over(presets().get(preset)?).spec(name).map(Arc::new)
+    }
+
     fn spec(self, name: &str) -> Option<RunnerSpec> {
         let seconds = |seconds: Option<u64>, other| seconds.map_or(other, Duration::from_secs);
         Some(RunnerSpec {
@@ -368,6 +403,7 @@ impl RunnerConfig {
             permissions: self.permissions,
             permission: self.permission.unwrap_or(Permission::Skip),
             output: self.output.unwrap_or(RunnerOutput::Plain),
+            asking: None,
             env: self.env,
             inherit_env: self.inherit_env.unwrap_or_default(),
             credentials: self.credentials.unwrap_or_default(),
@@ -395,25 +431,31 @@ impl super::Config {
             .filter_map(|name| {
                 let own = self.runners.get(name).cloned().unwrap_or_default();
                 let preset = presets().get(own.preset.as_deref().unwrap_or(name));
+                let asking = own.asking(preset, name);
                 let whole = match preset {
                     Some(preset) => own.over(preset),
                     None => own,
                 };
-                Some((name.to_owned(), whole.spec(name)?))
+                Some((name.to_owned(), RunnerSpec { asking, ..whole.spec(name)? }))
             })
             .collect()
     }
 }
 
-/// The presets by name.
+/// The presets by name. One may begin from another.
 pub fn presets() -> &'static BTreeMap<String, RunnerConfig> {
     static READ: OnceLock<BTreeMap<String, RunnerConfig>> = OnceLock::new();
     READ.get_or_init(|| {
-        config::Config::builder()
+        let read: BTreeMap<String, RunnerConfig> = config::Config::builder()
             .add_source(config::File::from_str(PRESETS, FileFormat::Yaml))
             .build()
             .and_then(config::Config::try_deserialize)
-            .expect("the presets are runners")
+            .expect("the presets are runners");
+        let whole = |preset: &RunnerConfig| match &preset.preset {
+            Some(base) => preset.clone().over(&read[base]),
+            None => preset.clone(),
+        };
+        read.iter().map(|(name, preset)| (name.clone(), whole(preset))).collect()
     })
 }
 

@@ -97,7 +97,7 @@ const REMOTE: &str = "the connection between hosts";
 const PERMISSIONS: &[&str] = &["skip", "edit", "ask", "plan"];
 
 /// How a runner's output can be read.
-const OUTPUTS: &[&str] = &["claude-stream-json", "codex-jsonl", "gemini-stream-json", "plain"];
+const OUTPUTS: &[&str] = &["claude-stream-json", "codex-jsonl", "gemini-stream-json", "acp", "plain"];
 
 /// The keys that have gone; each warns for one minor release and is then unknown.
 pub(super) const REMOVED: &[Removed] = &[];

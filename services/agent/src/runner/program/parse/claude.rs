@@ -75,7 +75,8 @@ impl Parser {
         self.requests.push(match (of("subtype"), of("tool_name")) {
             (Some("can_use_tool"), Some(tool)) => {
                 let input = request.and_then(|request| request.get("input")).cloned().unwrap_or_default();
-                Request::Ask(Ask { id, tool: tool.to_owned(), input })
+                let (tool, call, kind) = (tool.to_owned(), String::new(), String::new());
+                Request::Ask(Ask { id, tool, input, call, kind, offers: Vec::new() })
             }
             _ => Request::Unknown { id },
         });

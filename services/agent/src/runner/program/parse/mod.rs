@@ -1,5 +1,6 @@
 //! What programs print, as events. A parser takes one line and gives what happened; it knows no process and no clock.
 
+pub(in crate::runner) mod acp;
 mod claude;
 mod codex;
 mod gemini;
@@ -89,6 +90,32 @@ pub(in crate::runner) enum Request {
     Unknown { id: String },
     /// It took up a message that it was told.
     Took { name: String },
+    /// It answers what it was asked.
+    Reply(Reply),
+}
+
+/// What an agent answers that is asked by a protocol of requests and replies.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::runner) enum Reply {
+    /// It listens, and says how it can go on with a session.
+    Ready { resumes: bool, loads: bool },
+    /// It has a session.
+    Session(Session),
+    /// It took over a setting of the session.
+    Set,
+    /// A turn is over, or will not begin.
+    TurnEnded { is_done: bool },
+}
+
+/// A session that an agent opened.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::runner) struct Session {
+    /// None where it is the one that was asked for.
+    pub id: Option<String>,
+    /// Whether the agent tells what was in it.
+    pub is_loaded: bool,
+    /// The name of the option that is its model.
+    pub model: Option<String>,
 }
 
 /// A tool that a program asks to use.
@@ -98,6 +125,20 @@ pub(in crate::runner) struct Ask {
     pub id: String,
     pub tool: String,
     pub input: Value,
+    /// Names the use of the tool, where that is another name.
+    pub call: String,
+    /// What the tool does, as the agent tells it.
+    pub kind: String,
+    /// The answers that it takes, where it says so.
+    pub offers: Vec<Offer>,
+}
+
+/// An answer that an agent takes.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::runner) struct Offer {
+    pub id: String,
+    /// `allow_once`, `allow_always`, `reject_once` or `reject_always`.
+    pub kind: String,
 }
 
 /// Reads the output of one program.
@@ -106,6 +147,7 @@ pub(in crate::runner) enum Parser {
     Claude(claude::Parser),
     Codex(codex::Parser),
     Gemini(gemini::Parser),
+    Acp(acp::Parser),
     /// Text is for people, and nothing is known of it.
     Plain(Known),
 }
@@ -116,6 +158,7 @@ impl Parser {
             RunnerOutput::ClaudeStreamJson => Self::Claude(claude::Parser::default()),
             RunnerOutput::CodexJsonl => Self::Codex(codex::Parser::default()),
             RunnerOutput::GeminiStreamJson => Self::Gemini(gemini::Parser::default()),
+            RunnerOutput::Acp => Self::Acp(acp::Parser::default()),
             RunnerOutput::Plain => Self::Plain(Known::default()),
         }
     }
@@ -130,6 +173,7 @@ impl Parser {
             Self::Claude(parser) => &parser.known,
             Self::Codex(parser) => &parser.known,
             Self::Gemini(parser) => &parser.known,
+            Self::Acp(parser) => &parser.known,
             Self::Plain(known) => known,
         }
     }
@@ -147,10 +191,11 @@ impl Parser {
             Self::Claude(parser) => parser.event(&value, &mut events),
             Self::Codex(parser) => parser.event(&value, &mut events),
             Self::Gemini(parser) => parser.event(&value, &mut events),
+            Self::Acp(parser) => parser.event(&value, &mut events),
             Self::Plain(_) => return events,
         };
         if !is_known && line.len() <= MAX_OTHER_BYTES {
-            let name = text(&value, "type").unwrap_or("unknown").to_owned();
+            let name = text(&value, "type").or_else(|| acp::kind(&value)).unwrap_or("unknown").to_owned();
             events.push(Event::Other { name, raw: value });
         }
         events
@@ -160,7 +205,32 @@ impl Parser {
     pub fn requests(&mut self) -> Vec<Request> {
         match self {
             Self::Claude(parser) => std::mem::take(&mut parser.requests),
+            Self::Acp(parser) => std::mem::take(&mut parser.requests),
             Self::Codex(_) | Self::Gemini(_) | Self::Plain(_) => Vec::new(),
+        }
+    }
+
+    /// A prompt was said. Only a protocol that says each prompt by itself needs to know.
+    pub fn begin_turn(&mut self, session: &str) {
+        match self {
+            Self::Acp(parser) => parser.begin_turn(session),
+            Self::Claude(_) | Self::Codex(_) | Self::Gemini(_) | Self::Plain(_) => {}
+        }
+    }
+
+    /// Whether the last line told of earlier turns of the session.
+    pub fn told_of_before(&self) -> bool {
+        match self {
+            Self::Acp(parser) => parser.is_of_before,
+            Self::Claude(_) | Self::Codex(_) | Self::Gemini(_) | Self::Plain(_) => false,
+        }
+    }
+
+    /// Takes that a tool was not allowed, where the program itself may tell nothing of it.
+    pub fn denied(&mut self, call: &str, why: &str) -> Option<Event> {
+        match self {
+            Self::Acp(parser) => parser.denied(call, why),
+            Self::Claude(_) | Self::Codex(_) | Self::Gemini(_) | Self::Plain(_) => None,
         }
     }
 
@@ -168,6 +238,7 @@ impl Parser {
     pub fn finish(&mut self) -> Vec<Event> {
         match self {
             Self::Gemini(parser) => parser.finish(),
+            Self::Acp(parser) => parser.finish(),
             Self::Claude(_) | Self::Codex(_) | Self::Plain(_) => Vec::new(),
         }
     }

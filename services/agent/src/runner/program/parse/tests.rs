@@ -10,6 +10,7 @@ fn parser(name: &str) -> Parser {
         Some("claude") => RunnerOutput::ClaudeStreamJson,
         Some("codex") => RunnerOutput::CodexJsonl,
         Some("gemini") => RunnerOutput::GeminiStreamJson,
+        Some("acp") => RunnerOutput::Acp,
         other => panic!("whose recording is {other:?}?"),
     })
 }
@@ -22,6 +23,7 @@ fn folder() -> PathBuf {
 fn read(name: &str) -> (Vec<Event>, Known) {
     let text = std::fs::read_to_string(folder().join(format!("{name}.ndjson"))).unwrap();
     let mut parser = parser(name);
+    parser.begin_turn("");
     let mut events: Vec<_> = text.lines().flat_map(|line| parser.line(line)).collect();
     events.extend(parser.finish());
     (events, parser.known().clone())
@@ -74,6 +76,10 @@ fn every_failure_has_its_class() {
         ("gemini-limit", Class::Limit),
         ("gemini-no-model", Class::InvalidRequest),
         ("gemini-context", Class::ContextOverflow),
+        ("acp-gemini-limit", Class::Limit),
+        ("acp-gemini-auth", Class::Auth),
+        ("acp-gemini-no-session", Class::NoSession),
+        ("acp-codex-auth", Class::Auth),
     ] {
         match read(name).1.end {
             Some(Said::Failed { class: found, .. }) => assert_eq!(found, class, "{name}"),
@@ -122,7 +128,7 @@ fn a_tool_at_work_is_known_until_its_result() {
 
 #[test]
 fn what_is_unknown_passes_through_and_what_is_no_event_is_none() {
-    for kind in ["claude", "codex", "gemini"] {
+    for kind in ["claude", "codex", "gemini", "acp"] {
         let mut parser = parser(kind);
         let events = parser.line(r#"{"type":"new_kind","x":[1]}"#);
         let raw = serde_json::json!({"type": "new_kind", "x": [1]});
@@ -140,4 +146,82 @@ fn an_id_that_could_be_an_option_is_no_session() {
     parser.line(r#"{"type":"thread.started","thread_id":"--dangerous"}"#);
     parser.line(r#"{"type":"thread.started","thread_id":"a b"}"#);
     assert_eq!(parser.known().session, None);
+}
+
+/// A message of the Agent Client Protocol that tells of a session.
+fn update(update: serde_json::Value) -> String {
+    let params = serde_json::json!({"sessionId": "s", "update": update});
+    serde_json::json!({"jsonrpc": "2.0", "method": "session/update", "params": params}).to_string()
+}
+
+#[test]
+fn what_an_agent_tells_before_its_first_prompt_is_of_earlier_turns() {
+    let mut parser = parser("acp");
+    let said = |text: &str| {
+        let content = serde_json::json!({"type": "text", "text": text});
+        update(serde_json::json!({"sessionUpdate": "agent_message_chunk", "content": content}))
+    };
+    assert!(parser.line(&said("of yesterday")).is_empty());
+    assert!(parser.told_of_before());
+    parser.begin_turn("s");
+    parser.line(&said("of "));
+    parser.line(&said("today"));
+    assert!(!parser.told_of_before());
+    let end = r#"{"jsonrpc":"2.0","id":"prompt-1","result":{"stopReason":"end_turn"}}"#;
+    assert_eq!(parser.line(end), [Event::Message { text: "of today".into() }]);
+    assert_eq!(parser.known().end, Some(Said::Done { summary: Some("of today".into()) }));
+    let ended = Request::Reply(Reply::TurnEnded { is_done: true });
+    assert_eq!(parser.requests(), [ended]);
+    parser.begin_turn("s");
+    assert_eq!(parser.known().end, None, "that result is not the last");
+}
+
+#[test]
+fn every_reason_to_stop_has_its_end() {
+    for (reason, class) in [
+        ("max_turn_requests", Class::MaxTurns),
+        ("max_tokens", Class::Other),
+        ("refusal", Class::Other),
+        ("cancelled", Class::Other),
+        ("of_tomorrow", Class::Other),
+    ] {
+        let mut parser = parser("acp");
+        parser.begin_turn("s");
+        parser.line(&format!(r#"{{"jsonrpc":"2.0","id":"prompt-1","result":{{"stopReason":"{reason}"}}}}"#));
+        match &parser.known().end {
+            Some(Said::Failed { class: found, .. }) => assert_eq!(*found, class, "{reason}"),
+            other => panic!("{reason}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_agent_of_another_version_is_refused() {
+    let mut parser = parser("acp");
+    parser.line(r#"{"jsonrpc":"2.0","id":"initialize","result":{"protocolVersion":2}}"#);
+    let Some(Said::Failed { class, message }) = &parser.known().end else { panic!("it ended") };
+    assert_eq!((*class, message.contains("version 2")), (Class::InvalidRequest, true));
+}
+
+#[test]
+fn a_tool_that_is_not_allowed_is_not_waited_for() {
+    let mut parser = parser("acp");
+    parser.begin_turn("s");
+    let call = serde_json::json!({"toolCallId": "t", "kind": "execute", "title": "make"});
+    let offers = serde_json::json!([{"optionId": "y", "kind": "allow_once", "name": "Yes"}]);
+    let ask = serde_json::json!({
+        "jsonrpc": "2.0", "id": 7, "method": "session/request_permission",
+        "params": {"sessionId": "s", "toolCall": call, "options": offers},
+    });
+    let events = parser.line(&ask.to_string());
+    let input = r#"{"title":"make"}"#.to_owned();
+    assert_eq!(events, [Event::ToolCall { id: "t".into(), name: "execute".into(), input }]);
+    assert!(parser.known().works());
+    let [Request::Ask(ask)] = &parser.requests()[..] else { panic!("it asks") };
+    assert_eq!((ask.id.as_str(), ask.call.as_str(), ask.offers[0].id.as_str()), ("7", "t", "y"));
+    assert!(parser.denied("t", "no").is_some());
+    assert!(!parser.known().works());
+    let failed = update(serde_json::json!({"sessionUpdate": "tool_call_update", "toolCallId": "t"}));
+    assert!(parser.line(&failed).is_empty(), "it was told already");
+    assert_eq!(parser.denied("t", "no"), None);
 }
