@@ -147,6 +147,9 @@ pub(super) fn run(
     let mut again = 0;
     loop {
         let resumed = note.take().filter(|_| spec.resumes());
+        if let Some(note) = &resumed {
+            session::keep_record(folder, spec, note);
+        }
         let session = resumed.as_ref().map(|note| note.session.as_str());
         let known_to = (programs, &tools);
         let planned = plan::plan(attempt, &order, folder, session, known_to, (shown.as_ref(), told.as_ref()));

@@ -4,7 +4,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use conductor_runtime::config::RunnerSpec;
+use conductor_runtime::config::{RunnerOutput, RunnerSpec};
+use rustix::fs::RenameFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::run::beneath::{self, Existing, RelativePath};
@@ -16,6 +17,8 @@ const NOTE: &str = ".conductor-session.json";
 const MAX_NOTE_BYTES: u64 = 16 << 10;
 /// The most bytes of a session that are copied to a later task.
 const MAX_SESSION_BYTES: u64 = 256 << 20;
+/// The most names that are looked at in a folder of records.
+const MAX_RECORDS: usize = 4_096;
 /// The folder of Claude Code in which each working directory has its sessions.
 const CLAUDE_PROJECTS: &str = ".claude/projects";
 /// The file of Gemini that knows the working directories.
@@ -78,6 +81,32 @@ pub(in crate::runner) fn inherit(source: &OwnedFd, folder: &Folder, spec: &Runne
     let note = Note { work, ..note };
     write(folder, &note).ok()?;
     Some(note)
+}
+
+/// Keeps the record of a session of Gemini from being begun anew before it is read: Gemini CLI 0.61.0 does that over the Agent Client
+/// Protocol within the minute that names the record. It finds records by what is in them.
+pub(in crate::runner) fn keep_record(folder: &Folder, spec: &RunnerSpec, note: &Note) {
+    if spec.output != RunnerOutput::Acp {
+        return;
+    }
+    let Ok(home) = beneath::open_folder(folder.private.as_fd(), "home") else { return };
+    let Some(all) = open_below(home.as_fd(), ".gemini/tmp") else { return };
+    let end = format!("-{}.jsonl", note.session.chars().take(8).collect::<String>());
+    for project in names(all.as_fd()) {
+        let Some(chats) = open_below(all.as_fd(), &format!("{project}/chats")) else { continue };
+        for name in names(chats.as_fd()).iter().filter(|name| name.ends_with(&end)) {
+            let kept = format!("{}-kept.jsonl", name.trim_end_matches(".jsonl"));
+            // One that was kept before is the session's; what is there besides is empty.
+            let _ = rustix::fs::renameat_with(&chats, name, &chats, &kept, RenameFlags::NOREPLACE);
+        }
+    }
+}
+
+/// The names in a folder, as many as a home has at the most.
+fn names(folder: BorrowedFd<'_>) -> Vec<String> {
+    let entries = rustix::fs::Dir::read_from(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| Some(entry.file_name().to_str().ok()?.to_owned()));
+    names.filter(|name| !name.starts_with('.')).take(MAX_RECORDS).collect()
 }
 
 /// Tells the program's own notes that the work is elsewhere now.

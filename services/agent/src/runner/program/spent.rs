@@ -11,6 +11,8 @@ use super::parse::Known;
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Spent {
     usage: Usage,
+    /// Whether some start did not tell how much of its input was cached.
+    is_input_rough: bool,
     /// Whether the cost of some start is not known.
     is_cost_unknown: bool,
     /// Millionths of a US dollar at most, where the cost of some start is not known.
@@ -23,6 +25,7 @@ impl Spent {
         let input = known.input_tokens.saturating_sub(input);
         let output = known.output_tokens.saturating_sub(output);
         let cached = known.cached_input_tokens.saturating_sub(cached);
+        self.is_input_rough |= known.is_input_rough;
         let usage = &mut self.usage;
         usage.input_tokens += input;
         usage.output_tokens += output;
@@ -52,12 +55,13 @@ impl Spent {
         }
     }
 
-    /// What was used; what passed the gateway where the program told nothing, and what that cost where the gateway knows.
+    /// What was used; what passed the gateway where the program told nothing or less, and what that cost where the gateway knows.
     pub fn or_metered(&self, metered: Used) -> Usage {
         let usage = self.usage();
         let cost = (!metered.is_cost_unknown).then_some(metered.usd_micros.round() as u64);
         let cost_micro_usd = usage.cost_micro_usd.or(cost);
-        if usage.input_tokens + usage.output_tokens + usage.cached_input_tokens > 0 {
+        let is_told = usage.input_tokens + usage.output_tokens + usage.cached_input_tokens > 0;
+        if is_told && !self.is_input_rough {
             return Usage { cost_micro_usd, ..usage };
         }
         Usage {

@@ -182,6 +182,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let text = String::from_utf8_lossy(&bytes);
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let model = body.get("model").and_then(Value::as_str).unwrap_or("model").to_owned();
+    if let Some(turn) = openai::aside_of(&text).filter(|_| dialect == Dialect::OpenAi) {
+        return sse(openai::events(&turn, &text), End::Whole);
+    }
     let turn = shared.take(&text);
     shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(body);
     match turn {

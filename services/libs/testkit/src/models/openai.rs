@@ -9,6 +9,11 @@ pub(super) fn aside(path: &str) -> Option<Value> {
     (!path.ends_with("/responses")).then(|| json!({"data": []}))
 }
 
+/// What a request is answered without taking a turn: an adapter asks a small model what the session is about.
+pub(super) fn aside_of(request: &str) -> Option<Turn> {
+    request.contains("generate a very short title").then(|| Turn::say(r#"{"title":"A title"}"#))
+}
+
 /// A turn as it is streamed.
 pub(super) fn events(turn: &Turn, request: &str) -> Vec<Value> {
     let id = fresh("resp");

@@ -29,10 +29,9 @@ fn made(place: &Place, task: &TaskView, name: &str) -> bool {
     place.path(task.id, "work").join(name).exists()
 }
 
-#[tokio::test]
-async fn claude_asks_a_person_and_does_what_is_allowed_and_not_what_is_denied() {
+async fn asks_a_person_and_does_what_is_allowed(cli: Cli) {
     let change = Change { slots: Some(1), ..Change::default() };
-    let Some(place) = Place::with(Cli::Claude, change).await else { return };
+    let Some(place) = Place::with(cli, change).await else { return };
     place.server.add(
         "ask-me-first",
         [
@@ -43,10 +42,12 @@ async fn claude_asks_a_person_and_does_what_is_allowed_and_not_what_is_denied() 
     );
     let id = place.submit("ask-me-first", &json!({"permission": "ask", "timeout_seconds": 60})).await;
     let first = asked(&place, id, None).await;
-    assert_eq!((first.kind.as_str(), first.tool.as_deref()), ("permission", Some("Bash")));
+    let tool = if cli == Cli::Gemini { "execute" } else { "Bash" };
+    assert_eq!((first.kind.as_str(), first.tool.as_deref()), ("permission", Some(tool)));
     assert!(first.text.contains("echo one > denied.txt"), "{}", first.text);
     let input: serde_json::Value = serde_json::from_str(first.input.as_ref().unwrap().get()).unwrap();
-    assert_eq!(input["command"], "echo one > denied.txt");
+    let shown = if cli == Cli::Gemini { &input["title"] } else { &input["command"] };
+    assert_eq!(shown, "echo one > denied.txt");
     let task = place.control.get(id).await.unwrap();
     assert_eq!(task.state, State::Waiting);
     let questions = place.control.questions().await.unwrap();
@@ -65,15 +66,34 @@ async fn claude_asks_a_person_and_does_what_is_allowed_and_not_what_is_denied() 
     assert_eq!(task.result.unwrap().summary.as_deref(), Some("I did what I was allowed."));
     assert_eq!(task.attempts.len(), 1);
     let requests = place.server.requests();
-    assert!(
-        requests.iter().any(|request| request.to_string().contains("did not allow this")),
-        "it is told so"
-    );
+    let is_told = requests.iter().any(|request| request.to_string().contains("did not allow this"));
+    assert_eq!(is_told, cli == Cli::Claude, "where the protocol has room for it, it is told so");
 }
 
 #[tokio::test]
-async fn a_question_of_claude_comes_back_when_its_agent_is_lost_while_a_person_is_asked() {
-    let Some(place) = Place::new(Cli::Claude).await else { return };
+async fn claude_asks_a_person_and_does_what_is_allowed_and_not_what_is_denied() {
+    asks_a_person_and_does_what_is_allowed(Cli::Claude).await;
+}
+
+#[tokio::test]
+async fn gemini_asks_a_person_and_does_what_is_allowed_and_not_what_is_denied() {
+    asks_a_person_and_does_what_is_allowed(Cli::Gemini).await;
+}
+
+#[tokio::test]
+async fn the_adapter_of_claude_asks_a_person_and_does_what_is_allowed_and_not_what_is_denied() {
+    asks_a_person_and_does_what_is_allowed(Cli::ClaudeAcp).await;
+}
+
+#[tokio::test]
+async fn a_question_comes_back_when_its_agent_is_lost_while_a_person_is_asked() {
+    for cli in [Cli::Claude, Cli::Gemini] {
+        a_question_comes_back(cli).await;
+    }
+}
+
+async fn a_question_comes_back(cli: Cli) {
+    let Some(place) = Place::new(cli).await else { return };
     let ask = || Turn::run("echo one > made.txt");
     place.server.add("ask-me-again", [ask(), ask(), Turn::say("Made.")]);
     let id = place.submit("ask-me-again", &json!({"permission": "ask"})).await;
@@ -111,7 +131,7 @@ async fn what_claude_wants_to_know_is_answered_in_words() {
 
 #[tokio::test]
 async fn a_runner_that_cannot_ask_refuses_a_task_that_wants_it_to() {
-    for cli in [Cli::Codex, Cli::Gemini] {
+    for cli in [Cli::Codex, Cli::CodexAcp] {
         let Some(place) = Place::new(cli).await else { continue };
         let task = place.run("anything", &json!({"permission": "ask"})).await;
         assert_eq!(task.state, State::Failed);
@@ -147,7 +167,10 @@ async fn a_message_is_the_next_turn(cli: Cli) {
     assert_eq!(task.usage.tool_calls, 2, "{:?}", task.usage);
     let asked = u64::try_from(place.server.requests().len()).unwrap();
     let output = asked * conductor_testkit::models::OUTPUT_TOKENS;
-    assert_eq!(task.usage.output_tokens, output, "all turns are counted, and once: {asked} requests");
+    assert_eq!(
+        task.usage.output_tokens, output,
+        "all turns are counted, and once: {asked} requests of {cli:?}"
+    );
     let again = place.control.message(id, "too late".to_owned()).await.unwrap();
     assert_ne!(again.ids, [id], "one that is over is gone on from by a new task");
     place.control.cancel(again.ids[0], None).await.unwrap();
@@ -161,6 +184,13 @@ async fn claude_hears_a_message_while_it_runs() {
 #[tokio::test]
 async fn codex_hears_a_message_as_its_next_turn() {
     a_message_is_the_next_turn(Cli::Codex).await;
+}
+
+#[tokio::test]
+async fn one_that_speaks_the_agent_client_protocol_hears_a_message_as_its_next_turn() {
+    for cli in Cli::ACP {
+        a_message_is_the_next_turn(cli).await;
+    }
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ async fn the_tree_never_holds_the_key(cli: Cli) {
     let port = *ports.first().expect("the program was told of its gateway");
     let network = network(id);
     let is_there = rustix::process::getuid().is_root();
-    if cli != Cli::Gemini && is_there {
+    if !matches!(cli, Cli::Gemini | Cli::GeminiAcp) && is_there {
         let answer = ask(&network, port, token, LIMIT).await.expect("the gateway is there while the run is");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
@@ -136,6 +136,13 @@ fn holds(folder: &Path, text: &str) -> bool {
             .is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes())),
         _ => false,
     })
+}
+
+#[tokio::test]
+async fn the_tree_of_one_that_speaks_the_agent_client_protocol_never_holds_the_key() {
+    for cli in Cli::ACP {
+        the_tree_never_holds_the_key(cli).await;
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ pub enum Cli {
     Claude,
     Codex,
     Gemini,
+    GeminiAcp,
+    ClaudeAcp,
+    CodexAcp,
     Opencode,
     Aider,
 }
@@ -32,29 +35,46 @@ impl Cli {
     /// Those with events; the others are presets whose output is text.
     pub const ALL: [Self; 3] = [Self::Claude, Self::Codex, Self::Gemini];
 
+    /// Those that speak the Agent Client Protocol.
+    pub const ACP: [Self; 3] = [Self::GeminiAcp, Self::ClaudeAcp, Self::CodexAcp];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Claude => "claude",
             Self::Codex => "codex",
             Self::Gemini => "gemini",
+            Self::GeminiAcp => "gemini-acp",
+            Self::ClaudeAcp => "claude-acp",
+            Self::CodexAcp => "codex-acp",
             Self::Opencode => "opencode",
             Self::Aider => "aider",
         }
     }
 
+    /// The program's own name.
+    fn program(self) -> &'static str {
+        match self {
+            Self::GeminiAcp => "gemini",
+            Self::ClaudeAcp => "claude-agent-acp",
+            Self::Claude | Self::Codex | Self::Gemini | Self::CodexAcp | Self::Opencode | Self::Aider => {
+                self.name()
+            }
+        }
+    }
+
     fn dialect(self) -> Dialect {
         match self {
-            Self::Claude | Self::Opencode | Self::Aider => Dialect::Anthropic,
-            Self::Codex => Dialect::OpenAi,
-            Self::Gemini => Dialect::Gemini,
+            Self::Claude | Self::ClaudeAcp | Self::Opencode | Self::Aider => Dialect::Anthropic,
+            Self::Codex | Self::CodexAcp => Dialect::OpenAi,
+            Self::Gemini | Self::GeminiAcp => Dialect::Gemini,
         }
     }
 
     pub fn credential(self) -> &'static str {
         match self {
-            Self::Claude | Self::Opencode | Self::Aider => "ANTHROPIC_API_KEY",
-            Self::Codex => "CODEX_API_KEY",
-            Self::Gemini => "GEMINI_API_KEY",
+            Self::Claude | Self::ClaudeAcp | Self::Opencode | Self::Aider => "ANTHROPIC_API_KEY",
+            Self::Codex | Self::CodexAcp => "CODEX_API_KEY",
+            Self::Gemini | Self::GeminiAcp => "GEMINI_API_KEY",
         }
     }
 
@@ -63,7 +83,7 @@ impl Cli {
         let named = std::env::var_os(FOLDER).map(PathBuf::from);
         let search = std::env::var_os("PATH").unwrap_or_default();
         let folders = named.into_iter().chain(std::env::split_paths(&search));
-        folders.filter(|folder| folder.is_absolute()).find(|folder| folder.join(self.name()).is_file())
+        folders.filter(|folder| folder.is_absolute()).find(|folder| folder.join(self.program()).is_file())
     }
 
     /// What a configuration says so that it asks the test's server, by the runner's keys.
@@ -71,6 +91,11 @@ impl Cli {
         match self {
             Self::Claude => json!({"env": {"ANTHROPIC_BASE_URL": url}}),
             Self::Gemini => json!({"env": {"GOOGLE_GEMINI_BASE_URL": url}, "model": "gemini-2.5-pro"}),
+            Self::GeminiAcp => {
+                json!({"preset": "gemini-acp", "env": {"GOOGLE_GEMINI_BASE_URL": url}, "model": "gemini-2.5-pro"})
+            }
+            Self::ClaudeAcp => json!({"preset": "claude-acp", "env": {"ANTHROPIC_BASE_URL": url}}),
+            Self::CodexAcp => json!({"preset": "codex-acp", "gateway": {"upstream": url}}),
             Self::Opencode => {
                 let provider = json!({"anthropic": {"options": {"baseURL": format!("{url}/v1")}}});
                 let config = json!({"share": "disabled", "provider": provider}).to_string();

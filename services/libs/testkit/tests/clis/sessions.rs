@@ -20,7 +20,7 @@ async fn a_follow_up_goes_on_in_the_same_session(cli: Cli) {
     assert_eq!(second.state, State::Succeeded, "{second:#?}");
     assert_eq!(std::fs::read_to_string(place.path(second.id, "work/two.txt")).unwrap(), "one\n");
     let (before, after) = (first.result.unwrap().session_id, second.result.unwrap().session_id);
-    assert_eq!(before, after);
+    assert_eq!(before, after, "{cli:?}: {:#?}", place.events(second.id, 1));
     let last = place.server.requests().pop().unwrap().to_string();
     assert!(
         last.contains("first-request") && last.contains("The first is done."),
@@ -49,6 +49,13 @@ async fn a_follow_up_of_gemini_goes_on_in_the_same_session() {
     a_follow_up_goes_on_in_the_same_session(Cli::Gemini).await;
 }
 
+#[tokio::test]
+async fn a_follow_up_over_the_agent_client_protocol_goes_on_in_the_same_session() {
+    for cli in Cli::ACP {
+        a_follow_up_goes_on_in_the_same_session(cli).await;
+    }
+}
+
 /// The processes of the program itself, by its arguments.
 fn program(place: &Place) -> Vec<u32> {
     let is_it = |pid: u32| {
@@ -58,6 +65,8 @@ fn program(place: &Place) -> Vec<u32> {
             Cli::Claude => line.contains("--output-format stream-json"),
             Cli::Codex => line.contains("--skip-git-repo-check"),
             Cli::Gemini => line.contains("--output-format stream-json"),
+            Cli::GeminiAcp => line.contains("--acp"),
+            Cli::ClaudeAcp | Cli::CodexAcp => line.contains("-acp"),
             Cli::Opencode => line.contains("opencode run"),
             Cli::Aider => line.contains("--message-file"),
         }
@@ -148,8 +157,24 @@ async fn codex_goes_on_with_its_session_when_it_is_killed() {
 }
 
 #[tokio::test]
+async fn each_that_speaks_the_agent_client_protocol_goes_on_with_its_session_when_it_is_killed() {
+    for cli in Cli::ACP {
+        a_program_that_is_killed_goes_on(cli).await;
+    }
+}
+
+#[tokio::test]
 async fn a_recorded_run_is_replayed() {
-    let Some(place) = Place::new(Cli::Claude).await else { return };
+    a_run_is_recorded_and_replayed(Cli::Claude).await;
+}
+
+#[tokio::test]
+async fn a_recorded_run_over_the_agent_client_protocol_is_replayed() {
+    a_run_is_recorded_and_replayed(Cli::ClaudeAcp).await;
+}
+
+async fn a_run_is_recorded_and_replayed(cli: Cli) {
+    let Some(place) = Place::new(cli).await else { return };
     place.server.add("record-me", [Turn::run("echo made > made.txt"), Turn::say("Recorded.")]);
     let first = place.run("record-me", &json!({})).await;
     let asked = place.server.requests().len();

@@ -24,7 +24,8 @@ async fn a_tool_call_leaves_a_file(cli: Cli) {
     assert_eq!((usage.cached_input_tokens, usage.output_tokens), (2 * CACHED_TOKENS, 2 * OUTPUT_TOKENS));
     assert_eq!(usage.tool_calls, 1);
     // Claude Code tells what it cost; of the others it comes from a price, and the model of Codex has none here.
-    assert_eq!(usage.cost_usd.is_some_and(|cost| cost > 0.0), cli != Cli::Codex, "{usage:?}");
+    let has_no_price = matches!(cli, Cli::Codex | Cli::CodexAcp);
+    assert_eq!(usage.cost_usd.is_some_and(|cost| cost > 0.0), !has_no_price, "{usage:?}");
     let kinds: Vec<_> =
         place.events(task.id, 1).iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
     for kind in ["message", "tool_call", "tool_result", "usage", "finished"] {
@@ -34,7 +35,8 @@ async fn a_tool_call_leaves_a_file(cli: Cli) {
     assert!(!place.is_in_a_run_folder(KEY), "the credential is in a file of the run");
     let output = std::fs::read_to_string(place.path(task.id, "attempts/1/output.log")).unwrap();
     assert!(
-        output.contains("It is made.") && !output.contains("CLAUDECODE=1\n") || cli == Cli::Claude,
+        output.contains("It is made.") && !output.contains("CLAUDECODE=1\n")
+            || matches!(cli, Cli::Claude | Cli::ClaudeAcp),
         "{output}"
     );
 }
@@ -52,6 +54,21 @@ async fn codex_makes_a_tool_call_and_leaves_a_file() {
 #[tokio::test]
 async fn gemini_makes_a_tool_call_and_leaves_a_file() {
     a_tool_call_leaves_a_file(Cli::Gemini).await;
+}
+
+#[tokio::test]
+async fn gemini_makes_a_tool_call_over_the_agent_client_protocol() {
+    a_tool_call_leaves_a_file(Cli::GeminiAcp).await;
+}
+
+#[tokio::test]
+async fn the_adapter_of_claude_makes_a_tool_call_and_leaves_a_file() {
+    a_tool_call_leaves_a_file(Cli::ClaudeAcp).await;
+}
+
+#[tokio::test]
+async fn the_adapter_of_codex_makes_a_tool_call_and_leaves_a_file() {
+    a_tool_call_leaves_a_file(Cli::CodexAcp).await;
 }
 
 #[tokio::test]

@@ -156,6 +156,7 @@ impl Parser {
             ],
             Some(_) | None => {
                 let count = &result["_meta"]["quota"]["token_count"];
+                self.known.is_input_rough = true;
                 [number(count, "input_tokens"), number(count, "output_tokens"), 0]
             }
         };

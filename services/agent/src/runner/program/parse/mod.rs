@@ -41,6 +41,8 @@ pub(in crate::runner) struct Known {
     pub input_tokens: u64,
     pub output_tokens: u64,
     pub cached_input_tokens: u64,
+    /// Whether input is told without saying how much of it was cached.
+    pub is_input_rough: bool,
     /// In US dollars, as the program tells it.
     pub cost_usd: Option<f64>,
     pub turns: u32,
