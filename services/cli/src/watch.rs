@@ -88,6 +88,7 @@ pub async fn stats(context: &mut Context<'_>) -> Result<Exit, Failure> {
             ("finished today", stats.today.finished.to_string()),
             ("tokens today", stats.today.tokens.to_string()),
             ("cost today", format!("${:.2}", stats.today.cost_usd)),
+            ("of that on failed attempts", format!("${:.2}", stats.today.failed_cost_usd)),
             ("finished in the last day", stats.finished_last_day.to_string()),
             ("failed in the last day", stats.failed_last_day.to_string()),
             ("mean wait", seconds(stats.mean_wait_seconds)),

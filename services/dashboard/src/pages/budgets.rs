@@ -12,7 +12,7 @@ pub const SHOWN: usize = 6;
 /// Differences below this, in US dollars, are those of rounding.
 const ROUNDING_USD: f64 = 0.005;
 
-/// The budgets that a viewer sees. There are none where all that he sees are groups without one.
+/// The budgets that a viewer sees. There are none where all that they see are groups without one.
 #[derive(Debug)]
 pub struct Budgets {
     /// When all of them count anew.

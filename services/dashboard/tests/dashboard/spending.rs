@@ -135,13 +135,13 @@ async fn what_each_attempt_used_is_told_and_what_failures_cost_though_the_task_s
     for text in ["#1", "failed", "exit_code", "$0.75", "#2", "succeeded", "$0.50", "1.5k tokens"] {
         assert!(tries.contains(text), "{text} is not in {tries}");
     }
-    assert!(page.contains("$1.25<small>$0.75 on failed attempts</small>"), "{page}");
+    assert!(page.contains("$1.25 <small>$0.75 on failed attempts</small>"), "{page}");
     let details = browser.get(&format!("/tasks/{id}?tab=details")).await.with(200).body;
     for text in ["<td class=\"r num\">$0.75</td>", "<td class=\"r num\">$0.50</td>", "1,400 in · 100 out"] {
         assert!(details.contains(text), "{text} is not in {details}");
     }
     let overview = browser.get("/").await.with(200).body;
-    assert!(overview.contains("$1.25<small>$0.75 on failed attempts</small>"), "{overview}");
+    assert!(overview.contains("$1.25 <small>$0.75 on failed attempts</small>"), "{overview}");
     assert!(overview.contains("aria-label=\"Cost\""), "what was spent over time is drawn: {overview}");
 }
 
