@@ -64,6 +64,8 @@ function repository(url) {
   const git = { url };
   if (field('git_ref')) git.ref = field('git_ref');
   if (field('git_depth')) git.depth = Number(field('git_depth'));
+  if (field('git_submodules')) git.submodules = true;
+  if (field('git_lfs')) git.lfs = true;
   if (pushes('branch')) git.push = 'branch';
   if (pushes('branch', ...PULL_REQUESTS) && field('git_branch')) git.branch = field('git_branch');
   if (pushes(...PULL_REQUESTS)) {
@@ -103,6 +105,8 @@ const FIELDS = [
   { name: 'copy', key: 'workspace', value: (path) => ({ copy: path }), option: 'copy' },
   { name: 'git_url', key: 'workspace', value: repository, option: 'git', args: (url) => [field('git_ref') ? `${url}#${field('git_ref')}` : url] },
   { name: 'git_depth', option: 'git-depth', args: (text) => field('git_url') ? [text] : [] },
+  { name: 'git_submodules', flags: () => field('git_url') ? ['--submodules'] : [] },
+  { name: 'git_lfs', flags: () => field('git_url') ? ['--lfs'] : [] },
   { name: 'git_push', flags: (goal) => !field('git_url') ? [] : { branch: ['--push'], draft: ['--pr'], request: ['--pr', '--pr-ready'] }[goal] },
   { name: 'git_branch', option: 'branch', args: (text) => pushes('branch', ...PULL_REQUESTS) ? [text] : [] },
   { name: 'pr_title', option: 'pr-title', args: (text) => pushes(...PULL_REQUESTS) ? [text] : [] },

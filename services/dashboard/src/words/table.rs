@@ -199,6 +199,8 @@ messages! {
     open_pull_request: "become a pull request", "プルリクエストにする";
     pr_title: "Title of the pull request", "プルリクエストの題名";
     pr_title_hint: "the name of the task, or how its prompt begins", "空ならタスク名、またはプロンプトの冒頭";
+    git_submodules: "Check its submodules out too", "サブモジュールもチェックアウトする";
+    git_lfs: "Fetch its large files too (git-lfs)", "大きなファイル（git-lfs）も取得する";
     pr_base: "To be merged into", "マージ先";
     verify: "Verify with", "検証コマンド";
     verify_hint: "A command that must succeed afterwards in the same folder; a shell reads it",

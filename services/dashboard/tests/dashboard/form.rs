@@ -85,6 +85,8 @@ async fn a_repository_and_what_verifies_it_are_told_submitted_and_cloned() {
     chrome.click("#repository summary").await;
     chrome.type_into("[name=git_url]", "https://git.invalid/me/app.git").await;
     chrome.type_into("[name=git_ref]", "release-2").await;
+    chrome.click("[name=git_submodules]").await;
+    chrome.click("[name=git_lfs]").await;
     let shown =
         "return [...document.querySelectorAll('#repository [data-for]')].filter((it) => !it.hidden).length";
     assert_eq!(chrome.run(shown).await, json!(0), "nothing is pushed yet");
@@ -98,7 +100,7 @@ async fn a_repository_and_what_verifies_it_are_told_submitted_and_cloned() {
     let told = chrome.run("return document.querySelector('#as-cli').textContent").await;
     assert_eq!(
         told.as_str().unwrap().replace(" \\\n ", ""),
-        "conductor submit --runner mock --git 'https://git.invalid/me/app.git#release-2' --pr --pr-ready \
+        "conductor submit --runner mock --git 'https://git.invalid/me/app.git#release-2' --submodules --lfs --pr --pr-ready \
          --branch 'fix/{id}' --pr-title 'Mend it' --pr-base main --verify 'cargo test && ls' 'print x'"
     );
     let curl = chrome.run("return document.querySelector('#as-curl').textContent").await;
@@ -115,7 +117,7 @@ async fn a_repository_and_what_verifies_it_are_told_submitted_and_cloned() {
     assert_eq!(
         serde_json::to_value(task.workspace).unwrap(),
         json!({"git": {
-            "url": "https://git.invalid/me/app.git", "ref": "release-2", "branch": "fix/{id}",
+            "url": "https://git.invalid/me/app.git", "ref": "release-2", "submodules": true, "lfs": true, "branch": "fix/{id}",
             "pull_request": {"title": "Mend it", "base": "main", "draft": false},
         }})
     );
@@ -126,11 +128,13 @@ async fn a_repository_and_what_verifies_it_are_told_submitted_and_cloned() {
         let lines = text.as_str().unwrap().lines().map(|line| line.trim().to_owned());
         lines
             .filter(|line| {
-                ["--git", "--pr ", "--pr-", "--branch", "--verify"].iter().any(|it| line.starts_with(it))
+                ["--git", "--submodules", "--lfs", "--pr ", "--pr-", "--branch", "--verify"]
+                    .iter()
+                    .any(|it| line.starts_with(it))
             })
             .collect::<Vec<_>>()
     };
-    assert_eq!((settings(&again), settings(&again).len()), (settings(&told), 7));
+    assert_eq!((settings(&again), settings(&again).len()), (settings(&told), 9));
     chrome.end(&running.url, &[]).await;
 }
 

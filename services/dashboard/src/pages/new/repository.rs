@@ -50,6 +50,8 @@ pub struct Repository {
     pub url: String,
     pub reference: String,
     pub depth: String,
+    pub submodules: bool,
+    pub lfs: bool,
     pub goal: Goal,
     pub branch: String,
     pub title: String,
@@ -65,6 +67,8 @@ impl Repository {
             url: text("git_url"),
             reference: text("git_ref"),
             depth: text("git_depth"),
+            submodules: params.has("git_submodules"),
+            lfs: params.has("git_lfs"),
             goal: Goal::ALL.into_iter().find(|it| it.key() == goal).unwrap_or_default(),
             branch: text("git_branch"),
             title: text("pr_title"),
@@ -86,6 +90,8 @@ impl Repository {
             url: git.url.clone(),
             reference: text(&git.reference),
             depth: git.depth.map(|depth| depth.to_string()).unwrap_or_default(),
+            submodules: git.submodules,
+            lfs: git.lfs,
             goal: Goal::of(git),
             branch: text(&git.branch),
             title: text(&request.title),
@@ -118,6 +124,8 @@ pub fn workspace(params: &Params) -> Result<Option<Workspace>, Refusal> {
         url: url.to_owned(),
         reference: text("git_ref"),
         depth: params.parsed("git_depth")?,
+        submodules: params.has("git_submodules"),
+        lfs: params.has("git_lfs"),
         push: (goal == Goal::Branch).then_some(Push::Branch),
         branch: text("git_branch").filter(|_| goal != Goal::Keep),
         pull_request: match goal {
@@ -125,7 +133,6 @@ pub fn workspace(params: &Params) -> Result<Option<Workspace>, Refusal> {
             Goal::Draft => Some(request(None)),
             Goal::Request => Some(request(Some(false))),
         },
-        ..GitWorkspace::default()
     }))))
 }
 
@@ -146,7 +153,8 @@ mod tests {
     fn what_is_typed_is_the_repository_and_is_cloned_back() {
         assert_eq!(git("git_ref=main&git_push=branch"), None, "no address, no repository");
         for (form, goal) in [
-            ("git_ref=v1&git_depth=5", Goal::Keep),
+            ("git_ref=v1&git_depth=5&git_submodules=true", Goal::Keep),
+            ("git_lfs=true", Goal::Keep),
             ("git_push=branch&git_branch=fix/{id}", Goal::Branch),
             ("git_push=draft&pr_title=Fix&pr_base=main", Goal::Draft),
             ("git_push=request&pr_base=main&git_branch=x", Goal::Request),
