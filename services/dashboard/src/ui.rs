@@ -235,6 +235,7 @@ pub fn flags(words: &Words, flags: &[String]) -> Vec<String> {
         "no_tool_calls" => words.no_tool_calls.to_owned(),
         "real_credential" => words.real_credential.to_owned(),
         "changed_read_only" => words.changed_read_only.to_owned(),
+        "submodules_not_pushed" => words.submodules_not_pushed.to_owned(),
         other => other.to_owned(),
     };
     flags.iter().map(text).collect()

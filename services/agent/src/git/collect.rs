@@ -1,11 +1,13 @@
 //! What a run left of a repository: the commits as a bundle, the difference as a patch, the names of what changed.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use super::checkout::unbundle;
+use super::modules::found_in;
 use super::plan::Pending;
 use super::program::{Error, Git, Step, arg};
-use super::snapshot;
+use super::snapshot::{self, LeftOut, Source};
 use super::tree::{Place, Tree, make_clean};
 
 /// The longest patch, and the most bytes of the names of changed files.
@@ -21,6 +23,19 @@ pub(crate) struct Collected {
     pub paths: Vec<String>,
     /// The file with the commits; none when there are none.
     pub bundle: Option<PathBuf>,
+    /// Whether submodules were changed, which are pushed nowhere.
+    pub changed_submodules: bool,
+}
+
+/// Two commits, and where what is between them lies in the work folder.
+pub(super) struct Difference<'a> {
+    pub repository: &'a Path,
+    /// Ends in a slash; empty for the whole.
+    pub below: &'a str,
+    /// Where git finds what the run committed.
+    pub objects: Option<&'a OsString>,
+    pub base: &'a str,
+    pub commit: &'a str,
 }
 
 impl Tree {
@@ -29,35 +44,58 @@ impl Tree {
     /// # Errors
     /// When git fails or the disk says no.
     pub fn collect(&mut self, git: &Git<'_>, place: &Place<'_>) -> Result<Collected, Error> {
-        let snapshot = snapshot::take(git, place, self)?;
         let mut collected = Collected::default();
-        for line in &snapshot.left_out {
-            collected.patch.extend_from_slice(format!("Not in this patch: {line}\n").as_bytes());
-        }
-        let Some(commit) = snapshot.commit else {
-            return Ok(collected);
+        let source = Source {
+            own: self.own(),
+            scratch: self.folder.clone(),
+            mirror: self.mirror(),
+            base: self.plan.base.clone(),
+            root: self.plan.root().to_owned(),
+            title: self.plan.title.clone(),
+            lfs: self.plan.workspace.lfs,
         };
+        let snapshot = snapshot::take(git, place, &source, |index| self.keep_modules_known(git, index))?;
+        let is_told_below = |line: &&LeftOut| line.why == "a submodule" && self.has_module(&line.path);
+        for line in snapshot.left_out.iter().filter(|line| !is_told_below(line)) {
+            collected.note(&format!("{} ({})", line.path, line.why));
+        }
+        if let Some(commit) = &snapshot.commit {
+            self.keep(git, place, commit, snapshot.objects.as_ref(), &mut collected)?;
+        }
+        self.collect_modules(git, place, &mut collected)?;
+        Ok(collected)
+    }
+
+    /// Keeps the commits of a run and describes them.
+    fn keep(
+        &mut self,
+        git: &Git<'_>,
+        place: &Place<'_>,
+        commit: &str,
+        objects: Option<&OsString>,
+        collected: &mut Collected,
+    ) -> Result<(), Error> {
         let (own, clean) = (self.own(), self.clean());
         let name = format!("refs/heads/{}", self.plan.branch);
         let bundle = self.folder.join("commits.bundle");
         let step = |args: &[&str]| {
             let mut step = Step::new(&own, args);
-            step.env.extend(snapshot.objects.clone().map(|path| ("GIT_ALTERNATE_OBJECT_DIRECTORIES", path)));
+            step.env.extend(found_in(objects));
             step
         };
-        git.run(&step(&["update-ref", &name, &commit]))?;
+        git.run(&step(&["update-ref", &name, commit]))?;
         let mut pack = step(&["bundle", "create", "--quiet"]);
         pack.args.extend([arg(&bundle), name.into(), format!("^{}", self.plan.origin).into()]);
         git.run(&pack)?;
         make_clean(&clean, &self.mirror(), &self.plan.origin)?;
         unbundle(git, &clean, &bundle, &self.plan.branch)?;
-        self.keep_large(git, place, &commit)?;
-        self.plan.tip = Some(commit.clone());
+        self.keep_large(git, place, commit)?;
+        self.plan.tip = Some(commit.to_owned());
         self.plan.pushed = false;
         self.plan.write(&self.folder)?;
-        self.describe(git, &commit, &mut collected)?;
+        self.describe(git, commit, collected)?;
         collected.bundle = Some(bundle);
-        Ok(collected)
+        Ok(())
     }
 
     /// Describes what was committed before.
@@ -75,46 +113,7 @@ impl Tree {
     fn describe(&self, git: &Git<'_>, commit: &str, collected: &mut Collected) -> Result<(), Error> {
         let clean = self.clean();
         let base = self.plan.base.as_str();
-        let mut names = Step::new(
-            &clean,
-            &["diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=d", base, commit],
-        );
-        names.max_output = MAX_NAMES_BYTES;
-        let listed = git.ask(&names)?.output;
-        let named = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-        collected.paths = named.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect();
-        let mut patch = Step::new(
-            &clean,
-            &[
-                "diff-tree",
-                "-r",
-                "-p",
-                "--binary",
-                "--full-index",
-                "--no-renames",
-                "--no-ext-diff",
-                "--no-textconv",
-                "--no-color",
-                "--src-prefix=a/",
-                "--dst-prefix=b/",
-                base,
-                commit,
-            ],
-        );
-        patch.max_output = MAX_PATCH_BYTES;
-        let printed = git.ask(&patch)?;
-        match (printed.code, printed.cut) {
-            (Some(0), false) => collected.patch.extend_from_slice(&printed.output),
-            (Some(0), true) => {
-                let note = format!(
-                    "Not in this patch: {} files, which change too much; commits.bundle has them\n",
-                    collected.paths.len()
-                );
-                collected.patch.extend_from_slice(note.as_bytes());
-            }
-            (Some(_) | None, _) => return Err(Error::Git { what: "diff-tree".into(), words: printed.words }),
-        }
-        Ok(())
+        describe(git, &Difference { repository: &clean, below: "", objects: None, base, commit }, collected)
     }
 
     /// Keeps what a run came to, so that only its push is repeated whatever happens now.
@@ -125,4 +124,58 @@ impl Tree {
         self.plan.pending = pending;
         self.plan.write(&self.folder)
     }
+}
+
+impl Collected {
+    /// Says what is not in the patch.
+    pub fn note(&mut self, what: &str) {
+        self.patch.extend_from_slice(format!("Not in this patch: {what}\n").as_bytes());
+    }
+}
+
+/// Describes what is between two commits: the patch, and the names of what was added or changed.
+pub(super) fn describe(
+    git: &Git<'_>,
+    between: &Difference<'_>,
+    collected: &mut Collected,
+) -> Result<(), Error> {
+    let Difference { repository, below, objects, base, commit } = *between;
+    let step = |args: &[&str], most| {
+        let mut step = Step::new(repository, args);
+        step.env.extend(found_in(objects));
+        step.max_output = most;
+        git.ask(&step)
+    };
+    let names = ["diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=d", base, commit];
+    let listed = step(&names, MAX_NAMES_BYTES)?.output;
+    let named = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let named = named.filter_map(|name| std::str::from_utf8(name).ok());
+    let known = collected.paths.len();
+    collected.paths.extend(named.map(|name| format!("{below}{name}")));
+    let (from, to) = (format!("--src-prefix=a/{below}"), format!("--dst-prefix=b/{below}"));
+    let patch = [
+        "diff-tree",
+        "-r",
+        "-p",
+        "--binary",
+        "--full-index",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-color",
+        &from,
+        &to,
+        base,
+        commit,
+    ];
+    let printed = step(&patch, MAX_PATCH_BYTES.saturating_sub(collected.patch.len()))?;
+    match (printed.code, printed.cut) {
+        (Some(0), false) => collected.patch.extend_from_slice(&printed.output),
+        (Some(0), true) => {
+            let files = collected.paths.len() - known;
+            collected.note(&format!("{files} files, which change too much; commits.bundle has them"));
+        }
+        (Some(_) | None, _) => return Err(Error::Git { what: "diff-tree".into(), words: printed.words }),
+    }
+    Ok(())
 }

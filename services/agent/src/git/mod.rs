@@ -21,6 +21,7 @@ mod digest;
 mod forge;
 mod large;
 mod mirror;
+mod modules;
 mod objects;
 mod plan;
 mod program;

@@ -23,6 +23,9 @@ pub(super) struct Plan {
     /// The names of the mirrors that its submodules borrow from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub submodules: Vec<String>,
+    /// The submodules themselves, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<Module>,
     /// The commit of the mirror from which everything that was made since is counted.
     pub origin: String,
     /// The commit that the diff is against: the origin, or what was pushed before a run that goes on, or the origin with
@@ -42,6 +45,15 @@ pub(super) struct Plan {
     pub pull_request_url: Option<String>,
     /// Set while a finished run waits to be pushed.
     pub pending: Option<Pending>,
+}
+
+/// A submodule that was checked out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Module {
+    /// Where it lies in the work folder.
+    pub path: String,
+    /// The commit that it started at.
+    pub commit: String,
 }
 
 /// What is known of a finished run whose commits are not pushed yet.

@@ -6,13 +6,14 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::large;
 use super::mirror::is_commit_id;
+use super::modules::found_in;
 use super::objects::alternates;
 use super::program::{Error, Git, Step};
-use super::tree::{Place, Tree};
+use super::tree::Place;
 use crate::run::beneath::{self, RelativePath};
 
 /// The largest file that is committed, the most bytes and the most files of one commit.
@@ -34,23 +35,50 @@ pub(super) struct Snapshot {
     pub commit: Option<String>,
     /// The variable by which git finds the objects that the task made.
     pub objects: Option<OsString>,
-    /// What is not in the commit, and why, one line each.
-    pub left_out: Vec<String>,
+    /// What is not in the commit, and why.
+    pub left_out: Vec<LeftOut>,
 }
 
-/// Makes the commit. Nothing of the run may be at work any more.
-pub(super) fn take(git: &Git<'_>, place: &Place<'_>, tree: &Tree) -> Result<Snapshot, Error> {
-    let own = tree.own();
-    let base = &tree.plan.base;
+/// What is not in a commit, and why.
+#[derive(Debug)]
+pub(super) struct LeftOut {
+    pub path: String,
+    pub why: String,
+}
+
+/// Where a run started, and the repository of Conductor's own that knows it.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub own: PathBuf,
+    /// Where lists and messages are written.
+    pub scratch: PathBuf,
+    pub mirror: PathBuf,
+    /// The commit that is compared with.
+    pub base: String,
+    /// The commit that the run's own commits come after.
+    pub root: String,
+    pub title: String,
+    /// Whether large files were fetched.
+    pub lfs: bool,
+}
+
+/// Makes the commit, after `mend` had a look at the index. Nothing of the run may be at work any more.
+pub(super) fn take(
+    git: &Git<'_>,
+    place: &Place<'_>,
+    source: &Source,
+    mend: impl Fn(&dyn Fn(&[&str]) -> Result<String, Error>) -> Result<Vec<LeftOut>, Error>,
+) -> Result<Snapshot, Error> {
+    let Source { own, scratch, mirror, base, root, title, lfs } = source;
     let mut snapshot = Snapshot::default();
     let mut parent = base.clone();
-    if let Some(objects) = their_objects(place, &tree.mirror())
+    if let Some(objects) = their_objects(place, mirror)
         && let Some(head) = their_head(place)
         && head != *base
-        && head != tree.plan.root()
-        && follows(git, &own, &objects, tree.plan.root(), &head)?
+        && head != *root
+        && follows(git, own, &objects, root, &head)?
     {
-        let mut step = Step::new(&own, &["read-tree", "-i", "-m", &head]);
+        let mut step = Step::new(own, &["read-tree", "-i", "-m", &head]);
         step.env = vec![("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.clone())];
         step.work_tree = Some(&place.work_path);
         if git.ask(&step)?.code == Some(0) {
@@ -58,15 +86,12 @@ pub(super) fn take(git: &Git<'_>, place: &Place<'_>, tree: &Tree) -> Result<Snap
             snapshot.objects = Some(objects);
         }
     }
-    let filters = match tree.plan.workspace.lfs {
-        true => large::config(&tree.mirror())?,
-        false => Vec::new(),
-    };
+    let filters = if *lfs { large::config(mirror)? } else { Vec::new() };
     let step = |args: &[&str]| {
-        let mut step = Step::new(&own, args);
+        let mut step = Step::new(own, args);
         step.config.clone_from(&filters);
         step.work_tree = Some(&place.work_path);
-        step.env.extend(snapshot.objects.clone().map(|path| ("GIT_ALTERNATE_OBJECT_DIRECTORIES", path)));
+        step.env.extend(found_in(snapshot.objects.as_ref()));
         step
     };
     let list = |of: &[&str]| {
@@ -76,23 +101,24 @@ pub(super) fn take(git: &Git<'_>, place: &Place<'_>, tree: &Tree) -> Result<Snap
         git.run(&list)
     };
     let listed = list(&[])?;
-    let large = if tree.plan.workspace.lfs { list(&["--", large::PATHS])? } else { Vec::new() };
-    let (paths, left_out) = choose(&place.work_path, &listed, &large)?;
+    let large = if *lfs { list(&["--", large::PATHS])? } else { Vec::new() };
+    let (paths, mut left_out) = choose(&place.work_path, &listed, &large)?;
     if !paths.is_empty() {
-        let file = tree.folder.join("paths");
+        let file = scratch.join("paths");
         let written = fs::write(&file, &paths).and_then(|()| File::open(&file));
         let input = written.map_err(Error::disk("write the list of changed files"))?;
         let mut add = step(&["update-index", "-z", "--add", "--remove", "--replace", "--stdin"]);
         add.input = Some(&input);
         git.run(&add)?;
     }
+    left_out.extend(mend(&|args| git.line(&step(args)))?);
     let made = git.line(&step(&["write-tree"]))?;
     let before = git.line(&step(&["rev-parse", "--verify", &format!("{parent}^{{tree}}")]))?;
     let commit = if made == before {
         parent
     } else {
-        let message = tree.folder.join("message");
-        let text = message_of(&tree.plan.title, place.task_id);
+        let message = scratch.join("message");
+        let text = message_of(title, place.task_id);
         let written = fs::write(&message, text).and_then(|()| File::open(&message));
         let input = written.map_err(Error::disk("write the message of a commit"))?;
         let mut commit = step(&["commit-tree", &made, "-p", &parent, "-F", "-"]);
@@ -109,7 +135,7 @@ fn message_of(title: &str, task_id: &str) -> String {
 }
 
 /// The paths that can be committed, as git reads them, and what is left out. Of a large one the commit has its pointer.
-fn choose(work: &Path, listed: &[u8], large: &[u8]) -> Result<(Vec<u8>, Vec<String>), Error> {
+fn choose(work: &Path, listed: &[u8], large: &[u8]) -> Result<(Vec<u8>, Vec<LeftOut>), Error> {
     let (mut paths, mut left_out, mut bytes, mut last) = (Vec::new(), Vec::new(), 0u64, &b""[..]);
     let large: BTreeSet<&[u8]> = large.split(|byte| *byte == 0).collect();
     for (count, path) in listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).enumerate() {
@@ -123,20 +149,23 @@ fn choose(work: &Path, listed: &[u8], large: &[u8]) -> Result<(Vec<u8>, Vec<Stri
             continue;
         }
         last = path;
-        let shown = || String::from_utf8_lossy(path).into_owned();
+        let mut leave_out = |why: String| {
+            let path = String::from_utf8_lossy(path).into_owned();
+            left_out.push(LeftOut { path, why });
+        };
         if path.ends_with(b"/") {
-            left_out.push(format!("{} (a repository of its own)", shown()));
+            leave_out("a repository of its own".to_owned());
             continue;
         }
         let found = fs::symlink_metadata(work.join(std::ffi::OsStr::from_bytes(path))).ok();
         if found.as_ref().is_some_and(fs::Metadata::is_dir) {
             // A submodule at another commit, which is nowhere but here.
-            left_out.push(format!("{} (a submodule)", shown()));
+            leave_out("a submodule".to_owned());
             continue;
         }
         let size = found.filter(fs::Metadata::is_file).map_or(0, |meta| meta.len());
         if (size > MAX_FILE_BYTES && !large.contains(path)) || bytes + size > MAX_BYTES {
-            left_out.push(format!("{} (too large, {size} bytes)", shown()));
+            leave_out(format!("too large, {size} bytes"));
             continue;
         }
         bytes += size;

@@ -13,6 +13,7 @@ use url::Url;
 use super::checkout::config;
 use super::mirror::{self, Mirror, is_commit_id};
 use super::objects;
+use super::plan::{Module, Plan};
 use super::program::{Error, Git, Step};
 use super::remote::Remote;
 use super::tree::Place;
@@ -47,6 +48,8 @@ pub(super) struct Submodules<'a> {
     pub mirrors: &'a Path,
     /// The names of the mirrors that the run borrows from.
     pub borrowed: Vec<String>,
+    /// What was checked out, in the same order.
+    pub modules: Vec<Module>,
 }
 
 impl Submodules<'_> {
@@ -107,7 +110,8 @@ impl Submodules<'_> {
         }
         let number = self.borrowed.len();
         self.borrowed.push(mirror_name(&repository));
-        let own = self.folder.join("modules").join(number.to_string()).join("own.git");
+        self.modules.push(Module { path: path.to_owned(), commit: commit.to_owned() });
+        let own = own_of(self.folder, number);
         objects::make_repository(&own, Some(&repository))?;
         let mut step = Step::new(&own, &["read-tree", "--reset", "-u", commit]);
         step.work_tree = Some(&work);
@@ -184,8 +188,13 @@ fn resolved(around: &str, named: &str) -> Option<String> {
     Some(url.into())
 }
 
+/// Conductor's own repository for a submodule of a run, by its number.
+pub(super) fn own_of(folder: &Path, number: usize) -> PathBuf {
+    folder.join("modules").join(number.to_string()).join("own.git")
+}
+
 /// Whether all of a path below a folder are folders and none a link.
-fn is_folder(below: &Path, path: &str) -> bool {
+pub(super) fn is_folder(below: &Path, path: &str) -> bool {
     let mut at = below.to_owned();
     path.split('/').all(|name| {
         at.push(name);
@@ -196,6 +205,27 @@ fn is_folder(below: &Path, path: &str) -> bool {
 pub(super) fn mirror_name(repository: &Path) -> String {
     let folder = repository.parent().and_then(Path::file_name).expect("a mirror lies in a folder of its own");
     folder.to_string_lossy().into_owned()
+}
+
+/// Makes Conductor's own repositories for the submodules of work that was copied from another run.
+pub(super) fn take_over(
+    git: &Git<'_>,
+    place: &Place<'_>,
+    folder: &Path,
+    mirrors: &Path,
+    plan: &Plan,
+) -> Result<(), Error> {
+    for (number, (module, mirror)) in plan.modules.iter().zip(&plan.submodules).enumerate() {
+        let own = own_of(folder, number);
+        objects::make_repository(&own, Some(&mirrors.join(mirror).join("repo.git")))?;
+        if is_folder(&place.work_path, &module.path) {
+            let work = place.work_path.join(&module.path);
+            let mut step = Step::new(&own, &["read-tree", &module.commit]);
+            step.work_tree = Some(&work);
+            git.run(&step)?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes that a task borrows from the mirrors of submodules, as another did whose work it goes on with.

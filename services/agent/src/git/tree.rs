@@ -106,6 +106,7 @@ impl Tree {
             version: Plan::VERSION,
             mirror: mirror_name(&repository),
             submodules: Vec::new(),
+            modules: Vec::new(),
             origin: start.head.clone(),
             base: start.commit.clone(),
             branch: workspace.branch_of(place.task_id),
@@ -120,10 +121,11 @@ impl Tree {
         };
         checkout::checkout(git, place, &folder, &repository, &start, &plan)?;
         if plan.workspace.submodules {
+            let (borrowed, modules) = (Vec::new(), Vec::new());
             let mut submodules =
-                Submodules { git, place, folder: &folder, mirrors: &mirrors, borrowed: Vec::new() };
+                Submodules { git, place, folder: &folder, mirrors: &mirrors, borrowed, modules };
             submodules.check_out(&folder.join("own.git"), &start.commit, &plan.workspace.url)?;
-            plan.submodules = submodules.borrowed;
+            (plan.submodules, plan.modules) = (submodules.borrowed, submodules.modules);
         }
         plan.write(&folder)?;
         Ok(Self { plan, folder, mirrors })
@@ -160,6 +162,7 @@ impl Tree {
             ..old
         };
         checkout::take_over(git, place, &theirs, &folder, &repository, &plan)?;
+        submodules::take_over(git, place, &folder, &mirrors, &plan)?;
         plan.write(&folder)?;
         Ok(Some(Self { plan, folder, mirrors }))
     }
@@ -193,6 +196,12 @@ impl Tree {
         self.plan.workspace.is_pushed()
             && self.plan.tip.is_some()
             && self.plan.tip.as_ref() != Some(&self.plan.origin)
+    }
+
+    /// Whether what the run changed is to be pushed.
+    #[must_use]
+    pub fn is_pushed(&self) -> bool {
+        self.plan.workspace.is_pushed()
     }
 
     pub(super) fn own(&self) -> PathBuf {

@@ -15,6 +15,9 @@ const NO_TOOL_CALLS: &str = "no_tool_calls";
 /// What is said of a run that changed what it was only to read.
 pub(super) const CHANGED_READ_ONLY: &str = "changed_read_only";
 
+/// What is said of a run that changed submodules, and whose changes are pushed.
+pub(super) const SUBMODULES_NOT_PUSHED: &str = "submodules_not_pushed";
+
 /// What is said of a run that held the credential itself, because no gateway stands between it and its model.
 const REAL_CREDENTIAL: &str = "real_credential";
 

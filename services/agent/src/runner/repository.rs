@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 
 use super::attempt::Attempt;
+use super::conclude::SUBMODULES_NOT_PUSHED;
 use super::control::Inbox;
 use super::live::{Live, wait};
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
@@ -109,6 +110,9 @@ impl Slot {
             let copied =
                 File::open(bundle).and_then(|mut from| io::copy(&mut from, &mut folder.create(BUNDLE)?));
             copied.map_err(|error| disk("keep the commits", error))?;
+        }
+        if collected.changed_submodules && tree.is_pushed() {
+            outcome.flags.push(SUBMODULES_NOT_PUSHED);
         }
         let mut listing = Listing::of(folder.work.as_fd(), &collected.paths);
         let limits = &attempt.limits;

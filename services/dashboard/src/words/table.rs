@@ -146,6 +146,8 @@ messages! {
         "これは模擬の結果です。モックランナーが応答し、モデルは使われていません。";
     changed_read_only: "Its type says that it changes nothing, and it changed files: they are not pushed.",
         "このタイプは何も変更しないはずですが、ファイルが変更されました。プッシュはされません。";
+    submodules_not_pushed: "It changed submodules: their changes are in the difference and are not pushed.",
+        "サブモジュールが変更されました。変更は差分に含まれますが、プッシュはされません。";
     real_credential: "The run held the real credential of its model: no gateway stood between them.",
         "この実行はモデルの本物の認証情報を保持していました（ゲートウェイを経由していません）。";
     no_tool_calls: "It succeeded without using a single tool: look whether anything was done at all.",

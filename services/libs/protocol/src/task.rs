@@ -263,7 +263,7 @@ pub struct Resultant {
     /// Files that were left out of the list, by why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files_left_out: BTreeMap<String, u64>,
-    /// What a reader should know though it succeeded: `no_tool_calls`, `changed_read_only`.
+    /// What a reader should know though it succeeded: `no_tool_calls`, `changed_read_only`, `submodules_not_pushed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// How the run was confined; its mode, by what, and what the kernel lacks; `unsandboxed` where nothing did.
