@@ -116,7 +116,7 @@ pub enum Command {
     Gc(Gc),
     /// Serves MCP on stdin and stdout, so that a coding agent can hand work to others.
     Mcp,
-    /// Tries, by tasks, that runs are held: ways out of the sandbox and runs that take too much.
+    /// Kills an orchestrator and its agents under load, in a home of its own, and looks whether a task was lost or done twice.
     Drill(Drill),
     /// Copies log, history, configuration and runs to one file, while everything goes on.
     Backup(Backup),

@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure, chain};
 use crate::screen::Screen;
 use crate::{
     apply, backup, compare, doctor, drill, follow, mcp, migrate, multicall, run, schedule, secret, server,
-    show, submit, supervised, support, tasks, token, unavailable, upgrade, watch,
+    show, submit, supervised, support, tasks, token, upgrade, watch,
 };
 
 /// What every command is given.
@@ -99,7 +99,6 @@ fn tell(screen: &mut Screen, failure: &Failure) {
 }
 
 fn dispatch(command: Command, screen: &mut Screen) -> Result<Exit, Failure> {
-    unavailable::refuse(&command)?;
     // These need neither a configuration that holds nor a server.
     match &command {
         Command::SuperviseEvents => return supervised::listen(),

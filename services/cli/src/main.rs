@@ -23,7 +23,6 @@ mod supervised;
 mod support;
 mod tasks;
 mod token;
-mod unavailable;
 mod upgrade;
 mod watch;
 

@@ -278,13 +278,19 @@ pub struct Completions {
 /// `drill`
 #[derive(Debug, ClapArgs)]
 pub struct Drill {
-    /// Tries ways out of the sandbox, and runs that take more than they may.
+    /// Instead, on the deployment as it is: tries ways out of the sandbox, and runs that take more than they may.
     #[arg(long)]
     pub security: bool,
-    /// Tries large limits too: it fills memory and disk up to them.
-    #[arg(long)]
+    /// With --security, tries large limits too: it fills memory and disk up to them.
+    #[arg(long, requires = "security")]
     pub all: bool,
-    /// Labels that the agent must have.
-    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    /// With --security, labels that the agent must have.
+    #[arg(long, value_name = "LABEL", value_delimiter = ',', requires = "security")]
     pub requires: Vec<String>,
+    /// How many tasks are submitted.
+    #[arg(long, default_value_t = 200, conflicts_with = "security", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub tasks: u32,
+    /// How many times something is killed meanwhile.
+    #[arg(long, default_value_t = 10, conflicts_with = "security", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub kills: u32,
 }

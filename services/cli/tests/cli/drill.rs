@@ -1,4 +1,4 @@
-//! `drill --security` on a deployment that holds and on one that does not.
+//! `drill`, and `drill --security` on a deployment that holds and on one that does not.
 
 use serde_json::Value;
 
@@ -66,4 +66,22 @@ fn a_deployment_without_a_sandbox_fails_and_says_where() {
         assert_eq!(outcome(&said, name), "open", "nothing is asked to hold it");
     }
     assert_eq!(outcome(&said, "a disk filler"), "not_tried", "it would fill gigabytes");
+}
+
+#[test]
+fn nothing_is_lost_in_a_drill_and_the_deployment_beside_it_is_left_alone() {
+    let place = Place::new();
+    let drill = ["drill", "--tasks", "40", "--kills", "5", "--output", "json"];
+    let output = place.command(&drill).output().unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(output.status.code(), Some(0), "{said:#}");
+    assert_eq!((&said["ok"], &said["acknowledged"]), (&true.into(), &40.into()), "{said:#}");
+    let kills: u64 = said["kills"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!(kills, 5);
+    for empty in ["lost", "faults", "left"] {
+        assert_eq!(said[empty], Value::Array(Vec::new()), "{said:#}");
+    }
+    let state: Vec<_> = std::fs::read_dir(place.state()).unwrap().flatten().collect();
+    assert!(state.is_empty(), "the folder of the drill goes with it: {state:?}");
 }

@@ -17,6 +17,7 @@ mod raw;
 mod remote;
 mod stream;
 mod target;
+mod told;
 mod uploads;
 
 pub use control::{Control, Options, WhenFull};
@@ -26,3 +27,4 @@ pub use raw::{Raw, RawMessage, RawReader, RawWriter};
 pub use remote::Remote;
 pub use stream::{Chunk, Chunks, Items};
 pub use target::Target;
+pub use told::{TaskTold, Told};

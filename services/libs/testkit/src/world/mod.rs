@@ -17,7 +17,8 @@ use std::time::Duration;
 use conductor_client::{Control, Link, Options, Patience, Target, WhenFull};
 use conductor_runtime::paths::Home;
 
-pub use ledger::{Ledger, TaskTold, Told};
+pub use conductor_client::{TaskTold, Told};
+pub use ledger::Ledger;
 pub use process::{Found, Spawned, children, is_alive, marked};
 pub use wait::{eventually, within};
 pub use workload::{Expect, Planned, Workload, answer_questions, body, submit_one};
