@@ -56,7 +56,8 @@ async function load() {
       const page = new DOMParser().parseFromString(await response.text(), 'text/html');
       for (const region of regions) {
         const fresh = region.id && page.getElementById(region.id);
-        if (fresh && !isHeld(region)) patch(region, fresh);
+        if (fresh && isHeld(region)) sayGone(region, fresh);
+        else if (fresh) patch(region, fresh);
       }
       document.dispatchEvent(new CustomEvent('patched'));
     }
@@ -66,6 +67,20 @@ async function load() {
     if (wanted.size) touch();
   }
 }
+
+// What somebody is answering stays before them, but for its buttons, when it is not asked any more.
+function sayGone(region, fresh) {
+  for (const asked of region.querySelectorAll('[data-keep-typing]')) {
+    const gone = asked.querySelector('[data-gone]');
+    if (!gone || [...fresh.children].some((it) => it.dataset.key === asked.dataset.key)) continue;
+    gone.hidden = false;
+    for (const button of asked.querySelectorAll('button')) button.disabled = true;
+  }
+}
+
+document.addEventListener('focusout', (event) => {
+  if (event.target.closest?.('[data-keep-typing]')?.querySelector('[data-gone]:not([hidden])')) setTimeout(() => touch('task'));
+});
 
 // Makes `old` like `fresh`: its attributes, and those of its children that differ.
 export function patch(old, fresh) {

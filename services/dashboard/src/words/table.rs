@@ -238,6 +238,9 @@ messages! {
     queued_for: "Waited", "待ち時間";
     ran_for: "Ran", "実行時間";
     asks_you: "The task asks you", "タスクからの質問";
+    question_gone: "It does not ask this any more: somebody else answered, or it took the question back.",
+        "この質問は終わりました。他の人が回答したか、タスクが取り下げました。";
+    withdrawn: "Question withdrawn", "質問の取り下げ";
     tool: "Tool", "ツール";
     asked_at: "Asked", "質問：";
     your_answer: "Your answer", "回答";

@@ -1,6 +1,6 @@
 //! What people do, in a browser.
 
-use conductor_protocol::control::Presented;
+use conductor_protocol::control::{AnswerBody, Presented};
 use serde_json::{Value, json};
 
 use super::chrome::{Chrome, Look};
@@ -101,6 +101,30 @@ async fn a_question_is_counted_in_the_title_and_answered_on_its_page() {
             "document.querySelector('#activity').textContent.includes('blue & <b>green</b>')",
         )
         .await;
+    chrome.end(&running.url, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_typing_an_answer_is_told_that_it_is_not_asked_any_more_and_then_what_is() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("question-gone", &running).await else { return };
+    let id = running
+        .submit(json!({"prompt": "ask Which colour; ask Which shape; print done", "runner": "mock"}))
+        .await;
+    chrome.go(&format!("{}/tasks/{id}", running.url)).await;
+    chrome.type_into("#answer", "blue").await;
+    let answer = AnswerBody::Text("red".to_owned());
+    running.control().await.answer(id.parse().unwrap(), None, answer).await.unwrap();
+    let gone = "!document.querySelector('[data-gone]').hidden && \
+        [...document.querySelectorAll('#answer-form button')].every((button) => button.disabled)";
+    chrome.until("it says that it is over", gone).await;
+    assert_eq!(chrome.run("return document.querySelector('#answer').value").await, json!("blue"));
+    chrome.run("const it = document.querySelector('#answer'); it.value = ''; it.blur()").await;
+    let next = "document.querySelector('#question .question')?.textContent === 'Which shape'";
+    chrome.until("it shows what is asked now", next).await;
+    chrome.type_into("#answer", "round").await;
+    chrome.click("#answer-form .primary").await;
+    chrome.until("it goes on to its end", "document.querySelector('#task-head .badge.s-succeeded')").await;
     chrome.end(&running.url, &[]).await;
 }
 

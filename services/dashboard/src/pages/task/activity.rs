@@ -124,6 +124,7 @@ fn entry(w: &Words, number: usize, it: Reported) -> Option<Entry> {
         "limit" => ("bad", w.limit.to_owned(), text, false),
         "question" => ("ask", w.question.to_owned(), text, false),
         "told" => ("ask", w.told.to_owned(), text, false),
+        "withdrawn" => ("ask", w.withdrawn.to_owned(), text, false),
         "answer" => ("ask", w.answer.to_owned(), text, false),
         "error" => ("bad", w.error.to_owned(), text, false),
         "finished" => {
@@ -160,6 +161,12 @@ mod tests {
             told(r#"{"ms":1,"type":"finished","outcome":"succeeded","summary":"x"}"#).unwrap().label,
             "Outcome: succeeded"
         );
+    }
+
+    #[test]
+    fn a_question_that_is_taken_back_is_told_as_one() {
+        let entry = told(r#"{"ms":1,"type":"withdrawn","request":2}"#).unwrap();
+        assert_eq!((entry.class, entry.label.as_str()), ("ask", "Question withdrawn"));
     }
 
     #[test]
