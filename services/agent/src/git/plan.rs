@@ -18,6 +18,9 @@ const VERSION: u32 = 1;
 pub(super) struct Plan {
     pub version: u32,
     pub workspace: GitWorkspace,
+    /// Whether the repository was sent with the task.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent: bool,
     /// The name of the mirror that the run borrows from.
     pub mirror: String,
     /// The names of the mirrors that its submodules borrow from.
@@ -84,9 +87,9 @@ impl Plan {
         Ok(Some(plan))
     }
 
-    /// Whether the repository was sent with the task, so that there is nowhere to push to.
+    /// Whether the repository was sent with the task; an address says then where to push to.
     pub fn was_sent(&self) -> bool {
-        self.workspace.url.is_empty()
+        self.sent || self.workspace.url.is_empty()
     }
 
     /// The commit that the run's own commits come after.

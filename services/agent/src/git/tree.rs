@@ -23,7 +23,7 @@ const FOLDER: &str = "git";
 pub struct Asked {
     /// The repository that it starts from.
     pub workspace: Option<GitWorkspace>,
-    /// The same, as somebody sent it.
+    /// The same, as somebody sent it; what is pushed goes to the other then.
     pub sent: Option<AssignedUpload>,
     /// Names its commit and its pull request, where the task does not.
     pub title: String,
@@ -104,6 +104,7 @@ impl Tree {
         let folder = fresh(&place.folder())?;
         let mut plan = Plan {
             version: Plan::VERSION,
+            sent: asked.sent.is_some(),
             mirror: mirror_name(&repository),
             submodules: Vec::new(),
             modules: Vec::new(),

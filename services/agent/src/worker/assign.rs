@@ -192,7 +192,13 @@ fn repository(
     assign: &Assign,
     workspace: &Option<Workspace>,
 ) -> Result<AssignedUpload, End> {
-    let is_all = workspace.is_none() && assign.starts_from.is_none() && git.sent.is_none();
+    // An address beside it says where to push to.
+    let is_alone = match workspace {
+        None => true,
+        Some(Workspace::Git(target)) => target.reference.is_none() && target.depth.is_none(),
+        Some(Workspace::Copy(_) | Workspace::Continue(_) | Workspace::Push(_)) => false,
+    };
+    let is_all = is_alone && assign.starts_from.is_none() && git.sent.is_none();
     if is_all && input.path == "." {
         return Ok(input.upload);
     }
@@ -364,14 +370,20 @@ mod tests {
         let id = Uuid::now_v7();
         let upload = AssignedUpload { id, kind: UploadKind::Bundle, bytes: 1, sha256: String::new() };
         let read = |path: &str, more: &str| {
-            let body = format!(r#"{{"prompt":"x","files":[{{"path":"{path}","upload":"{id}"}}]{more}}}"#);
+            let body = format!(
+                r#"{{"prompt":"x","runner":"mock","files":[{{"path":"{path}","upload":"{id}"}}]{more}}}"#
+            );
             let assign = Assign { uploads: vec![upload.clone()], ..assign("mock", &body) };
             attempt(&assign, &Limits::default(), &Programs::default())
         };
         let sent = read(".", "").unwrap();
         assert_eq!((sent.git.sent.as_ref(), sent.uploads.len()), (Some(&upload), 0));
+        let target =
+            read(".", r#","workspace":{"git":{"url":"https://h.example/a.git","push":"branch"}}"#).unwrap();
+        assert!(target.git.sent.is_some() && target.git.workspace.is_some_and(|git| git.is_pushed()));
         let copied = r#","workspace":{"copy":"/a"}"#;
-        for (path, more) in [("a", ""), (".", copied)] {
+        let elsewhere = r#","workspace":{"git":{"url":"https://h.example/a.git","ref":"main"}}"#;
+        for (path, more) in [("a", ""), (".", copied), (".", elsewhere)] {
             let (kind, message) = reason(read(path, more).unwrap_err());
             assert_eq!(kind, FailureReason::InvalidWorkspace, "{path}{more}");
             assert!(message.contains("its path is"), "{message}");

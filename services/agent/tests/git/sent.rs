@@ -5,7 +5,7 @@ use std::fs;
 use conductor_agent::runner::{Attempt, FailureReason, StartsFrom};
 use conductor_protocol::agent::AssignedUpload;
 use conductor_protocol::control::UploadKind;
-use conductor_protocol::submit::GitWorkspace;
+use conductor_protocol::submit::{GitWorkspace, Push};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -95,6 +95,37 @@ fn the_commits_of_a_run_are_kept_as_they_are_also_over_what_was_not_committed() 
     repository.git(&["fetch", "--quiet", kept.to_str().unwrap(), &spec]);
     let log = repository.git(&["log", "--format=%s", "refs/conductor/head..theirs"]);
     assert_eq!(log, "Change things\nby the run");
+}
+
+#[test]
+fn what_a_run_made_of_a_repository_that_was_sent_is_pushed_to_where_it_is_from() {
+    let (mine, bytes) = with_changes();
+    let server = tempfile::tempdir().unwrap();
+    git(server.path(), &["clone", "--quiet", "--bare", &mine.url(), "there.git"]);
+    let there = server.path().join("there.git");
+    let url = format!("file://{}", there.display());
+    let mut place = Place::alone();
+    let commits = "git -c user.name=a -c user.email=a@b commit -qam theirs";
+    for (text, subjects) in [
+        ("echo two > b.txt".to_owned(), "Change things\nchange"),
+        (format!("echo two > b.txt; git add --all; {commits}; echo c > c.txt"), "Change things\ntheirs"),
+    ] {
+        let mut attempt = of(upload(&place, &bytes), &text);
+        attempt.git.workspace =
+            Some(GitWorkspace { url: url.clone(), push: Some(Push::Branch), ..GitWorkspace::default() });
+        let outcome = place.run(&attempt);
+        assert!(succeeded(&outcome).pushed, "{outcome:?}");
+        let branch = format!("conductor/{}", attempt.task_id);
+        // What was not committed comes before it, or with what the run itself committed.
+        assert_eq!(git(&there, &["log", "--format=%s", &format!("main..{branch}")]), subjects);
+        assert_eq!(git(&there, &["show", &format!("{branch}:a.txt")]), "mine");
+        assert_eq!(git(&there, &["show", &format!("{branch}:b.txt")]), "two");
+        let diff = place.diff(&attempt);
+        assert!(diff.contains("+two") && !diff.contains("+mine"), "{diff}");
+    }
+    let mut nothing = of(upload(&place, &bytes), "true");
+    nothing.git.workspace = Some(GitWorkspace { url, push: Some(Push::Branch), ..GitWorkspace::default() });
+    assert!(!succeeded(&place.run(&nothing)).pushed, "a run that changed nothing pushes nothing");
 }
 
 #[test]

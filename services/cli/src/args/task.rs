@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args as ClapArgs;
+use clap::{ArgGroup, Args as ClapArgs};
 use conductor_core::TaskId;
 use conductor_protocol::submit::{OnDependencyFailure, Permission};
 
@@ -22,6 +22,7 @@ pub struct Work {
 
 /// How a task is to be run.
 #[derive(Debug, Default, Clone, PartialEq, ClapArgs)]
+#[command(group = ArgGroup::new("repository").args(["git", "dir", "here"]).multiple(true))]
 pub struct TaskOptions {
     /// Who does it: auto, mock or command.
     #[arg(long, help_heading = "Task")]
@@ -64,10 +65,10 @@ pub struct TaskOptions {
     #[arg(long, value_name = "PATH", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues", "git"])]
     pub copy: Option<String>,
     /// Sends the files of a git repository without its history.
-    #[arg(long, conflicts_with = "git", help_heading = "Files")]
+    #[arg(long, conflicts_with_all = ["git", "push", "branch", "pr"], help_heading = "Files")]
     pub no_history: bool,
-    /// A git repository that it works in, at a branch, a tag or a commit.
-    #[arg(long, value_name = "URL[#REF]", help_heading = "Files", conflicts_with_all = ["dir", "here", "continues"])]
+    /// A git repository that it works in, at a branch, a tag or a commit. Beside --dir or --here, where it is pushed to.
+    #[arg(long, value_name = "URL[#REF]", help_heading = "Files", conflicts_with = "continues")]
     pub git: Option<String>,
     /// How many commits of its history are fetched; all when unset.
     #[arg(long, value_name = "N", requires = "git", help_heading = "Files")]
@@ -79,13 +80,13 @@ pub struct TaskOptions {
     #[arg(long, requires = "git", help_heading = "Files")]
     pub lfs: bool,
     /// Pushes the changes to a branch.
-    #[arg(long, requires = "git", help_heading = "Files")]
+    #[arg(long, requires = "repository", help_heading = "Files")]
     pub push: bool,
     /// The branch that is pushed; {id} stands for the task's id.
-    #[arg(long, value_name = "NAME", requires = "git", help_heading = "Files")]
+    #[arg(long, value_name = "NAME", requires = "repository", help_heading = "Files")]
     pub branch: Option<String>,
     /// Pushes the changes to a branch and opens a draft pull request.
-    #[arg(long, requires = "git", help_heading = "Files")]
+    #[arg(long, requires = "repository", help_heading = "Files")]
     pub pr: bool,
     /// The title of the pull request.
     #[arg(long, value_name = "TEXT", requires = "pr", help_heading = "Files")]

@@ -23,6 +23,7 @@ pub fn task(
     options: &TaskOptions,
     notes: &mut Vec<String>,
 ) -> Result<(SubmitTask, Vec<Ahead>), Failure> {
+    let dir = if options.here { Some(Path::new(".")) } else { options.dir.as_deref() };
     let mut task = SubmitTask {
         prompt: prompt(work)?,
         command: (!work.command.is_empty()).then(|| work.command.clone()),
@@ -30,7 +31,7 @@ pub fn task(
         task_type: options.task_type.clone(),
         name: options.name.clone(),
         group: options.group.clone(),
-        workspace: workspace(options),
+        workspace: workspace(options, dir)?,
         priority: options.priority,
         model: options.model.clone(),
         max_turns: options.max_turns,
@@ -57,7 +58,6 @@ pub fn task(
     };
     // What needs no file is checked before any is read.
     check(&task)?;
-    let dir = if options.here { Some(Path::new(".")) } else { options.dir.as_deref() };
     if options.no_history && dir.is_none() {
         return Err(Failure::Usage("--no-history goes with --dir or --here".to_owned()));
     }
@@ -71,6 +71,10 @@ pub fn task(
     let sends_history = !options.no_history && options.continues.is_none();
     match dir {
         Some(dir) if sends_history && repository::read(dir, &open, notes, &mut gathered)? => open.clear(),
+        Some(dir) if is_pushed(options) => {
+            let why = "its history is not sent, so that there is nothing to push";
+            return Err(Failure::Usage(format!("--dir {}: {why}", dir.display())));
+        }
         Some(dir) => {
             let names: BTreeSet<String> = open.keys().cloned().collect();
             folder::read(dir, &names, notes, &mut gathered)?;
@@ -96,14 +100,35 @@ fn check(task: &SubmitTask) -> Result<(), Failure> {
         .map_err(|problem| Failure::Usage(problem.detail.trim_start_matches('/').to_owned()))
 }
 
-/// What the work folder starts from, but for files that are sent.
-fn workspace(options: &TaskOptions) -> Option<Workspace> {
-    if let Some(address) = &options.git {
+/// Whether the options ask that the changes are pushed.
+fn is_pushed(options: &TaskOptions) -> bool {
+    options.push || options.pr || options.branch.is_some()
+}
+
+/// What the work folder starts from, but for files that are sent; or where the changes go, where a folder is sent.
+fn workspace(options: &TaskOptions, dir: Option<&Path>) -> Result<Option<Workspace>, Failure> {
+    let address = match (&options.git, dir) {
+        (Some(address), Some(_))
+            if !is_pushed(options) || address.contains('#') || options.git_depth.is_some() =>
+        {
+            let why = "--git beside --dir or --here is where the changes go: give --push or --pr, and no ref and no --git-depth";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        (Some(address), _) => Some(address.clone()),
+        (None, Some(_)) if is_pushed(options) && options.continues.is_some() => {
+            let why =
+                "--continue goes on from another task's work, and what is pushed of it goes where that went";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        (None, Some(dir)) if is_pushed(options) => Some(repository::origin(dir)?),
+        (None, Some(_) | None) => None,
+    };
+    if let Some(address) = &address {
         let (url, reference) = match address.split_once('#') {
             Some((url, reference)) => (url, Some(reference.to_owned())),
             None => (address.as_str(), None),
         };
-        return Some(Workspace::Git(Box::new(GitWorkspace {
+        return Ok(Some(Workspace::Git(Box::new(GitWorkspace {
             url: url.to_owned(),
             reference,
             depth: options.git_depth,
@@ -116,10 +141,10 @@ fn workspace(options: &TaskOptions) -> Option<Workspace> {
                 base: options.pr_base.clone(),
                 draft: options.pr_ready.then_some(false),
             }),
-        })));
+        }))));
     }
     let copied = options.copy.clone().map(Workspace::Copy);
-    copied.or_else(|| options.continues.map(|id| Workspace::Continue(id.to_string())))
+    Ok(copied.or_else(|| options.continues.map(|id| Workspace::Continue(id.to_string()))))
 }
 
 fn prompt(work: &Work) -> Result<Option<String>, Failure> {
@@ -175,10 +200,33 @@ mod tests {
 
     fn git(options: TaskOptions) -> GitWorkspace {
         let options = TaskOptions { git: Some("https://git.example/a.git#main".into()), ..options };
-        match workspace(&options) {
+        match workspace(&options, None).unwrap() {
             Some(Workspace::Git(git)) => *git,
             other => panic!("{other:?} is no repository"),
         }
+    }
+
+    #[test]
+    fn an_address_beside_a_folder_is_where_its_changes_go() {
+        let beside = |options: TaskOptions| workspace(&options, Some(Path::new("/absent")));
+        let at = |url: &str| TaskOptions { git: Some(url.into()), ..TaskOptions::default() };
+        let url = "https://git.example/a.git";
+        match beside(TaskOptions { pr: true, ..at(url) }).unwrap() {
+            Some(Workspace::Git(git)) => assert_eq!((git.url.as_str(), git.is_pushed()), (url, true)),
+            other => panic!("{other:?} is no repository"),
+        }
+        for refused in [
+            at(url),
+            TaskOptions { push: true, ..at("https://git.example/a.git#main") },
+            TaskOptions { push: true, git_depth: Some(1), ..at(url) },
+            TaskOptions { push: true, ..TaskOptions::default() },
+        ] {
+            assert!(matches!(beside(refused), Err(Failure::Usage(_))));
+        }
+        assert!(
+            beside(TaskOptions::default()).unwrap().is_none(),
+            "its files are sent, and nothing is pushed"
+        );
     }
 
     #[test]

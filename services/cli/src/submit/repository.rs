@@ -13,6 +13,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use conductor_protocol::submit::GitWorkspace;
+use url::Url;
+
 use super::files::Gathered;
 use super::folder::{MAX_FILES, largest, some};
 use crate::exit::Failure;
@@ -66,6 +69,39 @@ pub fn read(
     let length = bundle.file.metadata()?.len();
     gathered.add_bundle(bundle.file, length, bundle.largest);
     Ok(true)
+}
+
+/// The address of the server that a folder's repository is from, as anybody may know it.
+///
+/// # Errors
+/// When it has none, or one that Conductor does not push to.
+pub fn origin(dir: &Path) -> Result<String, Failure> {
+    let fault = |why: &str| {
+        Failure::Usage(format!("--dir {}: {why}; give --git URL as where to push to", dir.display()))
+    };
+    let none = || fault("it has no remote named origin");
+    if !dir.join(".git").exists() {
+        return Err(fault("it is not the top of a git repository"));
+    }
+    let repository = Repository::open(dir)?.ok_or_else(|| fault("there is no git here"))?;
+    if repository.maybe(&["config", "--get", "remote.origin.url"])?.is_none() {
+        return Err(none());
+    }
+    let named = repository.line(&["ls-remote", "--get-url", "origin"])?;
+    // What lets this person in is neither sent nor shown.
+    let url = match Url::parse(&named) {
+        Ok(mut url) if url.scheme() == "https" => {
+            let cleared = url.set_username("").and_then(|()| url.set_password(None));
+            cleared.map_err(|()| none())?;
+            url.to_string()
+        }
+        Ok(_) | Err(_) => named,
+    };
+    let target = GitWorkspace { url: url.clone(), ..GitWorkspace::default() };
+    match target.faults().first() {
+        None => Ok(url),
+        Some((_, why)) => Err(fault(&format!("its origin cannot be pushed to: {why}"))),
+    }
 }
 
 fn is_bare(dir: &Path) -> bool {

@@ -222,3 +222,27 @@ fn what_git_says_is_told_where_a_repository_is_damaged() {
     let (_, said) = refused(folder.path());
     assert!(said.contains("git says") && said.contains("--no-history"), "{said}");
 }
+
+#[test]
+fn a_folder_is_pushed_to_where_it_is_from_and_nobody_learns_how_its_person_gets_in() {
+    let folder = project(1);
+    let why = |dir: &Path| origin(dir).unwrap_err().to_string();
+    assert!(why(folder.path()).contains("no remote named origin"), "{}", why(folder.path()));
+    git(folder.path(), &["remote", "add", "origin", "x"]);
+    for (named, expected) in [
+        ("https://me:s3cret@git.example/a.git", "https://git.example/a.git"),
+        ("https://git.example:8443/a.git", "https://git.example:8443/a.git"),
+        ("git@git.example:a/b.git", "git@git.example:a/b.git"),
+        ("ssh://git@git.example/a.git", "ssh://git@git.example/a.git"),
+    ] {
+        git(folder.path(), &["remote", "set-url", "origin", named]);
+        assert_eq!(origin(folder.path()).unwrap(), expected);
+    }
+    for named in ["http://me:s3cret@git.example/a.git", "/srv/a.git", "../a", "ext::sh -c id"] {
+        git(folder.path(), &["remote", "set-url", "origin", named]);
+        let why = why(folder.path());
+        assert!(why.contains("cannot be pushed to") && why.contains("--git URL"), "{why}");
+        assert!(!why.contains("s3cret"), "{why}");
+    }
+    assert!(why(&folder.path().join("src")).contains("not the top"));
+}
