@@ -1,7 +1,7 @@
 //! What a running task may submit below itself: no more than it was itself asked to do.
 
 use conductor_core::{Name, Priority, TaskId};
-use conductor_protocol::submit::{SubmitTask, Workspace};
+use conductor_protocol::submit::{Permission, SubmitTask, Workspace};
 use conductor_protocol::{Code, FieldError, Problem};
 
 /// A running task that submits, and what it may hand on.
@@ -19,6 +19,8 @@ pub struct Below {
     copy: Option<String>,
     /// The secrets that it has.
     secrets: Vec<String>,
+    /// Whether it asks a person before what it does.
+    pub(crate) asks: bool,
     /// The budget that it names, in US dollars and in tokens.
     budget: (Option<f64>, Option<u64>),
 }
@@ -36,13 +38,14 @@ impl Below {
         if !body.may_submit {
             return Err(Problem::new(Code::Forbidden, format!("task {task} was not allowed to submit")));
         }
+        let asks = body.permitted() == Some(Permission::Ask);
         let (git, may_push, copy) = match body.workspace {
             Some(Workspace::Git(git)) => (Some(git.url.clone()), git.is_pushed(), None),
             Some(Workspace::Copy(path)) => (None, false, Some(path)),
             Some(Workspace::Continue(_) | Workspace::Push(_)) | None => (None, false, None),
         };
         let budget = (body.budget_usd, body.budget_tokens);
-        Ok(Self { group, priority, git, may_push, copy, secrets: body.secrets, budget })
+        Ok(Self { group, priority, git, may_push, copy, secrets: body.secrets, asks, budget })
     }
 
     /// Refuses what goes beyond what the running task has itself.
@@ -73,6 +76,9 @@ impl Below {
         }
         if task.secrets.iter().any(|secret| !self.secrets.contains(secret)) {
             return Some(("secrets", "it has no such secret itself".to_owned()));
+        }
+        if self.asks && task.permission.is_some_and(|permission| permission < Permission::Ask) {
+            return Some(("permission", "it asks a person itself".to_owned()));
         }
         if task.budget_usd.zip(self.budget.0).is_some_and(|(asked, own)| asked > own) {
             return Some(("budget_usd", "its own is smaller".to_owned()));
@@ -161,6 +167,17 @@ mod tests {
             (r#"{"prompt":"x","budget_usd":2,"budget_tokens":1000}"#, None),
         ] {
             assert_eq!(refused(&own, body).as_deref(), pointer, "{body}");
+        }
+    }
+
+    #[test]
+    fn one_that_asks_a_person_hands_on_nothing_that_does_not() {
+        let own = below(r#"{"prompt":"x","may_submit":true,"permission":"ask"}"#);
+        for (permission, pointer) in
+            [("skip", Some("/tasks/2/permission")), ("edit", Some("/tasks/2/permission")), ("plan", None)]
+        {
+            let body = format!(r#"{{"prompt":"x","permission":"{permission}"}}"#);
+            assert_eq!(refused(&own, &body).as_deref(), pointer, "{permission}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use conductor_core::{Actor, BodyDigest, KeyId, Limit, Name, NewTask, Priority, TaskId, Work};
-use conductor_protocol::submit::{self, Dependency, OnDependencyFailure, SubmitTask, Workspace};
+use conductor_protocol::submit::{self, Dependency, OnDependencyFailure, Permission, SubmitTask, Workspace};
 use conductor_protocol::{Code, FieldError, Problem, limits};
 use conductor_runtime::config::SecretUse;
 use conductor_store::log::{Payload, PayloadKey};
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::below::Below;
-use crate::task_types::TaskTypes;
+use crate::task_types::{TaskTypes, asks_model};
 use crate::uploads::Wanted;
 
 /// What a task gets where it says nothing.
@@ -178,18 +178,19 @@ pub(crate) fn prepare(
     let mut preparing = Preparing { defaults, origin, done, pending: Vec::new() };
     for (index, body) in bodies.iter().enumerate() {
         let at = if bodies.len() == 1 { String::new() } else { format!("/tasks/{index}") };
-        let id = preparing.add(body, None, 1, &at)?;
+        let asks = defaults.below.as_ref().is_some_and(|below| below.asks);
+        let id = preparing.add(body, (None, asks), 1, &at)?;
         preparing.done.ids.push(id);
     }
     preparing.finish()
 }
 
 impl Preparing<'_> {
-    /// Takes in one task and those below it; depth counts from 1.
+    /// Takes in one task and those below it, with what is above it and whether that asks a person; depth counts from 1.
     fn add(
         &mut self,
         body: &RawValue,
-        parent: Option<TaskId>,
+        (parent, is_asked_above): (Option<TaskId>, bool),
         depth: usize,
         at: &str,
     ) -> Result<TaskId, Problem> {
@@ -201,7 +202,14 @@ impl Preparing<'_> {
         if let Some(below) = &self.defaults.below {
             below.check(&task, at)?;
         }
-        let has_changed = !self.origin.has_preset && self.defaults.types.apply(&mut task, at)?;
+        let mut has_changed = !self.origin.has_preset && self.defaults.types.apply(&mut task, at)?;
+        if is_asked_above && !self.origin.has_preset && task.permission.is_none() && asks_model(&task) {
+            task.permission = Some(Permission::Ask);
+            has_changed = true;
+        }
+        // One that only stands for its subtasks passes on what is above it.
+        let runs = task.prompt.is_some() || task.command.is_some();
+        let asks = task.permitted() == Some(Permission::Ask) || (is_asked_above && !runs);
         let id = TaskId(uuid::Uuid::now_v7().as_u128());
         if let Some(reference) = task.reference.take()
             && self.done.refs.insert(reference.clone(), id).is_some()
@@ -244,7 +252,7 @@ impl Preparing<'_> {
         self.done.payloads.push(Payload { key: PayloadKey::from(id), bytes });
         self.dependencies(place, &task.depends_on, at);
         for (index, subtask) in subtasks.iter().enumerate() {
-            self.add(subtask, Some(id), depth + 1, &format!("{at}/subtasks/{index}"))?;
+            self.add(subtask, (Some(id), asks), depth + 1, &format!("{at}/subtasks/{index}"))?;
         }
         Ok(id)
     }
@@ -499,6 +507,20 @@ mod tests {
             prepared(&[deep]).expect_err("too deep").errors[0].pointer,
             "/subtasks/0/subtasks/0/subtasks/0/subtasks"
         );
+    }
+
+    #[test]
+    fn what_lies_below_one_that_asks_a_person_asks_too_where_it_says_nothing() {
+        let done = prepared(&[r#"{"prompt":"a","permission":"ask","subtasks":[
+            {"prompt":"b"},{"prompt":"c","permission":"edit"},{"command":["true"]},{"prompt":"d","runner":"mock"},
+            {"subtasks":[{"prompt":"e"}]}]}"#])
+        .expect("prepares");
+        let said = done.payloads.iter().map(|payload| {
+            let task = SubmitTask::parse(&String::from_utf8_lossy(&payload.bytes), "").expect("a task");
+            task.permission
+        });
+        let ask = Some(Permission::Ask);
+        assert_eq!(said.collect::<Vec<_>>(), [ask, ask, Some(Permission::Edit), None, None, None, ask]);
     }
 
     #[test]

@@ -58,8 +58,7 @@ impl TaskTypes {
         let mut preset = Preset { read_only: kind.read_only, ..Preset::default() };
         if task.prompt.is_some() {
             given.give(&mut task.runner, kind.runner.clone());
-            let asks_model = !task.runner.as_deref().is_some_and(|runner| WITHOUT_MODEL.contains(&runner));
-            if asks_model {
+            if asks_model(task) {
                 given.give(&mut task.model, kind.model.clone());
                 given.give(&mut task.max_turns, kind.max_turns);
                 given.give(&mut task.budget_usd, kind.budget_usd);
@@ -78,6 +77,11 @@ impl TaskTypes {
     pub(crate) fn views(&self) -> Vec<TaskTypeView> {
         self.0.iter().map(|(name, kind)| view(name, kind)).collect()
     }
+}
+
+/// Whether a task is for a runner that may ask a model.
+pub(crate) fn asks_model(task: &SubmitTask) -> bool {
+    task.prompt.is_some() && !task.runner.as_deref().is_some_and(|runner| WITHOUT_MODEL.contains(&runner))
 }
 
 /// Notes whether anything was given.

@@ -37,7 +37,7 @@ pub fn run(files: usize) -> anyhow::Result<()> {
         loop {
             match receiver.blocking_recv().expect("slots report while they run").body {
                 ReportBody::Started => started = begin.elapsed(),
-                ReportBody::Asked { .. } => {}
+                ReportBody::Asked { .. } | ReportBody::Withdrawn { .. } => {}
                 ReportBody::Finished(outcome) => {
                     anyhow::ensure!(outcome.verdict == Verdict::Succeeded, "{outcome:?}");
                     return Ok(started);

@@ -227,6 +227,7 @@ fn describe(report: Report) -> Value {
         ReportBody::Asked { request, question } => {
             json!({"asked": request, "text": question.text, "slot": slot})
         }
+        ReportBody::Withdrawn { request } => json!({"withdrawn": request, "slot": slot}),
         ReportBody::Finished(outcome) => {
             let (reason, message) = match &outcome.verdict {
                 Verdict::Failed(failure) => (failure.reason.as_str(), failure.message.clone()),

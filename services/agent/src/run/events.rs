@@ -55,6 +55,10 @@ pub enum Event {
         request: u32,
         text: String,
     },
+    /// It wants no answer to that question any more.
+    Withdrawn {
+        request: u32,
+    },
     /// What a person told it while it ran.
     Told {
         text: String,

@@ -244,6 +244,8 @@ pub enum ReportBody {
     Started,
     /// The run waits for a person.
     Asked { request: u32, question: Question },
+    /// The run wants no answer to that any more.
+    Withdrawn { request: u32 },
     /// The attempt is over and nothing of it runs any more.
     Finished(Box<Outcome>),
 }

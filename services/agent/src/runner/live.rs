@@ -269,6 +269,14 @@ impl Live {
         self.event(&Event::Answer { request, text: text.to_owned() })
     }
 
+    /// Takes down that the run wants no answer to a question any more, and gives it the time back that it waited.
+    pub fn withdrawn(&mut self, request: u32, since_ms: u64) -> Result<(), Cause> {
+        self.deadline_ms = self.deadline_ms.saturating_add(boot_ms().saturating_sub(since_ms));
+        self.reporter.report(ReportBody::Withdrawn { request });
+        self.print(b"[question] it is withdrawn\n")?;
+        self.event(&Event::Withdrawn { request })
+    }
+
     /// Takes what a person told the run, if anything is left; the run has it from then on.
     pub fn take_told(&mut self) -> Result<Option<String>, Cause> {
         let Some(text) = self.inbox.told() else { return Ok(None) };

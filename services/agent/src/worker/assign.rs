@@ -135,8 +135,7 @@ fn what(assign: &Assign, body: &SubmitTask, programs: &Programs) -> Result<What,
             let is_interrupted = false;
             let preset = body.preset.as_deref();
             let prompt = preset.map_or_else(|| prompt.clone(), |preset| preset.told(&prompt));
-            let of_type = preset.and_then(|preset| preset.permission);
-            let permission = Permission::narrower(of_type, body.permission);
+            let permission = body.permitted();
             let mut order = Order { spec, prompt, model, max_turns, permission, is_interrupted, begins_anew };
             if order.permission() == Permission::Ask
                 && !order.spec.asks()

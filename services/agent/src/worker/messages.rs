@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use conductor_core::Lease;
-use conductor_protocol::agent::{Asked, Finished, FromAgent, OutputLength, RunnerView, Spent, Started};
+use conductor_protocol::agent::{
+    Asked, Finished, FromAgent, OutputLength, RunnerView, Spent, Started, Withdrawn,
+};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
@@ -72,6 +74,7 @@ pub(super) struct Messages {
     started: Vec<Started>,
     finished: VecDeque<Lease>,
     asked: Vec<Asked>,
+    withdrawn: Vec<Withdrawn>,
     output: BTreeMap<Lease, u64>,
     spent: BTreeMap<Lease, Spent>,
     draining: bool,
@@ -87,6 +90,7 @@ impl Default for Messages {
             started: Vec::new(),
             finished: VecDeque::new(),
             asked: Vec::new(),
+            withdrawn: Vec::new(),
             output: BTreeMap::new(),
             spent: BTreeMap::new(),
             draining: false,
@@ -104,6 +108,7 @@ impl Messages {
             started: runs.started(),
             finished: finished.collect(),
             asked: runs.asked(),
+            withdrawn: runs.withdrawn(),
             draining,
             ..Self::default()
         };
@@ -119,6 +124,10 @@ impl Messages {
 
     pub fn asked(&mut self, asked: Option<Asked>) {
         self.asked.extend(asked);
+    }
+
+    pub fn withdrawn(&mut self, withdrawn: Option<Withdrawn>) {
+        self.withdrawn.extend(withdrawn);
     }
 
     pub fn output(&mut self, lengths: impl IntoIterator<Item = OutputLength>) {
@@ -145,6 +154,7 @@ impl Messages {
         self.started.is_empty()
             && self.finished.is_empty()
             && self.asked.is_empty()
+            && self.withdrawn.is_empty()
             && self.output.is_empty()
             && self.spent.is_empty()
             && !self.draining
@@ -211,6 +221,7 @@ impl Worker {
             started: std::mem::take(&mut messages.started),
             finished,
             asked: std::mem::take(&mut messages.asked),
+            withdrawn: std::mem::take(&mut messages.withdrawn),
             output: std::mem::take(&mut messages.output)
                 .into_iter()
                 .map(|(lease, bytes)| OutputLength { lease, bytes })

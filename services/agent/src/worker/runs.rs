@@ -1,7 +1,7 @@
 //! The slots as the worker sees them: which run each holds, and how far it is.
 
 use conductor_core::{Amount, Lease, RequestId, TaskId};
-use conductor_protocol::agent::{Asked, OutputLength, Spent, Started, Told};
+use conductor_protocol::agent::{Asked, OutputLength, Spent, Started, Told, Withdrawn};
 use conductor_protocol::limits::MAX_TOLD;
 use serde_json::value::RawValue;
 
@@ -19,6 +19,8 @@ pub(super) struct Run {
     /// Whether its program runs or ran.
     pub started: bool,
     pub question: Option<Question>,
+    /// The question that it took back last.
+    pub taken_back: Option<RequestId>,
     /// Whether tasks live below it, for which it may wait.
     pub has_below: bool,
     /// What people told the run, so that nothing is told twice.
@@ -133,6 +135,11 @@ impl Runs {
         self.wanted().filter_map(Run::asked).collect()
     }
 
+    /// The last question of each run that it took back, which may not have been heard.
+    pub fn withdrawn(&self) -> Vec<Withdrawn> {
+        self.wanted().filter_map(Run::withdrawn).collect()
+    }
+
     pub fn asking(&mut self, request_id: RequestId) -> Option<&mut Run> {
         let asks = |run: &&mut Run| run.question.as_ref().is_some_and(|one| one.request_id == request_id);
         self.slots.iter_mut().flatten().find(asks)
@@ -167,6 +174,17 @@ impl Runs {
 }
 
 impl Run {
+    /// Takes that the run wants no answer to a question any more.
+    pub fn take_back(&mut self, number: u32) -> Option<Withdrawn> {
+        let question = self.question.take_if(|question| question.number == number)?;
+        self.taken_back = Some(question.request_id);
+        self.withdrawn()
+    }
+
+    fn withdrawn(&self) -> Option<Withdrawn> {
+        self.taken_back.map(|request_id| Withdrawn { lease: self.lease, request_id })
+    }
+
     pub fn asked(&self) -> Option<Asked> {
         self.question.as_ref().map(|question| Asked {
             lease: self.lease,

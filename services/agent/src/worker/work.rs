@@ -32,6 +32,7 @@ impl Worker {
             wanted: true,
             started: false,
             question: None,
+            taken_back: None,
             has_below: false,
             told: Vec::new(),
             told_bytes: 0,
@@ -89,6 +90,12 @@ impl Worker {
                 run.question = Some(Question { number: request, request_id, asks: question });
                 if run.wanted {
                     self.messages.asked(run.asked());
+                }
+            }
+            ReportBody::Withdrawn { request } => {
+                let withdrawn = run.take_back(request);
+                if run.wanted {
+                    self.messages.withdrawn(withdrawn);
                 }
             }
             ReportBody::Finished(outcome) => self.finished(said.slot, *outcome),

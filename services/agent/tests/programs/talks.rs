@@ -14,7 +14,7 @@ fn asked(place: &mut Place) -> (u32, Question) {
     loop {
         match place.hear() {
             ReportBody::Asked { request, question } => return (request, question),
-            ReportBody::Started => {}
+            ReportBody::Started | ReportBody::Withdrawn { .. } => {}
             ReportBody::Finished(outcome) => panic!("{outcome:?}"),
         }
     }
@@ -217,4 +217,32 @@ fn what_was_in_a_session_is_not_told_again() {
     assert_eq!((&outcome.verdict, &outcome.session_id), (&Verdict::Succeeded, &first_session), "{outcome:?}");
     assert_eq!(place.told(&next, "message", "text"), ["Second"]);
     assert!(!place.read(&next, "attempts/1/raw.ndjson").contains("turn before"));
+}
+
+#[test]
+fn a_question_that_is_taken_back_waits_no_more_and_an_answer_to_it_changes_nothing() {
+    for dialect in SPOKEN {
+        let mut place = Place::new(dialect);
+        let attempt = place.attempt("take-back echo one > one.txt; ask echo two > two.txt; Done");
+        let control = place.start(&attempt);
+        let (first, _) = asked(&mut place);
+        std::fs::write(place.path(&attempt, "work/asked"), "").unwrap();
+        let withdrawn = loop {
+            match place.hear() {
+                ReportBody::Withdrawn { request } => break request,
+                ReportBody::Started => {}
+                other => panic!("{dialect}: {other:?}"),
+            }
+        };
+        assert_eq!(withdrawn, first);
+        control.answer(first, Answer::Allow);
+        let (second, question) = asked(&mut place);
+        assert!(question.text.contains("two.txt"), "{dialect}: {question:?}");
+        control.answer(second, Answer::Allow);
+        assert_eq!(place.end().verdict, Verdict::Succeeded, "{dialect}");
+        assert!(!place.path(&attempt, "work/one.txt").exists(), "{dialect}");
+        assert_eq!(place.told(&attempt, "answer", "text"), ["allow"], "{dialect}");
+        let events = place.events(&attempt);
+        assert_eq!(events.iter().filter(|event| event["type"] == "withdrawn").count(), 1, "{dialect}");
+    }
 }

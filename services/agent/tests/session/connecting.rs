@@ -102,11 +102,21 @@ async fn heartbeats_are_sent_as_the_welcome_says_and_pings_are_answered() {
     let often = conductor_protocol::agent::Welcome { heartbeat_seconds: 1, ..welcome(home.path()) };
     connection.answer(Answer::Welcome(often)).await;
     for _ in 0..2 {
-        let FromAgent { credits, started, finished, asked, output, spent, draining, runners, disk_full } =
-            connection.hear().await.unwrap();
+        let FromAgent {
+            credits,
+            started,
+            finished,
+            asked,
+            withdrawn,
+            output,
+            spent,
+            draining,
+            runners,
+            disk_full,
+        } = connection.hear().await.unwrap();
         assert!(credits == 0 && !draining, "a heartbeat says nothing");
         assert!(started.is_empty() && finished.is_empty() && asked.is_empty() && output.is_empty());
-        assert!(spent.is_empty(), "nothing runs");
+        assert!(spent.is_empty() && withdrawn.is_empty(), "nothing runs");
         assert!(runners.is_empty() && disk_full.is_none(), "nothing came or went");
     }
     agent.drained().await;

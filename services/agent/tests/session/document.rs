@@ -7,7 +7,7 @@ use conductor_core::{AgentId, InstanceId, RequestId};
 use conductor_protocol::agent::{
     After, Answer, Answered, Asked, Below, Egress, End, EndRun, Finished, FromAgent, Hello, LimitClass,
     LimitsView, LogPosition, Opening, OutputLength, RunLimit, RunnerView, SandboxMode, SandboxView,
-    SpendLimit, Spent, Started, Tell, ToAgent, Told, Welcome,
+    SpendLimit, Spent, Started, Tell, ToAgent, Told, Welcome, Withdrawn,
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
@@ -171,6 +171,7 @@ fn everything() -> Vec<Value> {
             tool: Some("t".into()),
             input: None,
         }],
+        withdrawn: vec![Withdrawn { lease: lease(1), request_id: RequestId(1) }],
         output: vec![OutputLength { lease: lease(1), bytes: 1 }],
         spent: vec![Spent { lease: lease(1), usd_micros: 1, tokens: 1 }],
         draining: true,

@@ -310,6 +310,13 @@ pub enum AgentSay {
         /// What it asks.
         question: Question,
     },
+    /// A run wants no answer to its question any more.
+    Withdrawn {
+        /// Its lease.
+        lease: Lease,
+        /// The question.
+        request_id: RequestId,
+    },
     /// It drains by itself and wants nothing more.
     Draining,
     /// Whether a disk of its own has less free space than it must.

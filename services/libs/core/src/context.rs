@@ -127,6 +127,7 @@ impl<'m> Context<'m> {
             | EventKind::TaskStarted { task, .. }
             | EventKind::TaskAsked { task, .. }
             | EventKind::TaskAnswered { task, .. }
+            | EventKind::QuestionWithdrawn { task, .. }
             | EventKind::CancelRequested { task, .. }
             | EventKind::AttemptEnded { task, .. }
             | EventKind::TaskRequeued { task, .. } => self.arm(*task),

@@ -7,7 +7,7 @@ use crate::actor::Actor;
 use crate::agent::Profile;
 use crate::budget::{Amount, Limit};
 use crate::delivery::{Answer, Notice, Route, Tried};
-use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, ScheduleId, Seq, TaskId};
+use crate::id::{AgentId, BodyDigest, Incarnation, KeyId, Lease, RequestId, ScheduleId, Seq, TaskId};
 use crate::lane::AgentLanes;
 use crate::name::Name;
 use crate::schedule::Schedule;
@@ -380,6 +380,15 @@ pub enum EventKind {
         task: TaskId,
         /// The most that it and all below it may spend.
         limit: Limit,
+    },
+    /// A run wants no answer to its question any more; the clocks go on.
+    QuestionWithdrawn {
+        /// The task.
+        task: TaskId,
+        /// Under which lease.
+        lease: Lease,
+        /// The question.
+        request_id: RequestId,
     },
     /// Money or tokens were set aside for a run that was assigned.
     BudgetHeld {

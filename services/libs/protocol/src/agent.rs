@@ -258,6 +258,9 @@ pub struct FromAgent {
     /// Questions to people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<Asked>,
+    /// Questions that want no answer any more. Each is repeated after a reconnect while its run goes on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<Withdrawn>,
     /// How long outputs in the shared workspace are by now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output: Vec<OutputLength>,
@@ -376,6 +379,17 @@ pub struct Asked {
     /// What the tool would be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Box<RawValue>>,
+}
+
+/// A run wants no answer to its question any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Its lease.
+    #[serde(with = "text::display")]
+    pub lease: Lease,
+    /// Names the question.
+    #[serde(with = "text::display")]
+    pub request_id: RequestId,
 }
 
 /// How long an output in the shared workspace is by now.

@@ -222,6 +222,12 @@ impl SubmitTask {
     pub fn parse(json: &str, at: &str) -> Result<Self, Problem> {
         serde_json::from_str(json).map_err(|_| explain::<Self>(json, at))
     }
+
+    /// The most that it may do without a person, by itself and by its type: what narrows more holds.
+    #[must_use]
+    pub fn permitted(&self) -> Option<Permission> {
+        Permission::narrower(self.preset.as_ref().and_then(|preset| preset.permission), self.permission)
+    }
 }
 
 /// Reads JSON again, slowly, to say where its first fault is.

@@ -5,7 +5,7 @@ use conductor_core::{
     RunnerOffer, Usage,
 };
 use conductor_protocol::agent::{
-    After, Asked, End, Finished, Hello, LimitClass, RunnerView, SpendLimit, Spent,
+    After, Asked, End, Finished, Hello, LimitClass, RunnerView, SpendLimit, Spent, Withdrawn,
 };
 use conductor_protocol::task::UsageView;
 use conductor_protocol::{Code, Problem, limits};
@@ -120,6 +120,10 @@ pub(super) fn took(finished: &Finished) -> Option<AgentSay> {
 }
 
 /// A question.
+pub(super) fn withdrawn(withdrawn: &Withdrawn) -> AgentSay {
+    AgentSay::Withdrawn { lease: withdrawn.lease, request_id: withdrawn.request_id }
+}
+
 pub(super) fn asked(asked: &Asked) -> AgentSay {
     let detail_json = serde_json::to_string(asked).expect("a question that was read can be written");
     let question = Question { request_id: asked.request_id, detail_json: detail_json.into() };

@@ -159,6 +159,7 @@ fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
         .len()
         .max(said.finished.len())
         .max(said.asked.len())
+        .max(said.withdrawn.len())
         .max(said.output.len())
         .max(said.spent.len());
     if longest > limits::MAX_AGENT_LIST {
@@ -175,6 +176,8 @@ fn says(said: FromAgent, context: &Context) -> Result<Vec<AgentSay>, Error> {
     says.extend(said.disk_full.map(AgentSay::DiskFull));
     says.extend(said.started.iter().map(|started| AgentSay::Started(started.lease)));
     says.extend(said.spent.iter().map(convert::spent));
+    // Before what is asked next.
+    says.extend(said.withdrawn.iter().map(convert::withdrawn));
     says.extend(said.asked.iter().map(convert::asked));
     says.extend(said.finished.iter().filter_map(convert::took));
     says.extend(said.finished.into_iter().map(convert::finished));

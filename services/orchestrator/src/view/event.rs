@@ -30,6 +30,7 @@ pub(crate) fn subject(kind: &EventKind) -> Subject {
         | EventKind::TaskStarted { task, .. }
         | EventKind::TaskAsked { task, .. }
         | EventKind::TaskAnswered { task, .. }
+        | EventKind::QuestionWithdrawn { task, .. }
         | EventKind::CancelRequested { task, .. }
         | EventKind::AttemptEnded { task, .. }
         | EventKind::SecretsAsked { task, .. }
@@ -94,6 +95,9 @@ pub(crate) fn event_view(seq: Seq, event: &Event) -> Option<EventView> {
         EventKind::TaskStarted { task: id, .. } => task("task_started", *id, Some(State::Running)),
         EventKind::TaskAsked { task: id, .. } => task("task_asked", *id, Some(State::Waiting)),
         EventKind::TaskAnswered { task: id, .. } => task("task_answered", *id, Some(State::Running)),
+        EventKind::QuestionWithdrawn { task: id, .. } => {
+            task("question_withdrawn", *id, Some(State::Running))
+        }
         EventKind::TaskTold { task: id, .. } => task("task_told", *id, None),
         EventKind::CancelRequested { task: id, reason, .. } => {
             EventView { detail: Some(cancel_text(reason)), ..task("cancel_requested", *id, None) }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use conductor_core::TaskId;
-use conductor_protocol::agent::{Asked, FromAgent};
-use conductor_protocol::control::DeliveryView;
+use conductor_client::Error;
+use conductor_core::{Lease, TaskId};
+use conductor_protocol::Code;
+use conductor_protocol::agent::{Asked, FromAgent, Withdrawn};
+use conductor_protocol::control::{AnswerBody, DeliveryView};
 use conductor_protocol::task::State;
 use conductor_runtime::secrets::{Name, Secret, Secrets};
 use conductor_testkit::world::eventually;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -193,6 +196,41 @@ async fn rules_tell_people_of_failures_and_of_what_nothing_can_run() {
     assert_eq!(slack.heard.lock().unwrap().len(), 1, "the failure in blue is not told");
 }
 
+/// A question of a run; of a tool, where one is named.
+fn asks(lease: Lease, kind: &str, text: &str, tool: Option<&str>) -> Asked {
+    let request_id = "0199c000-0000-7000-8000-000000000001".parse().unwrap();
+    let input = tool.map(|_| RawValue::from_string(r#"{"command":"make"}"#.to_owned()).unwrap());
+    Asked { lease, request_id, kind: kind.into(), text: text.into(), tool: tool.map(Into::into), input }
+}
+
+#[tokio::test]
+async fn a_question_for_permission_is_told_by_rule_and_webhook_and_an_answer_is_refused_once_it_is_withdrawn()
+{
+    let (slack, hook) = (Receiver::new(&[]).await, Receiver::new(&[]).await);
+    let rules = json!([{"on": ["waiting"], "to": {"slack": slack.url}}]);
+    let server = Server::with(&[LOOPBACK, ("CONDUCTOR__NOTIFY", &rules.to_string())]).await;
+    let task = server.submit(json!({"prompt": "x", "webhook": {"url": hook.url}})).await;
+    let mut agent = server.agent("one", 1);
+    let mut session = agent.connect().await.unwrap();
+    let lease = assigned(&mut session).await.lease;
+    let asked = asks(lease, "permission", "May it use Bash? make", Some("Bash"));
+    let request_id = asked.request_id;
+    session.say(FromAgent { asked: vec![asked], ..FromAgent::default() }).await.unwrap();
+    let said = slack.heard(1).await[0].json()["text"].as_str().unwrap().to_owned();
+    assert!(said.contains("May it use Bash? make"), "{said}");
+    let waiting = hook.heard(1).await[0].json()["task"]["waiting"].clone();
+    assert_eq!(
+        (&waiting["kind"], &waiting["tool"], &waiting["input"]["command"]),
+        (&json!("permission"), &json!("Bash"), &json!("make"))
+    );
+    let withdrawn = vec![Withdrawn { lease, request_id }];
+    session.say(FromAgent { withdrawn, ..FromAgent::default() }).await.unwrap();
+    server.until(task, State::Running).await;
+    assert!(server.control.get(task).await.unwrap().waiting.is_none());
+    let late = server.control.answer(task, Some(request_id), AnswerBody::Allow).await.unwrap_err();
+    assert!(matches!(&late, Error::Refused(problem) if problem.code == Code::Conflict), "{late:?}");
+}
+
 #[tokio::test]
 async fn a_question_is_told_and_the_end_after_it() {
     let receiver = Receiver::new(&[]).await;
@@ -201,14 +239,7 @@ async fn a_question_is_told_and_the_end_after_it() {
     let mut agent = server.agent("one", 1);
     let mut session = agent.connect().await.unwrap();
     let lease = assigned(&mut session).await.lease;
-    let asked = Asked {
-        lease,
-        request_id: "0199c000-0000-7000-8000-000000000001".parse().unwrap(),
-        kind: "question".into(),
-        text: "Shall I?".into(),
-        tool: None,
-        input: None,
-    };
+    let asked = asks(lease, "question", "Shall I?", None);
     session.say(FromAgent { asked: vec![asked], ..FromAgent::default() }).await.unwrap();
     let heard = receiver.heard(1).await[0].json();
     assert_eq!(

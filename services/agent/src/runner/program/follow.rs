@@ -189,7 +189,7 @@ impl<'a> Follow<'a> {
             if let Some(talk) = &mut self.talk {
                 talk.has_rested();
             }
-            self.begin_turn();
+            self.keep_up();
         }
     }
 

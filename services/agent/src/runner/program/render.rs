@@ -21,6 +21,7 @@ pub(in crate::runner) fn text(event: &Event) -> Option<String> {
         Event::Error { message } => format!("[error] {message}\n"),
         Event::Question { text, .. } => format!("[question] {text}\n"),
         Event::Told { text } => format!("[message] {}\n", text.trim_end()),
+        Event::Withdrawn { .. } => "[question] it is withdrawn\n".to_owned(),
         Event::Answer { text, .. } => format!("[answer] {text}\n"),
         Event::Usage { .. } | Event::Other { .. } | Event::Finished { .. } => return None,
     };

@@ -6,7 +6,7 @@ use crate::command::{AgentSay, Effect, Rejection, Reply};
 use crate::context::{Context, View};
 use crate::decide::{attempt, budget};
 use crate::event::EventKind;
-use crate::id::{AgentId, InstanceId, Lease, TaskId};
+use crate::id::{AgentId, InstanceId, Lease, RequestId, TaskId};
 use crate::lane::AgentLanes;
 use crate::task::{AttemptEnd, Question, Report};
 use crate::time::Mono;
@@ -74,6 +74,7 @@ pub(crate) fn hear(
         AgentSay::Started(lease) => Ok(started(step, agent, lease)),
         AgentSay::Spent { lease, amount } => Ok(spent(step, agent, lease, amount)),
         AgentSay::Asked { lease, question } => Ok(asked(step, agent, lease, question)),
+        AgentSay::Withdrawn { lease, request_id } => Ok(withdrawn(step, agent, lease, request_id)),
         AgentSay::Took { lease, count } => Ok(took(step, agent, lease, count)),
         AgentSay::Finished { lease, end, report } => Ok(finished(step, agent, lease, end, report)),
     }
@@ -212,6 +213,15 @@ fn asked(step: &mut Context<'_>, agent: AgentId, lease: Lease, question: Questio
     };
     let expires_at = now.after(step.policy().waiting_timeout_ms);
     step.emit(EventKind::TaskAsked { task, lease, question, timeout_left_ms, expires_at });
+    Reply::Accepted { fresh: true }
+}
+
+fn withdrawn(step: &mut Context<'_>, agent: AgentId, lease: Lease, request_id: RequestId) -> Reply {
+    let Some((task, _, run)) = step.state().held_by(agent, lease) else { return stale(step, agent, lease) };
+    // One that was answered meanwhile, or that another one followed, does not wait.
+    if run.question.as_ref().is_some_and(|(waiting, _, _)| waiting.request_id == request_id) {
+        step.emit(EventKind::QuestionWithdrawn { task, lease, request_id });
+    }
     Reply::Accepted { fresh: true }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn follows(view: View<'_>, kind: &EventKind) -> Vec<EventKind> {
         | EventKind::SecretsUsed { .. }
         | EventKind::TaskTold { .. }
         | EventKind::MessagesTaken { .. }
+        | EventKind::QuestionWithdrawn { .. }
         | EventKind::DeliveryDue { .. }
         | EventKind::DeliveryTried { .. } => return Vec::new(),
     };

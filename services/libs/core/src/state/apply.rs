@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{Event, EventKind, Requeue, Standing};
-use crate::id::{AgentId, KeyId, Lease, Seq, TaskId};
+use crate::id::{AgentId, KeyId, Lease, RequestId, Seq, TaskId};
 use crate::image::RunImage;
 use crate::name::Name;
 use crate::state::task::{Stage, Task};
@@ -54,6 +54,9 @@ impl State {
                 self.asked(*task, *lease, question, *timeout_left_ms, *expires_at)
             }
             EventKind::TaskAnswered { task, answer_json, by: _ } => self.answered(at, *task, answer_json),
+            EventKind::QuestionWithdrawn { task, lease: _, request_id } => {
+                self.withdrawn(at, *task, *request_id)
+            }
             EventKind::CancelRequested { task, reason, by: _ } => {
                 let task = self.running_mut(*task)?;
                 task.1.cancel = Some(reason.clone());
@@ -298,13 +301,24 @@ impl State {
     }
 
     fn answered(&mut self, at: Wall, id: TaskId, answer_json: &str) -> Result<(), ApplyError> {
+        let request_id = self.goes_on(at, id)?;
+        let (_, run) = self.running_mut(id)?;
+        run.answered = Some((request_id, answer_json.into()));
+        Ok(())
+    }
+
+    fn withdrawn(&mut self, at: Wall, id: TaskId, request_id: RequestId) -> Result<(), ApplyError> {
+        if self.goes_on(at, id)? == request_id { Ok(()) } else { Err(ApplyError::Task(id)) }
+    }
+
+    /// Nothing waits for a person any more; says which question did.
+    fn goes_on(&mut self, at: Wall, id: TaskId) -> Result<RequestId, ApplyError> {
         let (_, run) = self.running_mut(id)?;
         let (question, _, left_ms) = run.question.take().ok_or(ApplyError::Task(id))?;
         run.deadline = at.after(left_ms);
-        run.answered = Some((question.request_id, answer_json.into()));
         self.queues.waiting_changed(false, true);
         self.questions.remove(&id);
-        Ok(())
+        Ok(question.request_id)
     }
 
     fn attempt_ended(&mut self, id: TaskId, lease: Lease, end: &AttemptEnd) -> Result<(), ApplyError> {

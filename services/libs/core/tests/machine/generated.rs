@@ -38,6 +38,7 @@ enum Action {
     Heartbeat(u8),
     Started(u8),
     Asked(u8),
+    Withdrawn(u8),
     Finished {
         lease: u8,
         end: u8,
@@ -148,6 +149,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => (0..3u8).prop_map(Action::Heartbeat),
         8 => any::<u8>().prop_map(Action::Started),
         4 => any::<u8>().prop_map(Action::Asked),
+        1 => any::<u8>().prop_map(Action::Withdrawn),
         10 => (any::<u8>(), any::<u8>()).prop_map(|(lease, end)| Action::Finished { lease, end }),
         1 => (0..3u8).prop_map(Action::StopsAsking),
         2 => (0..3u8).prop_map(Action::Gone),
@@ -350,6 +352,10 @@ impl Play {
                 let request_id = RequestId(self.questions / 2);
                 let question = Question { request_id, detail_json: "{}".into() };
                 self.say_of(*lease, |lease| AgentSay::Asked { lease, question });
+            }
+            Action::Withdrawn(lease) => {
+                let request_id = RequestId(self.questions / 2);
+                self.say_of(*lease, |lease| AgentSay::Withdrawn { lease, request_id });
             }
             Action::Finished { lease, end } => {
                 let end = match end % 12 {
@@ -570,6 +576,7 @@ const REACHED: &[&str] = &[
     "TaskStarted",
     "TaskAsked",
     "TaskAnswered",
+    "QuestionWithdrawn",
     "CancelRequested",
     "AttemptEnded",
     "Backoff",

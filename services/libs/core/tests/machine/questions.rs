@@ -128,3 +128,28 @@ fn an_answer_is_not_said_again_once_the_run_has_gone_on() {
     let step = world.hello(2, profile(ADA, "agent-ada", 1, &["mock"]), vec![lease]).unwrap();
     assert_eq!(step.effects, []);
 }
+
+#[test]
+fn a_question_that_the_run_takes_back_waits_no_more() {
+    let (mut world, id, lease) = asking();
+    world.pass(5_000);
+    let withdrawn = |request_id| AgentSay::Withdrawn { lease, request_id: RequestId(request_id) };
+    assert_eq!(world.say(ADA, withdrawn(2)).events, [], "that one was never asked");
+    let step = world.say(ADA, withdrawn(1));
+    assert_eq!(step.events.len(), 1);
+    assert_eq!(world.machine.state().counts().waiting, 0);
+    assert_eq!(world.machine.state().questions().count(), 0);
+    assert_eq!(world.run(id).deadline, world.now.wall.after(40_000), "its time goes on");
+    assert_eq!(world.give(answer(id, Some(1))), Err(Rejection::NotWaiting(id)));
+    assert_eq!(world.say(ADA, withdrawn(1)).events, [], "said twice it is no news");
+    world.restart();
+    assert_eq!(world.machine.state().questions().count(), 0);
+}
+
+#[test]
+fn a_question_that_was_answered_is_not_taken_back() {
+    let (mut world, id, lease) = asking();
+    world.must(answer(id, Some(1)));
+    let step = world.say(ADA, AgentSay::Withdrawn { lease, request_id: RequestId(1) });
+    assert_eq!((step.reply, step.events), (Reply::Accepted { fresh: true }, Vec::new()));
+}

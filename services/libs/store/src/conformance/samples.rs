@@ -269,6 +269,10 @@ pub fn event_kinds() -> Vec<(&'static str, EventKind)> {
         ("secrets_used", EventKind::SecretsUsed { task: TaskId(9), lease, secrets: secrets() }),
         ("task_told", EventKind::TaskTold { task: TaskId(9), lease, message: message(), by: actor() }),
         ("messages_taken", EventKind::MessagesTaken { task: TaskId(9), count: 1 }),
+        (
+            "question_withdrawn",
+            EventKind::QuestionWithdrawn { task: TaskId(9), lease, request_id: RequestId(5) },
+        ),
         ("lane_opened", EventKind::LaneOpened { lane: name("claude/main"), by: actor() }),
         ("task_pinned", EventKind::TaskPinned { task, pinned: true, by: actor() }),
         ("lanes_offered", EventKind::LanesOffered { lanes: Box::new(agent_lanes()) }),

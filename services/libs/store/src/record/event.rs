@@ -61,6 +61,7 @@ EventKind => EventKindV1 {
     MessagesTaken { task: TaskId, count: u32 },
     BudgetAsked { task: TaskId, limit: Limit },
     BudgetHeld { task: TaskId, lease: Lease, amount: Amount, cover: Option<TaskId> },
+    QuestionWithdrawn { task: TaskId, lease: Lease, request_id: RequestId },
 });
 
 mirror_struct!(Told => ToldV1 { id: RequestId, text: Box<str> });

@@ -63,20 +63,27 @@ impl Follow<'_> {
                 Err(cause) => self.watched.end(cause),
             }
         }
-        self.begin_turn();
+        self.keep_up();
     }
 
-    /// Notes that a prompt was said, and what was not allowed.
-    pub(super) fn begin_turn(&mut self) {
+    /// Notes that a prompt was said, what was not allowed, and which question was taken back.
+    pub(super) fn keep_up(&mut self) {
         let Some(talk) = &mut self.talk else { return };
         if let Some(session) = talk.take_begun() {
             self.parser.begin_turn(session);
         }
         self.watched.can_be_asked = talk.can_cancel();
+        let withdrawn = talk.take_withdrawn();
         let denied = talk.take_denied();
         for event in denied.iter().filter_map(|(call, why)| self.parser.denied(call, why)).collect::<Vec<_>>()
         {
             self.event(&event);
+        }
+        if let Some(asked) = withdrawn {
+            self.heard_ms = boot_ms();
+            if let Err(cause) = self.watched.live.withdrawn(asked.number, asked.since_ms) {
+                self.watched.end(cause);
+            }
         }
     }
 
@@ -90,7 +97,7 @@ impl Follow<'_> {
         for request in requests {
             talk.request(request);
         }
-        self.begin_turn();
+        self.keep_up();
         if self.parser.known().end.is_some() {
             self.tell();
         }

@@ -42,6 +42,8 @@ pub(super) struct Talk {
     waiting: VecDeque<Ask>,
     asked: Option<Asked>,
     voice: Voice,
+    /// The question that a person was asked and that is taken back.
+    withdrawn: Option<Asked>,
     /// The uses of tools that were not allowed since the last look, and why.
     denied: Vec<(String, String)>,
 }
@@ -63,15 +65,8 @@ pub(super) enum Begin {
 }
 
 /// A question that a person was asked.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    number: u32,
-    since_ms: u64,
-}
-
-/// An answer that a question was waiting for.
-#[derive(Debug)]
-pub(super) struct Answered {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
     pub number: u32,
     pub since_ms: u64,
 }
@@ -94,7 +89,8 @@ impl Talk {
         };
         let (waiting, asked, denied) = (VecDeque::new(), None, Vec::new());
         let outgoing = VecDeque::new();
-        let mut talk = Self { socket: Some(own), outgoing, ends: false, waiting, asked, voice, denied };
+        let mut talk =
+            Self { socket: Some(own), outgoing, ends: false, waiting, asked, voice, withdrawn: None, denied };
         talk.say(&first);
         Ok((talk, other.into()))
     }
@@ -198,7 +194,7 @@ impl Talk {
                 let first = self.waiting.front().is_some_and(|ask| ask.id == id);
                 self.waiting.retain(|ask| ask.id != id);
                 if first {
-                    self.asked = None;
+                    self.withdrawn = self.asked.take();
                 }
             }
             Request::Took { name } => {
@@ -218,7 +214,7 @@ impl Talk {
                 if voice.hear(reply) {
                     // What it asked within a turn is over with it.
                     self.waiting.clear();
-                    self.asked = None;
+                    self.withdrawn = self.asked.take().or(self.withdrawn);
                 }
                 self.go_on();
             }
@@ -262,8 +258,8 @@ impl Talk {
         self.asked.is_some()
     }
 
-    /// Passes an answer on; none when it is to a question that is not asked any more.
-    pub fn answer(&mut self, number: u32, answer: &Answer) -> Option<Answered> {
+    /// Passes an answer on, and says to which question; none when it is to a question that is not asked any more.
+    pub fn answer(&mut self, number: u32, answer: &Answer) -> Option<Asked> {
         let asked = self.asked.filter(|asked| asked.number == number)?;
         let ask = self.waiting.pop_front()?;
         self.asked = None;
@@ -283,7 +279,12 @@ impl Talk {
                 }
             },
         }
-        Some(Answered { number, since_ms: asked.since_ms })
+        Some(asked)
+    }
+
+    /// The question that was taken back since the last look.
+    pub fn take_withdrawn(&mut self) -> Option<Asked> {
+        self.withdrawn.take()
     }
 
     /// The uses of tools that were not allowed since the last look, and why.

@@ -74,6 +74,8 @@ fn a_question_that_is_withdrawn_or_one_too_many_is_not_put() {
     talk.asked(1);
     talk.request(Request::Withdrawn { id: "0".into() });
     assert!(talk.answer(1, &Answer::Allow).is_none(), "it wants to know no more");
+    assert_eq!(talk.take_withdrawn().map(|asked| asked.number), Some(1));
+    assert_eq!(talk.take_withdrawn(), None, "that is said once");
     talk.request(Request::Unknown { id: "z".into() });
     assert_eq!(line(&mut reader)["response"]["subtype"], "error");
 }

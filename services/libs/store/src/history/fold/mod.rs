@@ -136,6 +136,12 @@ impl Fold {
                 });
                 self.note(seq, at, by, "answer", group, vec![*task], None);
             }
+            EventKind::QuestionWithdrawn { task, lease: _, request_id: _ } => {
+                if let Some(record) = self.touch(*task, seq, source)? {
+                    record.state = State::Running;
+                    record.waiting = None;
+                }
+            }
             EventKind::TaskTold { task, lease: _, message: _, by } => {
                 let group = self.touch(*task, seq, source)?.map(|record| record.task.group.clone());
                 self.note(seq, at, by, "message", group, vec![*task], None);
