@@ -554,6 +554,28 @@ mod tests {
     }
 
     #[test]
+    fn gemini_asks_by_another_preset_with_what_is_configured_of_it_and_an_own_command_does_not() {
+        let asking = |yaml: &str| programs(yaml).remove("gemini").unwrap().asking;
+        let gemini = asking("runners: {gemini: {model: pro, permission: edit}}").unwrap();
+        assert!(gemini.asks() && gemini.output == RunnerOutput::Acp, "{gemini:?}");
+        assert_eq!((gemini.name.as_str(), gemini.model.as_deref()), ("gemini", Some("pro")));
+        assert_eq!(gemini.permission, Permission::Edit);
+        assert_eq!(gemini.credentials, ["GEMINI_API_KEY"], "the preset begins from that of gemini");
+        assert!(gemini.command.iter().any(|word| word == "--acp"));
+        assert_eq!(asking("runners: {gemini: {command: [other]}}"), None);
+    }
+
+    #[test]
+    fn an_agent_of_the_agent_client_protocol_asks_where_its_permissions_say_so() {
+        let own = |permissions: &str| {
+            let yaml = format!("runners: {{own: {{command: [x], output: acp, permissions: {permissions}}}}}");
+            programs(&yaml).remove("own").unwrap()
+        };
+        assert!(own("{ask: []}").asks() && !own("{skip: []}").asks());
+        assert!(own("{skip: []}").takes_messages() && own("{skip: []}").resumes());
+    }
+
+    #[test]
     fn what_can_be_no_runner_is_refused_by_its_key() {
         for (yaml, said) in [
             ("runners: {helper: {preset: adier}}", "there is no preset \"adier\""),
