@@ -82,6 +82,6 @@ fn nothing_is_lost_in_a_drill_and_the_deployment_beside_it_is_left_alone() {
     for empty in ["lost", "faults", "left"] {
         assert_eq!(said[empty], Value::Array(Vec::new()), "{said:#}");
     }
-    let state: Vec<_> = std::fs::read_dir(place.state()).unwrap().flatten().collect();
+    let state: Vec<_> = std::fs::read_dir(&place.world.home().state).unwrap().flatten().collect();
     assert!(state.is_empty(), "the folder of the drill goes with it: {state:?}");
 }

@@ -133,11 +133,6 @@ impl Place {
         until(what, &mut is);
     }
 
-    /// The folder of the state.
-    pub fn state(&self) -> PathBuf {
-        self.world.home().state.clone()
-    }
-
     /// A file or folder of the test's own.
     pub fn path(&self, name: &str) -> PathBuf {
         self.world.folder().join(name)
