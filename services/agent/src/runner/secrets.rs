@@ -74,6 +74,18 @@ impl Programs {
         Redactor::new(all.iter().map(|value| value.reveal().as_bytes())).ok()
     }
 
+    /// Looks whether secrets are still for the tasks of a group: that was asked when the task was submitted.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub(crate) fn check_group(&self, names: &[String], group: &str) -> Result<(), String> {
+        let not_for = |name: &&String| self.uses.get(*name).is_some_and(|secret| !secret.takes_group(group));
+        match names.iter().find(not_for) {
+            Some(name) => Err(format!("the secret {name} is not for the group {group}")),
+            None => Ok(()),
+        }
+    }
+
     fn value(&self, name: &str, runner: &str) -> Result<Secret, (FailureReason, String, &'static str)> {
         let refused = |message, hint| (FailureReason::InvalidRequest, message, hint);
         let Some(secret) = self.uses.get(name) else {

@@ -26,6 +26,9 @@ pub(super) fn attempt(assign: &Assign, limits: &Limits, programs: &Programs) -> 
     let body = SubmitTask::parse(assign.body.get(), "")
         .map_err(|problem| failed(FailureReason::InvalidRequest, problem.detail))?;
     let what = what(assign, &body, programs)?;
+    programs
+        .check_group(&body.secrets, &assign.group)
+        .map_err(|why| failed(FailureReason::InvalidRequest, why))?;
     let submits = submits(assign, programs)?;
     let task_json = task_json(assign, &body);
     let mut git = asked_of_git(&body);
@@ -227,8 +230,7 @@ struct TaskJson<'a> {
     prompt: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a [String]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<&'a str>,
+    group: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<u8>,
     timeout_seconds: u64,
@@ -260,7 +262,7 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
         name: body.name.as_deref(),
         prompt: body.prompt.as_deref(),
         command: body.command.as_deref(),
-        group: body.group.as_deref(),
+        group: &assign.group,
         priority: body.priority,
         timeout_seconds: assign.timeout_ms / 1_000,
         model: body.model.as_deref(),
@@ -282,6 +284,7 @@ fn task_json(assign: &Assign, body: &SubmitTask) -> String {
 #[cfg(test)]
 mod tests {
     use conductor_core::{Incarnation, Lease, TaskId};
+    use conductor_runtime::config::SecretUse;
     use serde_json::value::RawValue;
 
     use super::*;
@@ -292,6 +295,7 @@ mod tests {
             lease: Lease { incarnation: Incarnation(1), number: 1 },
             attempt: 2,
             runner: runner.into(),
+            group: "default".into(),
             timeout_ms: 5_000,
             after: None,
             starts_from: None,
@@ -329,6 +333,21 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&attempt.task_json).unwrap();
         assert_eq!(json["env"], serde_json::json!(["K"]));
         assert!(!attempt.task_json.contains("secret"), "values of variables are left out");
+    }
+
+    #[test]
+    fn a_secret_that_is_for_the_group_no_more_is_not_given() {
+        let of = |groups: &[&str]| {
+            let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+            let secret = SecretUse { file: None, groups, runners: vec!["*".into()] };
+            let uses = Arc::new([("NPM_TOKEN".to_owned(), secret)].into());
+            let programs = Programs { uses, ..Programs::default() };
+            let assign = assign("mock", r#"{"prompt":"x","secrets":["NPM_TOKEN"]}"#);
+            attempt(&assign, &Limits::default(), &programs)
+        };
+        assert!(of(&["default"]).is_ok() && of(&["*"]).is_ok());
+        let Err(End::Failed(failure)) = of(&["web"]) else { panic!("it was given") };
+        assert_eq!(failure.message, "the secret NPM_TOKEN is not for the group default");
     }
 
     #[test]

@@ -224,6 +224,7 @@ pub fn task(number: u64, runner: &str, body: &serde_json::Value) -> Assign {
         lease: lease(number),
         attempt: 1,
         runner: runner.into(),
+        group: "default".into(),
         timeout_ms: 600_000,
         after: None,
         starts_from: None,

@@ -552,6 +552,8 @@ pub enum Effect {
         attempt: u32,
         /// The runner that executes it.
         runner: Name,
+        /// The task's group.
+        group: Name,
         /// How long it may run.
         timeout_ms: u64,
         /// How the attempt before ended, for what to do with the work folder; none for the first.

@@ -469,6 +469,8 @@ pub struct Assign {
     pub attempt: u32,
     /// The runner that executes it; never `auto`.
     pub runner: String,
+    /// The task's group: whether its secrets are for it is looked at again before each run.
+    pub group: String,
     /// How long it may run.
     pub timeout_ms: u64,
     /// How the attempt before ended.

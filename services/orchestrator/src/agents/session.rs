@@ -229,7 +229,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
     let mut message = ToAgent::default();
     for effect in effects {
         match effect {
-            Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, limit, body } => {
+            Outgoing::Assign { task, lease, attempt, runner, group, timeout_ms, after, limit, body } => {
                 let body = match &body {
                     Some(body) => raw(body.bytes()),
                     None => raw(read.next().flatten().as_deref().unwrap_or(b"{}")),
@@ -246,6 +246,7 @@ async fn message(effects: Vec<Outgoing>, context: &Context) -> Result<ToAgent, E
                     lease,
                     attempt,
                     runner: runner.to_string(),
+                    group: group.to_string(),
                     timeout_ms,
                     after: after.map(convert::after),
                     starts_from,

@@ -58,6 +58,7 @@ pub(crate) enum Outgoing {
         lease: Lease,
         attempt: u32,
         runner: Name,
+        group: Name,
         timeout_ms: u64,
         after: Option<Requeue>,
         limit: Limit,
@@ -204,10 +205,19 @@ impl Dispatch {
                 }
             };
             match effect {
-                Effect::Assign { agent, task, lease, attempt, runner, timeout_ms, after, limit } => {
+                Effect::Assign { agent, task, lease, attempt, runner, group, timeout_ms, after, limit } => {
                     let body = bodies.as_ref().and_then(|bodies| bodies.of(task));
-                    let assign =
-                        Outgoing::Assign { task, lease, attempt, runner, timeout_ms, after, limit, body };
+                    let assign = Outgoing::Assign {
+                        task,
+                        lease,
+                        attempt,
+                        runner,
+                        group,
+                        timeout_ms,
+                        after,
+                        limit,
+                        body,
+                    };
                     by_agent.entry(agent).or_default().push(assign);
                 }
                 Effect::Acknowledge { agent, lease } => {

@@ -65,6 +65,7 @@ fn give(step: &mut Context<'_>, id: TaskId, agent: AgentId, runner: Name) {
     let (attempt, timeout_ms, after) = (task.attempt + 1, task.timeout_ms, task.last_end);
     let secrets: Box<[Name]> = task.secrets().into();
     let told = task.told().to_vec();
+    let group = state.group_of(id).expect("it is live").clone();
     let meter = step.policy().budgets.meter(&runner);
     let allowance = budget::allowance(step.view(), task, id, meter);
     let allowance = allowance.expect("a task is chosen when its budgets have something left");
@@ -76,7 +77,7 @@ fn give(step: &mut Context<'_>, id: TaskId, agent: AgentId, runner: Name) {
         budget::hold(step, id, lease, allowance);
     }
     let limit = allowance.map(|allowance| allowance.limit).unwrap_or_default();
-    step.effect(Effect::Assign { agent, task: id, lease, attempt, runner, timeout_ms, after, limit });
+    step.effect(Effect::Assign { agent, task: id, lease, attempt, runner, group, timeout_ms, after, limit });
     if step.state().waits().has_subtasks(id) {
         step.effect(Effect::Below { agent, lease, any: true });
     }

@@ -20,6 +20,7 @@ fn a_task_goes_from_submit_to_success() {
             lease,
             attempt: 1,
             runner: name("mock"),
+            group: name("default"),
             timeout_ms: 60_000,
             after: None,
             limit: Limit::default(),

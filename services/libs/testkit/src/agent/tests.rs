@@ -54,6 +54,7 @@ fn assign(numbers: impl IntoIterator<Item = u64>) -> ToAgent {
         lease: lease(number),
         attempt: 1,
         runner: "mock".into(),
+        group: "default".into(),
         timeout_ms: 1_000,
         after: None,
         starts_from: None,
