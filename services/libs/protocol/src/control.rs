@@ -5,11 +5,10 @@
 //! [`Response`] with its id, and a streaming one by any number of items before that. Bytes of files come as binary
 //! [`crate::frame::ChunkFrame`]s with the request's id.
 
-use conductor_core::{RequestId, ScheduleId, TaskId};
+use conductor_core::ScheduleId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::agent::LogPosition;
 use crate::problem::Problem;
 use crate::text;
 
@@ -39,6 +38,20 @@ pub use task_type::TaskTypeView;
 pub use transfer::{
     AppendUpload, CreateUpload, DeliveryView, RunnerOffer, TrendStep, TrendsCall, TrendsView, UploadKind,
     UploadRef, UploadView,
+};
+
+mod agents;
+mod audit;
+mod status;
+mod streams;
+mod tasks;
+
+pub use agents::{AgentName, AgentView, DrainAgent};
+pub use audit::{AuditCall, AuditEntry, AuditFault, AuditPage, AuditVerified, VerifyAudit};
+pub use status::{Counters, StatusView};
+pub use streams::{Events, FileCall, FilesView, Output, OutputEnd, StopStream};
+pub use tasks::{
+    Affected, AnswerBody, AnswerCall, Cancel, Done, Id, Message, Outcome, Submit, Submitted, Wait,
 };
 
 /// The version of the protocol that this release speaks.
@@ -208,134 +221,6 @@ pub enum Call {
     Stop(StopStream),
 }
 
-/// Names a task.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Id {
-    /// The task.
-    #[serde(with = "text::display")]
-    pub id: TaskId,
-}
-
-/// Tasks to accept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Submit {
-    /// Each a [`crate::submit::SubmitTask`].
-    pub tasks: Vec<Box<RawValue>>,
-    /// The idempotency key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-}
-
-/// The tasks that were accepted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Submitted {
-    /// In the order asked; subtasks are not among them.
-    #[serde(with = "text::display_list")]
-    pub ids: Vec<TaskId>,
-    /// Whether they were there before: the same key had brought them, or a message was said to a task that runs.
-    #[serde(default)]
-    pub repeated: bool,
-}
-
-/// What became of one of several submits that came together.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Its tasks were accepted.
-    Accepted(Submitted),
-    /// None of its tasks was accepted.
-    Refused(Problem),
-    /// Nothing was done about it: it has to come by itself, because the others would wait for what it asks for.
-    Alone,
-}
-
-/// Wait for a task.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Wait {
-    /// The task.
-    #[serde(with = "text::display")]
-    pub id: TaskId,
-    /// How long at most; bounded by the orchestrator.
-    pub timeout_ms: u64,
-}
-
-/// End a task.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Cancel {
-    /// The task.
-    #[serde(with = "text::display")]
-    pub id: TaskId,
-    /// Why, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// The tasks that something was done to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Affected {
-    /// The tasks.
-    #[serde(with = "text::display_list")]
-    #[cfg_attr(feature = "schema", schema(value_type = Vec<uuid::Uuid>))]
-    pub ids: Vec<TaskId>,
-}
-
-/// Nothing further to say.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct Done {}
-
-/// A next prompt for a task that runs or is over.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Message {
-    /// The task.
-    #[serde(with = "text::display")]
-    pub id: TaskId,
-    /// The prompt.
-    pub text: String,
-}
-
-/// An answer to a question.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AnswerCall {
-    /// The task.
-    #[serde(with = "text::display")]
-    pub id: TaskId,
-    /// The question; the one that waits when none is named.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional_display")]
-    pub request_id: Option<RequestId>,
-    /// The answer.
-    pub answer: AnswerBody,
-}
-
-/// An answer of a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum AnswerBody {
-    /// The tool may be used.
-    Allow,
-    /// The tool may not be used.
-    Deny,
-    /// Words.
-    Text(String),
-}
-
-/// Names an agent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AgentName {
-    /// The agent.
-    pub name: String,
-}
-
-/// Let an agent drain, or not.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DrainAgent {
-    /// The agent.
-    pub name: String,
-    /// Whether to drain.
-    pub draining: bool,
-}
-
 /// Let the queue stand still, or not.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Pause {
@@ -349,162 +234,6 @@ pub struct ScheduleRef {
     /// The schedule.
     #[serde(with = "text::display")]
     pub id: ScheduleId,
-}
-
-/// Follow state changes.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Events {
-    /// The last event seen; 0 for all that are kept, none for new ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<u64>,
-    /// Whether to go on when all known are sent.
-    pub follow: bool,
-}
-
-/// Read or follow a file of an attempt.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Output {
-    /// The task.
-    #[serde(with = "text::display")]
-    pub id: TaskId,
-    /// The attempt; the latest when none is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u32>,
-    /// Where to begin.
-    #[serde(default)]
-    pub offset: u64,
-    /// Whether to wait for more until the attempt is over.
-    #[serde(default)]
-    pub follow: bool,
-    /// How many bytes at most; the stream ends there, also when it follows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
-/// Where a stream of bytes ended.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct OutputEnd {
-    /// The attempt that was read.
-    pub attempt: u32,
-    /// The offset after the last byte.
-    pub offset: u64,
-    /// How many bytes the file had then.
-    #[serde(default)]
-    pub bytes: u64,
-}
-
-/// Read a file of the work folder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FileCall {
-    /// The task.
-    #[serde(with = "text::display")]
-    pub id: TaskId,
-    /// The path, relative to the work folder.
-    pub path: String,
-    /// Where to begin.
-    #[serde(default)]
-    pub offset: u64,
-    /// How many bytes at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-}
-
-/// What a run left.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct FilesView {
-    /// The files.
-    pub files: Vec<crate::task::FileView>,
-    /// How many there are, also beyond the list.
-    pub files_total: u64,
-    /// The folder, for people on the same host.
-    pub folder: String,
-}
-
-/// Ends a stream.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct StopStream {
-    /// The id of the streaming request.
-    pub request: u64,
-}
-
-/// Read the audit.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct AuditCall {
-    /// Entries before this seq.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<u64>,
-    /// How many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
-/// A page of the audit, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct AuditPage {
-    /// The entries.
-    pub items: Vec<AuditEntry>,
-}
-
-/// Who did what.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[expect(missing_docs, reason = "the fields speak for themselves")]
-pub struct AuditEntry {
-    pub seq: u64,
-    #[serde(with = "text::instant")]
-    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
-    pub at: conductor_core::Wall,
-    pub action: String,
-    pub subject: String,
-    pub by: String,
-    pub role: String,
-    pub via: String,
-    #[serde(default)]
-    pub address: Option<String>,
-}
-
-/// Check a stretch of the audit.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct VerifyAudit {
-    /// Records after this one; from the first on where it is 0.
-    #[serde(default)]
-    pub after: u64,
-    /// The digest of that one, as an earlier answer had it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// Up to this one; to the end where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-}
-
-/// What was found of a stretch of the audit.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct AuditVerified {
-    /// How many records are as they were written.
-    pub records: u64,
-    /// How many come before the first that has a digest.
-    pub undigested: u64,
-    /// The last record that was looked at.
-    pub through: u64,
-    /// Its digest, in hexadecimal digits.
-    #[serde(default)]
-    pub digest: Option<String>,
-    /// Whether there is more to look at.
-    pub more: bool,
-    /// The first record that is not as it was written.
-    #[serde(default)]
-    pub fault: Option<AuditFault>,
-}
-
-/// A record that is not as it was written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AuditFault {
-    /// Its number.
-    pub seq: u64,
-    /// What is wrong with it.
-    pub what: String,
 }
 
 /// The answer to a request.
@@ -526,73 +255,4 @@ pub enum ResponseBody {
     Item(Box<RawValue>),
     /// The request was refused or failed; it is done.
     Error(Problem),
-}
-
-/// An agent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[expect(missing_docs, reason = "the fields speak for themselves")]
-pub struct AgentView {
-    pub name: String,
-    #[serde(with = "text::display")]
-    #[cfg_attr(feature = "schema", schema(value_type = String, format = Uuid))]
-    pub agent_id: conductor_core::AgentId,
-    pub host: String,
-    pub version: String,
-    /// `connected`, `draining`, `gone` or `revoked`.
-    pub state: String,
-    pub slots: u32,
-    pub free: u32,
-    pub labels: Vec<String>,
-    pub runners: Vec<AgentRunner>,
-    /// The tasks it runs.
-    #[serde(with = "text::display_list")]
-    #[cfg_attr(feature = "schema", schema(value_type = Vec<uuid::Uuid>))]
-    pub tasks: Vec<TaskId>,
-    #[serde(with = "text::instant")]
-    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
-    pub joined_at: conductor_core::Wall,
-    /// Whether a disk of its own has less free space than it must, so that it takes no tasks.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub disk_full: bool,
-}
-
-/// The orchestrator itself.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[expect(missing_docs, reason = "the fields speak for themselves")]
-pub struct StatusView {
-    pub version: String,
-    pub pid: u32,
-    #[serde(with = "text::instant")]
-    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
-    pub started_at: conductor_core::Wall,
-    pub log: LogPosition,
-    /// How many events History is behind.
-    pub history_lag: u64,
-    pub workspace: String,
-    pub state_dir: String,
-    pub state_free_bytes: u64,
-    /// Whether submits are refused for want of space.
-    pub storage_full: bool,
-    pub paused: bool,
-    /// Whether it is about to stop.
-    pub draining: bool,
-    /// Batches, events and bytes written, leases expired and stale reports refused since the start.
-    pub counters: Counters,
-    /// True when the orchestrator was started by `run` for what is submitted through it.
-    #[serde(default)]
-    pub embedded: bool,
-}
-
-/// Counted since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[expect(missing_docs, reason = "the fields speak for themselves")]
-pub struct Counters {
-    pub batches: u64,
-    pub events: u64,
-    pub leases_expired: u64,
-    pub stale_reports_refused: u64,
-    pub loki_dropped: u64,
 }

@@ -1,7 +1,6 @@
 //! The runners that are programs: `runners.<name>.*`, over presets that are in the program.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +10,12 @@ use serde::Deserialize;
 
 use super::error::{Origin, Problem};
 use super::layer::Leaf;
+
+mod gateway;
+mod sandbox;
+
+pub use gateway::{GatewayConfig, GatewaySpec, GatewayWire};
+pub use sandbox::{Egress, Sandbox, SandboxMode};
 
 /// The presets, which also tell people how a runner is written.
 const PRESETS: &str = include_str!("runners.yaml");
@@ -22,63 +27,6 @@ pub(super) const INSIDE: [&str; 4] = ["auto", "command", "mock", "replay"];
 const STALL: Duration = Duration::from_secs(600);
 /// How long a program may take to end after its result.
 const RESULT_GRACE: Duration = Duration::from_secs(10);
-
-/// `sandbox.*`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sandbox {
-    /// How runs are confined; unset, by their runner.
-    pub mode: Option<SandboxMode>,
-    /// Where runs may connect to.
-    pub egress: Egress,
-    /// Hosts that runs may reach where a list says which: names, names that begin with `*.`, with a port or without.
-    pub egress_hosts: Vec<String>,
-    /// Folders of cgroups that are the agent's own.
-    pub cgroups: Vec<PathBuf>,
-    /// What runs may read and execute besides the system and what is in the agent's `PATH`.
-    pub read_paths: Vec<PathBuf>,
-    /// What runs may write besides their own folders.
-    pub write_paths: Vec<PathBuf>,
-    /// Whether runs may use Unix sockets, shared memory and message queues.
-    pub local_ipc: bool,
-}
-
-/// `sandbox.egress`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Egress {
-    /// A coding agent reaches its model, everything else nothing.
-    Model,
-    /// The same, and the hosts on a list and that of the repository.
-    #[default]
-    Allowlist,
-    /// Everything, as the machine does.
-    Open,
-}
-
-impl Egress {
-    /// The name as it is configured.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Allowlist => "allowlist",
-            Self::Open => "open",
-        }
-    }
-}
-
-/// `sandbox.mode`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SandboxMode {
-    /// A run that cannot be confined is refused.
-    Required,
-    /// A run is confined as far as the kernel can.
-    BestEffort,
-    /// No run is confined.
-    Off,
-}
 
 /// `runners.<name>.*` as it is written; what is unset comes from its preset.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -130,72 +78,6 @@ pub struct Arguments {
     pub gateway: Vec<String>,
     /// What has it take lines of JSON on standard input while it runs.
     pub conversation: Vec<String>,
-}
-
-/// `runners.<name>.gateway.*` as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(missing_docs, reason = "`GatewaySpec` tells the fields")]
-pub struct GatewayConfig {
-    pub enabled: Option<bool>,
-    pub wire: Option<GatewayWire>,
-    pub upstream: Option<String>,
-    pub variable: Option<String>,
-    pub credentials: Option<Vec<String>>,
-    pub max_tokens: Option<u64>,
-}
-
-/// In which format a model is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GatewayWire {
-    /// That of Anthropic.
-    Anthropic,
-    /// That of OpenAI.
-    Openai,
-    /// That of Gemini.
-    Gemini,
-}
-
-/// How a program asks its model through the gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GatewaySpec {
-    /// In which format.
-    pub wire: GatewayWire,
-    /// Where the model is, unless the variable says otherwise.
-    pub upstream: String,
-    /// The variable by which the program is told where its model is.
-    pub variable: Option<String>,
-    /// The credentials that the gateway can put in; with another one the program has to ask its model itself.
-    pub credentials: Vec<String>,
-    /// The most tokens of one attempt.
-    pub max_tokens: Option<u64>,
-}
-
-impl GatewayConfig {
-    fn over(self, below: &Self) -> Self {
-        Self {
-            enabled: self.enabled.or(below.enabled),
-            wire: self.wire.or(below.wire),
-            upstream: self.upstream.or_else(|| below.upstream.clone()),
-            variable: self.variable.or_else(|| below.variable.clone()),
-            credentials: self.credentials.or_else(|| below.credentials.clone()),
-            max_tokens: self.max_tokens.or(below.max_tokens),
-        }
-    }
-
-    fn spec(self) -> Option<GatewaySpec> {
-        if self.enabled == Some(false) {
-            return None;
-        }
-        Some(GatewaySpec {
-            wire: self.wire?,
-            upstream: self.upstream?,
-            variable: self.variable,
-            credentials: self.credentials.unwrap_or_default(),
-            max_tokens: self.max_tokens,
-        })
-    }
 }
 
 /// How a program's output is read.
