@@ -17,8 +17,7 @@ mod policy;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use conductor_protocol::agent;
-use conductor_runtime::config::{self, SandboxMode};
+use conductor_protocol::agent::{Egress, LimitsView, SandboxMode, SandboxView};
 
 pub(crate) use confine::{confine, limit_files, limit_processes};
 pub use egress::Ways;
@@ -42,7 +41,7 @@ pub struct Sandbox {
     local_ipc: bool,
     max_file_bytes: Option<u64>,
     ways: Ways,
-    limits: Option<agent::LimitsView>,
+    limits: Option<LimitsView>,
     cgroups: Option<Cgroups>,
 }
 
@@ -58,7 +57,7 @@ pub enum Kind {
 /// How a run is confined.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Held {
-    pub mode: agent::SandboxMode,
+    pub mode: SandboxMode,
     /// The version of Landlock's interface that is used; 0 is none.
     pub landlock_abi: u32,
     /// What holds, by name.
@@ -66,10 +65,10 @@ pub struct Held {
     /// What this kernel cannot hold, by name.
     pub lacks: Vec<&'static str>,
     /// Where it may connect to, as far as it is held.
-    pub egress: agent::Egress,
+    pub egress: Egress,
     /// What it may take, its whole tree.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits: Option<agent::LimitsView>,
+    pub limits: Option<LimitsView>,
 }
 
 /// The folders of one run.
@@ -107,13 +106,13 @@ impl Sandbox {
 
     /// The same with limits on what a run takes, and cgroups that hold them where there are some.
     #[must_use]
-    pub fn with_limits(self, limits: agent::LimitsView, cgroups: Option<Cgroups>) -> Self {
+    pub fn with_limits(self, limits: LimitsView, cgroups: Option<Cgroups>) -> Self {
         Self { limits: Some(limits), cgroups, ..self }
     }
 
     /// Finds out whether runs can have a network of their own, where that is of use.
     pub fn look_for_network(&mut self, keeper: &KeeperProgram) {
-        let is_held = self.mode != Some(SandboxMode::Off) && self.ways.egress != config::Egress::Open;
+        let is_held = self.mode != Some(SandboxMode::Off) && self.ways.egress != Egress::Open;
         if is_held {
             self.kernel = self.kernel.with_network(keeper);
         }
@@ -137,7 +136,7 @@ impl Sandbox {
     }
 
     /// Where runs of this kind may connect to, as far as this kernel holds it.
-    pub(crate) fn egress(&self, kind: Kind) -> config::Egress {
+    pub(crate) fn egress(&self, kind: Kind) -> Egress {
         egress_of(self.mode(kind), self.ways.egress, self.kernel)
     }
 
@@ -205,41 +204,35 @@ fn mode_of(mode: Option<SandboxMode>, kind: Kind) -> SandboxMode {
 }
 
 /// What is held of where runs may connect to.
-fn egress_of(mode: SandboxMode, egress: config::Egress, kernel: Kernel) -> config::Egress {
+fn egress_of(mode: SandboxMode, egress: Egress, kernel: Kernel) -> Egress {
     match mode {
         SandboxMode::Required | SandboxMode::BestEffort if kernel.holds_egress() => egress,
-        SandboxMode::Required | SandboxMode::BestEffort | SandboxMode::Off => config::Egress::Open,
+        SandboxMode::Required | SandboxMode::BestEffort | SandboxMode::Off => Egress::Open,
     }
 }
 
 /// How runs of a kind are confined by what is configured, of which the mode may be unset, and by a kernel.
 #[must_use]
-pub fn held((mode, egress): (Option<SandboxMode>, config::Egress), kernel: Kernel, kind: Kind) -> Held {
-    let open = config::Egress::Open;
+pub fn held((mode, egress): (Option<SandboxMode>, Egress), kernel: Kernel, kind: Kind) -> Held {
+    let open = Egress::Open;
     let held = egress_of(mode_of(mode, kind), egress, kernel);
     // With a network of its own a run needs no rule on ports.
     let needs_ports = egress != open && !kernel.own_network;
     let names = |features: Vec<Feature>| -> Vec<&'static str> {
         features.into_iter().filter(|it| *it != Feature::Tcp || needs_ports).map(Feature::name).collect()
     };
-    let told = match held {
-        config::Egress::Model => agent::Egress::Model,
-        config::Egress::Allowlist => agent::Egress::Allowlist,
-        config::Egress::Open => agent::Egress::Open,
-    };
     let unheld = Held {
-        mode: agent::SandboxMode::Off,
+        mode: SandboxMode::Off,
         landlock_abi: 0,
         holds: Vec::new(),
         lacks: Vec::new(),
-        egress: told,
+        egress: held,
         limits: None,
     };
-    let mode = match mode_of(mode, kind) {
-        SandboxMode::Off => return unheld,
-        SandboxMode::BestEffort => agent::SandboxMode::BestEffort,
-        SandboxMode::Required => agent::SandboxMode::Required,
-    };
+    let mode = mode_of(mode, kind);
+    if mode == SandboxMode::Off {
+        return unheld;
+    }
     let mut holds = names(kernel.holds());
     holds.extend((kernel.own_network && held != open).then_some("own_network"));
     Held { mode, landlock_abi: kernel.landlock, holds, lacks: names(kernel.lacks()), ..unheld }
@@ -265,7 +258,7 @@ impl Held {
     /// Says it in a line.
     #[must_use]
     pub fn text(&self) -> String {
-        if self.mode == agent::SandboxMode::Off {
+        if self.mode == SandboxMode::Off {
             return UNSANDBOXED.to_owned();
         }
         let by = match self.landlock_abi {
@@ -273,7 +266,7 @@ impl Held {
             abi => format!("Landlock ABI {abi}"),
         };
         let egress = match (self.egress, self.holds.contains(&"own_network")) {
-            (agent::Egress::Open, _) => "the network open".to_owned(),
+            (Egress::Open, _) => "the network open".to_owned(),
             (egress, true) => format!("egress {}, own network", egress.as_str()),
             (egress, false) => format!("egress {}", egress.as_str()),
         };
@@ -285,9 +278,9 @@ impl Held {
 
     /// Says it to other programs.
     #[must_use]
-    pub fn view(&self) -> agent::SandboxView {
+    pub fn view(&self) -> SandboxView {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        agent::SandboxView {
+        SandboxView {
             mode: self.mode,
             holds: owned(&self.holds),
             lacks: owned(&self.lacks),
@@ -311,7 +304,7 @@ mod tests {
         let refusal = old.refusal(Kind::Program).unwrap();
         assert!(refusal.contains("Landlock ABI 6"), "{refusal}");
         assert_eq!(old.refusal(Kind::Command), None);
-        assert_eq!(old.held(Kind::Command).mode, agent::SandboxMode::BestEffort);
+        assert_eq!(old.held(Kind::Command).mode, SandboxMode::BestEffort);
         assert_eq!(sandbox(None, 6).refusal(Kind::Program), None);
         assert!(sandbox(Some(SandboxMode::Required), 5).refusal(Kind::Command).is_some());
         assert_eq!(sandbox(Some(SandboxMode::Off), 0).refusal(Kind::Program), None);
@@ -334,17 +327,13 @@ mod tests {
     #[test]
     fn a_network_of_its_own_holds_egress_on_any_kernel() {
         let mut old = sandbox(None, 3);
-        assert_eq!(old.egress(Kind::Command), config::Egress::Open);
+        assert_eq!(old.egress(Kind::Command), Egress::Open);
         old.kernel.own_network = true;
         let held = old.held(Kind::Command);
-        assert_eq!(
-            (old.egress(Kind::Command), held.egress),
-            (config::Egress::Allowlist, agent::Egress::Allowlist)
-        );
+        assert_eq!((old.egress(Kind::Command), held.egress), (Egress::Allowlist, Egress::Allowlist));
         assert!(held.holds.contains(&"own_network") && !held.lacks.contains(&"tcp"), "{held:?}");
-        let open =
-            Sandbox { ways: Ways { egress: config::Egress::Open, ..Ways::default() }, ..sandbox(None, 7) };
+        let open = Sandbox { ways: Ways { egress: Egress::Open, ..Ways::default() }, ..sandbox(None, 7) };
         let held = open.held(Kind::Command);
-        assert!(held.egress == agent::Egress::Open && !held.holds.contains(&"tcp"), "{held:?}");
+        assert!(held.egress == Egress::Open && !held.holds.contains(&"tcp"), "{held:?}");
     }
 }

@@ -98,12 +98,12 @@ pub struct SandboxView {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Egress {
-    /// To their model alone.
+    /// To their model alone; those without one to nothing.
     Model,
-    /// To hosts on a list as well.
+    /// To hosts on a list, and to that of their repository, as well.
+    #[default]
     Allowlist,
     /// To whatever the machine reaches.
-    #[default]
     Open,
 }
 

@@ -14,8 +14,9 @@ use super::layer::Leaf;
 mod gateway;
 mod sandbox;
 
+pub use conductor_protocol::agent::{Egress, SandboxMode};
 pub use gateway::{GatewayConfig, GatewaySpec, GatewayWire};
-pub use sandbox::{Egress, Sandbox, SandboxMode};
+pub use sandbox::Sandbox;
 
 /// The presets, which also tell people how a runner is written.
 const PRESETS: &str = include_str!("runners.yaml");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use conductor_protocol::agent::{Egress, SandboxMode};
 use serde::Deserialize;
 
 /// `sandbox.*`
@@ -22,41 +23,4 @@ pub struct Sandbox {
     pub write_paths: Vec<PathBuf>,
     /// Whether runs may use Unix sockets, shared memory and message queues.
     pub local_ipc: bool,
-}
-
-/// `sandbox.egress`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Egress {
-    /// A coding agent reaches its model, everything else nothing.
-    Model,
-    /// The same, and the hosts on a list and that of the repository.
-    #[default]
-    Allowlist,
-    /// Everything, as the machine does.
-    Open,
-}
-
-impl Egress {
-    /// The name as it is configured.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Allowlist => "allowlist",
-            Self::Open => "open",
-        }
-    }
-}
-
-/// `sandbox.mode`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SandboxMode {
-    /// A run that cannot be confined is refused.
-    Required,
-    /// A run is confined as far as the kernel can.
-    BestEffort,
-    /// No run is confined.
-    Off,
 }
