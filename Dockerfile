@@ -82,6 +82,7 @@ LABEL org.opencontainers.image.title="Conductor" \
 COPY --from=program /out/conductor /usr/local/bin/conductor
 COPY supervisord.conf /etc/supervisor/conductor.conf
 COPY deploy/conductor/start.sh /usr/local/bin/conductor-start
+COPY deploy/conductor/pkg_resources.py /usr/local/lib/conductor/pkg_resources.py
 # The program knows by its name which one it is. The volumes begin as volumes/ has them, and belong to the user that runs
 # it; any other uid works too, on folders that it may write.
 RUN for name in orchestrator api dashboard agent; do ln -s conductor "/usr/local/bin/conductor-$name"; done \

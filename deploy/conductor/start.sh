@@ -20,7 +20,7 @@ mkdir -p -m 0700 "$run" 2>/dev/null && [ -w "$run" ] \
   || refuse "$run cannot be made by the user $(id -u); mount a tmpfs at /run that it may write (--tmpfs /run:mode=1777)"
 rm -f "$run/given-up"
 
-/usr/bin/supervisord --nodaemon --configuration /etc/supervisor/conductor.conf &
+PYTHONPATH=/usr/local/lib/conductor /usr/bin/supervisord --nodaemon --configuration /etc/supervisor/conductor.conf &
 supervisord=$!
 # The signal interrupts the wait and not supervisord's drain, so the wait is begun again until that has ended.
 trap 'kill -TERM "$supervisord" 2>/dev/null' TERM INT
