@@ -56,9 +56,14 @@ pub async fn run(context: &mut Context<'_>, args: &args::Drill) -> Result<Exit, 
     // On the disk on which it matters.
     let folder = tempfile::Builder::new().prefix(".drill-").tempdir_in(beside);
     let mut folder = folder.map_err(|error| failed(format!("{}: {error}", beside.display())))?;
+    let shutdown = context.signals()?;
     let mut programs = Programs::start(folder.path()).map_err(|error| failed(error.to_string()))?;
-    let outcome = drill(context, args, &mut programs).await;
+    let outcome = tokio::select! {
+        outcome = drill(context, args, &mut programs) => Some(outcome),
+        () = shutdown.draining() => None,
+    };
     programs.end();
+    let Some(outcome) = outcome else { return Ok(Exit::Cancelled) };
     if !outcome.as_ref().is_ok_and(|outcome| outcome.ok) {
         folder.disable_cleanup(true);
         context.screen.note(format!("what is left of it is in {}", folder.path().display()));
@@ -76,20 +81,9 @@ async fn drill(
     let mut link = programs.link();
     context.screen.progress("drill: the programs start");
     ready(&mut link, programs).await?;
-    let submitting = tokio::spawn(submit_all(programs.link(), args.tasks, args.kills));
-    let (mut kills, mut longest_away) = (BTreeMap::new(), Duration::ZERO);
-    for number in 1..=args.kills {
-        let at_random = programs::at_random();
-        tokio::time::sleep(Duration::from_millis(LEAST_PAUSE_MS + at_random % MORE_PAUSE_MS)).await;
-        let victim = Victim::of(at_random);
-        context.screen.progress(format!("drill: kill {number} of {}: {}", args.kills, victim.name()));
-        *kills.entry(victim.name()).or_insert(0) += 1;
-        let since = Instant::now();
-        programs.kill(victim).map_err(|error| failed(error.to_string()))?;
-        ready(&mut link, programs).await?;
-        longest_away = longest_away.max(since.elapsed());
-    }
-    let ids = submitting.await.map_err(|error| failed(error.to_string()))??;
+    let submitting = submit_all(programs.link(), args.tasks, args.kills);
+    let killing = kill_all(context, args.kills, programs, &mut link);
+    let (ids, (kills, longest_away)) = tokio::try_join!(submitting, killing)?;
     let told = settle(context, &mut link, ids.len()).await?;
     context.screen.progress("drill: everything ends");
     programs.end();
@@ -125,8 +119,30 @@ async fn ready(link: &mut Link, programs: &mut Programs) -> Result<(), Failure> 
     }
 }
 
+/// Kills one after the other at random; answers how many of each, and the longest that the orchestrator was away.
+async fn kill_all(
+    context: &mut Context<'_>,
+    count: u32,
+    programs: &mut Programs,
+    link: &mut Link,
+) -> Result<(BTreeMap<&'static str, usize>, Duration), Failure> {
+    let (mut kills, mut longest_away) = (BTreeMap::new(), Duration::ZERO);
+    for number in 1..=count {
+        let at_random = programs::at_random();
+        tokio::time::sleep(Duration::from_millis(LEAST_PAUSE_MS + at_random % MORE_PAUSE_MS)).await;
+        let victim = Victim::of(at_random);
+        context.screen.progress(format!("drill: kill {number} of {count}: {}", victim.name()));
+        *kills.entry(victim.name()).or_insert(0) += 1;
+        let since = Instant::now();
+        programs.kill(victim).map_err(|error| failed(error.to_string()))?;
+        ready(link, programs).await?;
+        longest_away = longest_away.max(since.elapsed());
+    }
+    Ok((kills, longest_away))
+}
+
 /// Submits tasks over about the time that the kills take; answers those that were acknowledged.
-async fn submit_all(mut link: Link, tasks: u32, kills: u32) -> Result<Vec<TaskId>, Error> {
+async fn submit_all(mut link: Link, tasks: u32, kills: u32) -> Result<Vec<TaskId>, Failure> {
     let whole = (LEAST_PAUSE_MS + MORE_PAUSE_MS / 2) * u64::from(kills);
     let pause = Duration::from_millis(whole / u64::from(tasks.max(1)));
     let mut ids = Vec::new();

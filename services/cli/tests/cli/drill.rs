@@ -1,5 +1,6 @@
 //! `drill`, and `drill --security` on a deployment that holds and on one that does not.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::place::Place;
@@ -84,4 +85,26 @@ fn nothing_is_lost_in_a_drill_and_the_deployment_beside_it_is_left_alone() {
     }
     let state: Vec<_> = std::fs::read_dir(&place.world.home().state).unwrap().flatten().collect();
     assert!(state.is_empty(), "the folder of the drill goes with it: {state:?}");
+}
+
+#[test]
+fn a_drill_that_is_interrupted_ends_what_it_started() {
+    let place = Place::new();
+    let state = &place.world.home().state;
+    let entries = || std::fs::read_dir(state).into_iter().flatten().flatten().map(|entry| entry.path());
+    let going = place.start(&["drill", "--tasks", "5000", "--kills", "500"]);
+    place.until("the drill works", || entries().any(|folder| folder.join("run/control.sock").exists()));
+    let home = format!("CONDUCTOR_HOME={}", entries().next().unwrap().display());
+    let is_of_the_drill = |process: &std::path::PathBuf| {
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes())
+    };
+    let processes = || {
+        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        all.filter(is_of_the_drill).collect::<Vec<_>>()
+    };
+    assert!(!processes().is_empty(), "else this test shows nothing");
+    going.signal(Signal::INT);
+    going.end().with(130);
+    assert_eq!((processes(), entries().count()), (Vec::new(), 0));
 }

@@ -134,6 +134,10 @@ impl Programs {
     /// Ends them in order, and whoever does not end in time at once.
     pub fn end(&mut self) {
         for child in self.agents.iter_mut().chain([&mut self.orchestrator]) {
+            // The number of one that has ended may be another's by now.
+            if !matches!(child.try_wait(), Ok(None)) {
+                continue;
+            }
             kill(child.id(), Signal::TERM);
             let until = Instant::now() + GRACE;
             while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
