@@ -31,7 +31,7 @@ pub enum Effect {
         /// The most that it may spend.
         limit: Limit,
     },
-    /// Tell an agent that a run may spend less than it was told before.
+    /// Tell an agent what a run may spend by now, which is more or less than it was told before.
     SetLimit {
         /// The agent.
         agent: AgentId,

@@ -58,20 +58,20 @@ pub(crate) fn allowance(
         let account = above.account();
         let limits = limit_of(view, above);
         for unit in units() {
-            let spent = account.spent.get(unit);
-            let short = |limit, spent, held| Shortage { purse: Purse::Task(purse), unit, limit, spent, held };
             let room = match (limits.get(unit), account.held.map(|held| held.amount.get(unit))) {
                 (None, None | Some(0)) => continue,
                 // What a running task has set aside is for itself and all below it.
                 (limit, Some(aside)) => {
                     let (limit, wanted) = (limit.unwrap_or(aside), task.account().limit.get(unit));
-                    above::part(view, (purse, above), (unit, limit), wanted)
-                        .map_err(|lack| short(limit, lack.spent, lack.held))?
+                    above::part(view, (purse, above), (unit, limit), wanted)?
                 }
                 (Some(limit), None) => {
-                    let held = account.below.get(unit);
+                    let (spent, held) = (account.spent.get(unit), account.below.get(unit));
                     let room = limit.saturating_sub(spent).saturating_sub(held);
-                    (room > 0).then_some(room).ok_or_else(|| short(limit, spent, held))?
+                    if room == 0 {
+                        return Err(Shortage { purse: Purse::Task(purse), unit, limit, spent, held });
+                    }
+                    room
                 }
             };
             most.lower(unit, room);

@@ -1,7 +1,7 @@
 //! Runs that spend with what they submit out of one amount: it was set aside for them and for all below them. Each part of
 //! it is promised once, to the run itself or to one below it.
 
-use crate::budget::{Amount, Limit, Unit};
+use crate::budget::{Amount, Limit, Purse, Shortage, Unit};
 use crate::command::Effect;
 use crate::context::{Context, View};
 use crate::decide::budget::limit_of;
@@ -13,12 +13,6 @@ const SHARE: u64 = 4;
 /// A run below gets at most one in so many parts of what is free, so that the one above it can go on.
 const LEAST_KEPT: u64 = 2;
 
-/// What is spent of a limit, and what is set aside for those below.
-pub(super) struct Lack {
-    pub(super) spent: u64,
-    pub(super) held: u64,
-}
-
 /// How much a run may spend of what was set aside for a running task above it.
 ///
 /// # Errors
@@ -28,18 +22,19 @@ pub(super) fn part(
     above: (TaskId, &Task),
     (unit, limit): (Unit, u64),
     wanted: Option<u64>,
-) -> Result<u64, Lack> {
+) -> Result<u64, Shortage> {
     let (id, task) = above;
-    let held = task.account().held.expect("the caller has seen it").amount.get(unit);
-    let promised = promised(view, id).get(unit);
+    let aside = task.account().held.expect("the caller has seen it").amount.get(unit);
+    let held = promised(view, id).get(unit);
     // Until a run told what it spent, which it does anew after each start of ours, that may be all.
-    let told = task.run().and_then(|run| view.live.spent.get(&run.lease)).map_or(held, |told| told.get(unit));
-    let free = held.saturating_sub(promised).saturating_sub(told);
+    let told =
+        task.run().and_then(|run| view.live.spent.get(&run.lease)).map_or(aside, |told| told.get(unit));
+    let free = aside.saturating_sub(held).saturating_sub(told);
     let part = free / LEAST_KEPT;
     let wanted = wanted.unwrap_or(limit / SHARE);
-    if part == 0 || promised > 0 && part < wanted {
+    if part == 0 || held > 0 && part < wanted {
         let spent = task.account().spent.get(unit).saturating_add(told);
-        return Err(Lack { spent, held: promised });
+        return Err(Shortage { purse: Purse::Task(id), unit, limit, spent, held });
     }
     Ok(part.min(wanted.max(1)))
 }
