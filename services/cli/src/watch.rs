@@ -89,6 +89,7 @@ pub async fn stats(context: &mut Context<'_>) -> Result<Exit, Failure> {
             ("tokens today", stats.today.tokens.to_string()),
             ("cost today", format!("${:.2}", stats.today.cost_usd)),
             ("of that on failed attempts", format!("${:.2}", stats.today.failed_cost_usd)),
+            ("more so far in what runs", format!("${:.2}", stats.today.running.cost_usd.unwrap_or_default())),
             ("finished in the last day", stats.finished_last_day.to_string()),
             ("failed in the last day", stats.failed_last_day.to_string()),
             ("mean wait", seconds(stats.mean_wait_seconds)),

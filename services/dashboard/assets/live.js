@@ -9,6 +9,8 @@ const words = JSON.parse(document.body.dataset.words || '{}');
 const base = document.documentElement.dataset.base || '';
 const live = document.getElementById('live');
 const stale = document.getElementById('stale');
+const task = document.getElementById('task');
+let used = task?.dataset.used;
 let seq = Number(document.body.dataset.seq) || 0;
 let log = document.body.dataset.log || '';
 let pause = FIRST_PAUSE;
@@ -51,6 +53,7 @@ function connect() {
   const url = new URL(`${base}/live`, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   if (seq) url.searchParams.set('since', seq);
+  if (task) url.searchParams.set('task', task.dataset.task);
   socket = new WebSocket(url);
   socket.onmessage = ({ data }) => hear(JSON.parse(data));
   socket.onclose = lost;
@@ -61,7 +64,14 @@ function hear(message) {
   else if (message.event) happened(message.event);
   else if (message.resync) { seq = 0; touch('tasks', 'agents', 'queue', 'schedules', 'task', 'run'); }
   else if (message.run) touch('run');
+  else if ('used' in message) uses(message.used);
   else output.hear(message);
+}
+
+// The page tells already what the connection tells first.
+function uses(mark) {
+  if (mark !== used) touch('used');
+  used = mark;
 }
 
 function happened(event) {
@@ -69,7 +79,6 @@ function happened(event) {
   seq = event.seq;
   touch(event.topic);
   if (event.topic !== 'tasks') return;
-  const task = document.getElementById('task');
   if (task && event.id === task.dataset.task) {
     touch('task');
     output.attempted(event, socket);

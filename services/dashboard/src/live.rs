@@ -3,19 +3,21 @@
 //! The page says `{"follow":{"id":..,"attempt":..,"offset":..,"sgr":".."}}` to follow an output, once. The server says
 //! `{"hello":{"log":..}}` at first, `{"event":{..}}` for every state change after the `since` of the address,
 //! `{"out":[pieces],"next":offset}` for output, `{"over":attempt}` at its end, `{"run":1}` when the runner reported
-//! something, and `{"resync":1}` when the page has to be loaded anew because what it missed is not kept.
+//! something, `{"used":".."}` when the `task` of the address has used more, and `{"resync":1}` when the page has to be loaded anew because what it missed is not kept.
 //! The page connects anew from the last event it saw whenever the connection ends, whoever ended it.
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
-use conductor_client::{Control, Error};
+use conductor_client::{Control, Error, Items};
 use conductor_core::TaskId;
 use conductor_protocol::Code;
 use conductor_protocol::control::{Events, Output};
+use conductor_protocol::task::UsageView;
 use conductor_web::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::ansi::{Piece, Reader};
+use crate::pages::task::{id_of, used_mark};
 use crate::visitor::Visitor;
 
 /// The longest message of a page.
@@ -60,9 +62,10 @@ struct Printed<'a> {
 pub async fn upgrade(visitor: Visitor, socket: WebSocketUpgrade) -> Response {
     let prepared = async {
         let since = visitor.query().parsed("since")?;
-        Ok::<_, Refusal>((visitor.control().await?, since))
+        let task = visitor.query().get("task").map(id_of).transpose()?;
+        Ok::<_, Refusal>((visitor.control().await?, since, task))
     };
-    let (control, since) = match prepared.await {
+    let (control, since, task) = match prepared.await {
         Ok(prepared) => prepared,
         Err(refusal) => return refusal.into_response(),
     };
@@ -70,7 +73,7 @@ pub async fn upgrade(visitor: Visitor, socket: WebSocketUpgrade) -> Response {
         move |socket| async move {
             let mut page = Page { socket };
             tokio::select! {
-                ended = serve(&mut page, control, since) => {
+                ended = serve(&mut page, control, since, task) => {
                     if let Err(why) = ended {
                         tracing::debug!(?why, "a page's connection ended");
                     }
@@ -130,7 +133,7 @@ impl Page {
 enum Followed {
     Nothing,
     Output { chunks: conductor_client::Chunks, reader: Box<Reader>, call: Output },
-    Run { lines: conductor_client::Items<Box<serde_json::value::RawValue>> },
+    Run { lines: Items<Box<serde_json::value::RawValue>> },
 }
 
 /// What a followed stream brought.
@@ -167,12 +170,34 @@ impl Followed {
     }
 }
 
-async fn serve(page: &mut Page, control: Control, since: Option<u64>) -> Result<(), End> {
+/// Waits until a task has used more. Never ends where none is followed, or when it uses nothing more.
+async fn more_used(used: &mut Option<Items<UsageView>>) -> Result<UsageView, Error> {
+    if let Some(items) = used {
+        match items.next().await {
+            Ok(Some(usage)) => return Ok(usage),
+            // It is over, gone, or was never to be seen.
+            Ok(None) | Err(Error::Refused(_)) => *used = None,
+            Err(error) => return Err(error),
+        }
+    }
+    std::future::pending().await
+}
+
+async fn serve(
+    page: &mut Page,
+    control: Control,
+    since: Option<u64>,
+    task: Option<TaskId>,
+) -> Result<(), End> {
     let hello = serde_json::json!({ "hello": { "log": control.welcome().log.id } });
     page.tell(&hello).await?;
     let mut last = since;
     let mut events = control.events(Events { since: last, follow: true }).await?;
     let mut followed = Followed::Nothing;
+    let mut used = match task {
+        Some(task) => Some(control.usage(task).await?),
+        None => None,
+    };
     let mut beat = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
@@ -194,6 +219,9 @@ async fn serve(page: &mut Page, control: Control, since: Option<u64>) -> Result<
                 Said::Follow(follow) => followed = begin(&control, follow).await?,
             },
             brought = followed.next() => pass_on(page, &control, &mut followed, brought?).await?,
+            usage = more_used(&mut used) => {
+                page.tell(&serde_json::json!({ "used": used_mark(&usage?) })).await?;
+            }
             _ = beat.tick() => page.send(Message::Ping(Default::default())).await?,
         }
     }

@@ -10,7 +10,7 @@ use rustix::event::EventfdFlags;
 use uuid::Uuid;
 
 use super::attempt::Budget;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Usage};
 use crate::process::overseer::Excess;
 
 /// The most messages that wait for a run to read them; a run that waits for nothing needs no more.
@@ -258,5 +258,14 @@ pub struct Progress {
     /// The length of `events.ndjson`.
     pub event_bytes: u64,
     /// What it has spent.
-    pub spent: Amount,
+    pub spent: Spending,
+}
+
+/// What a run has spent since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spending {
+    /// At most, as budgets count it.
+    pub amount: Amount,
+    /// What is known of it, as its end would tell it.
+    pub usage: Usage,
 }

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::attempt::{Limits, OnOutputLimit};
-use super::control::{Answer, End, Inbox, Message, Progress, Question, Report, ReportBody};
+use super::control::{Answer, End, Inbox, Message, Progress, Question, Report, ReportBody, Spending};
 use super::excess;
-use super::outcome::{Failure, FailureReason, Verdict};
+use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::turnstile::Turn;
 use crate::process::boot_ms;
 use crate::process::overseer::Excess;
@@ -334,8 +334,8 @@ impl Live {
     }
 
     /// Notes what the run has spent since it began.
-    pub fn spent(&self, amount: Amount) {
-        self.progress.send_modify(|known| known.spent = amount);
+    pub fn spent(&self, amount: Amount, usage: Usage) {
+        self.progress.send_modify(|known| known.spent = Spending { amount, usage });
     }
 
     fn grew(&self) {

@@ -102,7 +102,8 @@ impl Play<'_> {
             Step::Write { path, text } => self.write(path, &format!("{text}\n"), Existing::Replace)?,
             Step::Use { tokens } => {
                 self.usage.output_tokens += tokens;
-                self.live.spent(Amount { usd_micros: 0, tokens: self.usage.output_tokens });
+                let amount = Amount { usd_micros: 0, tokens: self.usage.output_tokens };
+                self.live.spent(amount, self.usage);
                 self.live.event(&Event::Usage {
                     input_tokens: 0,
                     output_tokens: *tokens,

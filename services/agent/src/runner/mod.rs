@@ -32,7 +32,7 @@ mod watched;
 
 pub use attempt::{Attempt, Budget, Limits, OnOutputLimit, Start, StartsFrom, Submits, What};
 pub(crate) use control::Inbox;
-pub use control::{Answer, Control, End, Progress, Question, QuestionKind, Report, ReportBody};
+pub use control::{Answer, Control, End, Progress, Question, QuestionKind, Report, ReportBody, Spending};
 pub(crate) use live::{most_printed, wait};
 pub use outcome::{Failure, FailureReason, Outcome, Usage, Verdict};
 pub use program::{Order, Programs};

@@ -92,7 +92,8 @@ fn git_view(outcome: git::Outcome) -> GitView {
     GitView { base, commit, branch, pushed, pull_request_url }
 }
 
-fn usage(usage: Usage) -> Option<UsageView> {
+/// What was used; none where nothing was.
+pub(super) fn usage(usage: Usage) -> Option<UsageView> {
     let Usage { input_tokens, output_tokens, cached_input_tokens, cost_micro_usd, turns, tool_calls } = usage;
     let cost_usd = cost_micro_usd.map(|micros| micros as f64 / 1e6);
     let view = UsageView { input_tokens, output_tokens, cached_input_tokens, cost_usd, turns, tool_calls };

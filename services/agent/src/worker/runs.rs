@@ -5,7 +5,8 @@ use conductor_protocol::agent::{Asked, OutputLength, Spent, Started, Told, Withd
 use conductor_protocol::limits::MAX_TOLD;
 use serde_json::value::RawValue;
 
-use crate::runner::{self, Attempt};
+use super::report;
+use crate::runner::{self, Attempt, Spending};
 
 /// A run that holds a slot.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) struct Run {
     /// The length of its output that was told last.
     pub told_bytes: u64,
     /// What it had spent when that was told last on this connection.
-    pub told_spent: Option<Amount>,
+    pub told_spent: Option<Spending>,
 }
 
 /// How far a run is.
@@ -199,10 +200,11 @@ impl Run {
 
     fn spent(&mut self) -> Option<Spent> {
         let Phase::Running(run) = &self.phase else { return None };
-        let amount = run.progress.borrow().spent;
-        let is_known = self.told_spent.replace(amount) == Some(amount);
-        let Amount { usd_micros, tokens } = amount;
-        (!is_known).then_some(Spent { lease: self.lease, usd_micros, tokens })
+        let spent = run.progress.borrow().spent;
+        let is_known = self.told_spent.replace(spent) == Some(spent);
+        let Amount { usd_micros, tokens } = spent.amount;
+        let usage = report::usage(spent.usage);
+        (!is_known).then_some(Spent { lease: self.lease, usd_micros, tokens, usage })
     }
 
     pub fn grown(&mut self) -> Option<OutputLength> {

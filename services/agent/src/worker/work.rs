@@ -1,6 +1,6 @@
 //! What the worker does with tasks: it gives them to slots, ends them, and takes what the slots report.
 
-use conductor_core::{Amount, Lease, RequestId};
+use conductor_core::{Lease, RequestId};
 use conductor_protocol::agent::{Answered, Assign, Below, End, EndRun, RunLimit, Tell};
 use conductor_protocol::control::AnswerBody;
 
@@ -9,7 +9,7 @@ use super::state::Worker;
 use super::{assign, report};
 use crate::outbox::Entry;
 use crate::output::Order;
-use crate::runner::{self, Answer, Outcome, Report, ReportBody};
+use crate::runner::{self, Answer, Outcome, Report, ReportBody, Spending};
 
 impl Worker {
     pub(super) fn assign(&mut self, assign: &Assign) {
@@ -36,7 +36,7 @@ impl Worker {
             has_below: false,
             told: Vec::new(),
             told_bytes: 0,
-            told_spent: Some(Amount::default()),
+            told_spent: Some(Spending::default()),
         };
         match assign::attempt(assign, &self.settings.limits, &self.settings.programs) {
             Err(end) => self.outbox.store(report::never_ran(assign.lease, end).into()),

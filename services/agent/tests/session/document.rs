@@ -11,6 +11,7 @@ use conductor_protocol::agent::{
 };
 use conductor_protocol::control::AnswerBody;
 use conductor_protocol::limits::{MAX_AGENT_LIST, MAX_AGENT_MESSAGE_BYTES, MAX_OUTPUT_FRAME_BYTES};
+use conductor_protocol::task::UsageView;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -173,7 +174,7 @@ fn everything() -> Vec<Value> {
         }],
         withdrawn: vec![Withdrawn { lease: lease(1), request_id: RequestId(1) }],
         output: vec![OutputLength { lease: lease(1), bytes: 1 }],
-        spent: vec![Spent { lease: lease(1), usd_micros: 1, tokens: 1 }],
+        spent: vec![Spent { lease: lease(1), usd_micros: 1, tokens: 1, usage: Some(UsageView::default()) }],
         draining: true,
         runners: vec![Default::default()],
         disk_full: Some(true),

@@ -11,6 +11,8 @@ use crate::screen::{Table, ago, bytes, clean, elapsed_between, first_line};
 const NAMED_FILES: usize = 10;
 /// Lines of a summary that are shown.
 const SUMMARY_LINES: usize = 40;
+/// Stands behind what a run has used that is not over.
+const SO_FAR: &str = " so far";
 
 /// What a task is called: its name, else what it is to do.
 pub fn title(task: &TaskView) -> String {
@@ -194,7 +196,8 @@ fn usage(task: &TaskView) -> String {
         return String::new();
     }
     let cost = usage.cost_usd.map(|cost| format!(", ${cost:.4}")).unwrap_or_default();
-    format!("{} tokens in, {} out{cost}", usage.input_tokens, usage.output_tokens)
+    let so_far = if task.state.is_terminal() { "" } else { SO_FAR };
+    format!("{} tokens in, {} out{cost}{so_far}", usage.input_tokens, usage.output_tokens)
 }
 
 fn attempts(task: &TaskView) -> Vec<String> {
@@ -205,7 +208,8 @@ fn attempts(task: &TaskView) -> Vec<String> {
     for attempt in &task.attempts {
         let took =
             attempt.finished_at.map(|end| elapsed_between(attempt.started_at, end)).unwrap_or_default();
-        let cost = attempt.usage.cost_usd.map(|cost| format!("${cost:.4}")).unwrap_or_default();
+        let so_far = if attempt.finished_at.is_some() { "" } else { SO_FAR };
+        let cost = attempt.usage.cost_usd.map(|cost| format!("${cost:.4}{so_far}")).unwrap_or_default();
         table.row([attempt.number.to_string(), clean(&attempt.agent), took, cost, attempt_end(attempt)]);
     }
     table.lines(None)

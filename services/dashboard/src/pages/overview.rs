@@ -11,6 +11,7 @@ use conductor_protocol::task::{State, TaskView, reason_text};
 use conductor_web::Refusal;
 
 use super::budgets::{self, Budgets};
+use super::task::tokens;
 use crate::app::page;
 use crate::frame::{Frame, Section};
 use crate::ui::{self, Html, Row};
@@ -93,6 +94,9 @@ struct Day {
     cost: String,
     /// What of that failures cost.
     lost: Option<String>,
+    /// What runs has cost and used so far, beside all that is over.
+    running_cost: Option<String>,
+    running_tokens: Option<String>,
     tokens: String,
     finished: String,
     failed: String,
@@ -199,10 +203,13 @@ fn waiting(w: &Words, now: Wall, task: &TaskView) -> Option<Waiting> {
 
 fn day(stats: &StatsView) -> Day {
     let today = &stats.today;
+    let running_cost = today.running.cost_usd.filter(|cost| *cost > 0.0);
     let seconds = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), format::seconds);
     Day {
         cost: format::dollars(today.cost_usd),
         lost: (today.failed_cost_usd > 0.0).then(|| format::dollars(today.failed_cost_usd)),
+        running_cost: running_cost.map(format::dollars),
+        running_tokens: tokens(&today.running),
         tokens: format::short_number(today.tokens as f64),
         finished: format::count(today.finished),
         failed: format::count(today.failed),

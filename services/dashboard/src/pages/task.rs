@@ -27,6 +27,7 @@ mod output;
 mod raw;
 mod subtasks;
 
+pub use attempts::{tokens, used_mark};
 pub use deeds::{answer, cancel, delete, message, pin, retry};
 pub use details::work;
 pub use raw::{archive, file, json, patch, whole_output};
@@ -125,6 +126,10 @@ struct Head {
     tokens: String,
     tokens_title: String,
     cost: String,
+    /// Whether it has used something and may use more.
+    is_open: bool,
+    /// Changes with what it used.
+    used: String,
     /// What of that its failed attempts cost.
     lost: Option<String>,
     created: Html,
@@ -254,6 +259,8 @@ fn head(w: &'static Words, now: Wall, task: &TaskView, path: String) -> Head {
         tokens: attempts::tokens(usage).unwrap_or_else(|| "–".to_owned()),
         tokens_title: attempts::tokens_by_kind(w, usage),
         cost: usage.cost_usd.map_or_else(|| "–".to_owned(), format::dollars),
+        is_open: !task.state.is_terminal() && (attempts::tokens(usage).is_some() || usage.cost_usd.is_some()),
+        used: attempts::used_mark(usage),
         lost: attempts::lost(task),
         created: ui::ago(w, now, task.created_at),
         timeline: Html::made(chart::timeline(w, queued.0, end.0, &task.attempts)),

@@ -77,6 +77,8 @@ messages! {
     mean_wait: "Mean wait", "平均待ち";
     mean_run: "Mean run", "平均実行";
     cost_of_failures: "on failed attempts", "は失敗した試行の分";
+    so_far: "so far", "ここまで";
+    so_far_in_what_runs: "so far in what runs", "実行中の分（ここまで）";
     set_aside_hint: "Set aside for what runs, and settled when it ends", "実行中のタスクのために確保され、終了時に精算されます";
     budget_of_today: "Today's budget", "今日の予算";
     starts_anew: "Starts anew", "リセット：";

@@ -50,6 +50,27 @@ async fn a_task_is_submitted_in_the_form_and_watched_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_task_uses_grows_on_its_page_while_it_runs() {
+    let running = Running::start().await;
+    let Some(chrome) = logged_in("usage", &running).await else { return };
+    let prompt = "use 1200 tokens; ask Go on; use 800 tokens; ask And on";
+    let id = running.submit(json!({"prompt": prompt, "runner": "mock"})).await;
+    chrome.go(&format!("{}/tasks/{id}", running.url)).await;
+    let tells = |text: &str| format!("document.querySelector('#task-facts').textContent.includes('{text}')");
+    chrome.until("it tells what was used", &tells("1.2k so far")).await;
+    // Nothing but the use is to move the page.
+    chrome.run("window.sameView = true; document.getElementById('task').dataset.task += 'x'").await;
+    running.control().await.answer(id.parse().unwrap(), None, AnswerBody::Allow).await.unwrap();
+    chrome.until("it tells that more was used", &tells("2k so far")).await;
+    assert_eq!(chrome.run("return window.sameView").await, Value::Bool(true), "the view was loaded anew");
+    chrome.run("const task = document.getElementById('task'); task.dataset.task = task.dataset.task.slice(0, -1)").await;
+    running.control().await.answer(id.parse().unwrap(), None, AnswerBody::Allow).await.unwrap();
+    chrome.until("it succeeds", "document.querySelector('#task-head .badge.s-succeeded')").await;
+    chrome.until("what it used is all", &format!("!{}", tells("so far"))).await;
+    chrome.end(&running.url, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn output_is_on_the_page_as_soon_as_it_is_printed_and_a_click_ends_the_task() {
     let running = Running::start().await;
     let Some(chrome) = logged_in("output", &running).await else { return };

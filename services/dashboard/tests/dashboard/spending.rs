@@ -1,8 +1,8 @@
 //! What may be spent, and what was: on the overview, the queue's page and the page of a task.
 
 use conductor_core::FailureReason;
-use conductor_protocol::agent::{Assign, End, Finished, FromAgent};
-use conductor_protocol::control::{Groups, Role};
+use conductor_protocol::agent::{Assign, End, Finished, FromAgent, Spent};
+use conductor_protocol::control::{ActorView, Groups, ListRequest, Role};
 use conductor_protocol::task::{FailureView, State, UsageView};
 use conductor_testkit::agent::{Agent, Session};
 use conductor_testkit::world::eventually;
@@ -38,6 +38,14 @@ async fn end(session: &mut Session<'_>, assign: &Assign, end: End, cost_usd: Opt
         told: 0,
     };
     session.say(FromAgent { credits: 1, finished: vec![finished], ..FromAgent::default() }).await.unwrap();
+}
+
+/// Tells what a run has used so far.
+async fn spend(session: &mut Session<'_>, assign: &Assign, output_tokens: u64, cost_usd: f64) {
+    let usage = UsageView { output_tokens, cost_usd: Some(cost_usd), ..UsageView::default() };
+    let usd_micros = (cost_usd * 1e6) as u64;
+    let spent = Spent { lease: assign.lease, usd_micros, tokens: output_tokens, usage: Some(usage) };
+    session.say(FromAgent { spent: vec![spent], ..FromAgent::default() }).await.unwrap();
 }
 
 fn failed() -> End {
@@ -163,4 +171,65 @@ async fn an_attempt_of_the_mock_is_said_to_be_simulated_beside_what_it_used() {
     assert_eq!(tries.matches("class=\"sim\"").count(), 2, "{tries}");
     assert!(tries.contains("1.5k tokens") && !tries.contains('$'), "{tries}");
     assert!(!page.contains("on failed attempts"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_told_that_it_used_is_told_of_it_until_its_end_tells_it_better() {
+    let place = Place::new().await;
+    let mut agent = spender(&place);
+    let mut session = agent.connect().await.unwrap();
+    let retry = json!({"max_attempts": 2, "backoff_seconds": 0});
+    let id = place.submit(json!({"prompt": "x", "runner": "claude", "group": "red", "retry": retry})).await;
+    let assign = begun(&mut session).await;
+    end(&mut session, &assign, failed(), Some(0.75)).await;
+    let assign = begun(&mut session).await;
+    let mut used = place.control.usage(id.parse().unwrap()).await.unwrap();
+    let before = used.next().await.unwrap().unwrap();
+    assert_eq!((before.output_tokens, before.cost_usd), (100, Some(0.75)));
+    spend(&mut session, &assign, 900, 0.5).await;
+    let more = used.next().await.unwrap().unwrap();
+    assert_eq!((more.output_tokens, more.cost_usd), (1_000, Some(1.25)));
+    let task = place.control.get(id.parse().unwrap()).await.unwrap();
+    let costs: Vec<_> = task.attempts.iter().map(|attempt| attempt.usage.cost_usd).collect();
+    assert_eq!((costs, task.usage), (vec![Some(0.75), Some(0.5)], more));
+    let listed = place.control.list(ListRequest::default()).await.unwrap().items;
+    assert_eq!(listed[0].usage, more);
+    let today = place.control.stats().await.unwrap().today;
+    assert_eq!((today.cost_usd, today.running.cost_usd, today.running.output_tokens), (0.75, Some(0.5), 900));
+    let blue = ActorView {
+        name: "blue".into(),
+        role: Role::Viewer,
+        groups: Groups::Only(vec!["blue".into()]),
+        via: "web".into(),
+        address: None,
+        attempt: None,
+    };
+    let hidden = place.control.on_behalf_of(blue).stats().await.unwrap().today;
+    assert_eq!(hidden.running, UsageView::default());
+
+    let browser = place.log_in(&place.admin).await;
+    let page = browser.get(&format!("/tasks/{id}")).await.with(200).body;
+    assert!(
+        page.contains("$1.25 <small>so far</small>") && page.contains("2.4k <small>so far</small>"),
+        "{page}"
+    );
+    let tries = page.split("id=\"tries\"").nth(1).unwrap().split("</ol>").next().unwrap();
+    assert_eq!(tries.matches("so far").count(), 1, "only the attempt that runs may use more: {tries}");
+    let overview = browser.get("/").await.with(200).body;
+    assert!(overview.contains("+ $0.50 so far in what runs"), "{overview}");
+    let overview = browser.get_in("/", "ja").await.body;
+    assert!(overview.contains("+ $0.50 実行中の分"), "{overview}");
+
+    end(&mut session, &assign, End::Succeeded, Some(0.25)).await;
+    until(&place, &id, State::Succeeded).await;
+    let task = place.control.get(id.parse().unwrap()).await.unwrap();
+    assert_eq!((task.attempts[1].usage.cost_usd, task.usage.cost_usd), (Some(0.25), Some(1.0)));
+    let page = browser.get(&format!("/tasks/{id}")).await.with(200).body;
+    assert!(!page.contains("so far") && page.contains("$1.00"), "{page}");
+    let today = place.control.stats().await.unwrap().today;
+    assert_eq!(today.running, UsageView::default());
+    eventually(LIMIT, "who follows is told that it is over", async || {
+        used.next().await.unwrap().is_none().then_some(())
+    })
+    .await;
 }

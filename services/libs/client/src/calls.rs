@@ -9,7 +9,7 @@ use conductor_protocol::control::{
     TrendsCall, TrendsView, Wait,
 };
 use conductor_protocol::event::EventView;
-use conductor_protocol::task::TaskView;
+use conductor_protocol::task::{TaskView, UsageView};
 use serde_json::value::RawValue;
 
 use crate::control::Control;
@@ -309,6 +309,14 @@ impl Control {
     /// When the connection has ended.
     pub async fn run_events(&self, output: Output) -> Result<Items<Box<RawValue>>, Error> {
         self.stream(Call::RunEvents(output), MAX_ITEMS).await.map(Items::new)
+    }
+
+    /// Follows what a task has used so far, until it is over.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn usage(&self, id: TaskId) -> Result<Items<UsageView>, Error> {
+        self.stream(Call::Usage(Id { id }), MAX_ITEMS).await.map(Items::new)
     }
 
     /// Reads or follows the output of an attempt.

@@ -25,6 +25,15 @@ pub struct Amount {
     pub tokens: u64,
 }
 
+/// What a run has spent since it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spending {
+    /// At most, as budgets count it.
+    pub amount: Amount,
+    /// What is known of it, as its end would tell it.
+    pub usage: Usage,
+}
+
 impl Amount {
     /// What is known of a use.
     #[must_use]

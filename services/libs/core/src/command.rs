@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::access::{LoginSession, SecretDigest, Token};
 use crate::actor::Actor;
 use crate::agent::{Profile, RunnerOffer};
-use crate::budget::{Amount, Limit};
+use crate::budget::{Limit, Spending};
 use crate::delivery::{Answer, Notice};
 use crate::id::{
     AgentId, BodyDigest, Incarnation, InstanceId, KeyId, Lease, RequestId, ScheduleId, Seq, TaskId,
@@ -291,7 +291,7 @@ pub enum AgentSay {
         /// Its lease.
         lease: Lease,
         /// Since it began.
-        amount: Amount,
+        spending: Spending,
     },
     /// An attempt is over.
     Finished {

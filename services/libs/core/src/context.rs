@@ -129,8 +129,11 @@ impl<'m> Context<'m> {
             | EventKind::TaskAnswered { task, .. }
             | EventKind::QuestionWithdrawn { task, .. }
             | EventKind::CancelRequested { task, .. }
-            | EventKind::AttemptEnded { task, .. }
             | EventKind::TaskRequeued { task, .. } => self.arm(*task),
+            EventKind::AttemptEnded { task, lease, .. } => {
+                self.live.spent.remove(lease);
+                self.arm(*task);
+            }
             EventKind::ScheduleAdded { schedule, .. } => {
                 self.live.disarm_schedule(schedule.id);
                 self.live.schedules.insert((schedule.next_at, schedule.id));

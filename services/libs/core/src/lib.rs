@@ -29,7 +29,9 @@ mod time;
 pub use access::{Groups, LoginSession, SecretDigest, Token};
 pub use actor::{Actor, Role};
 pub use agent::{Profile, RunnerOffer};
-pub use budget::{Amount, Budgets, DAY_SHARE, Limit, MAX_GROUPS, Meter, NEAR_PERCENT, Purse, Shortage, Unit};
+pub use budget::{
+    Amount, Budgets, DAY_SHARE, Limit, MAX_GROUPS, Meter, NEAR_PERCENT, Purse, Shortage, Spending, Unit,
+};
 pub use command::{AgentSay, Command, Effect, Rejection, Reply, Submit, Volume};
 pub use decide::{ASSIGNMENTS_A_STEP, LOOK_PAST, MAX_PINS, MAX_TOLD, Obstacle, TIMEOUTS_A_STEP};
 pub use delivery::{Answer, Delivery, Notice, NotifyRule, REST_AFTER_TRY_MS, Route, Tried};

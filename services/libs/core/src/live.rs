@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::access::SecretDigest;
-use crate::budget::Amount;
+use crate::budget::Spending;
 use crate::command::Volume;
 use crate::id::{AgentId, KeyId, Lease, ScheduleId, TaskId};
 use crate::name::Name;
@@ -36,8 +36,8 @@ pub(crate) struct Live {
     pub(crate) lanes: BTreeSet<(Wall, Name)>,
     /// When the day began that was seen last.
     pub(crate) day: Wall,
-    /// What the runs for which something is set aside told that they have spent.
-    pub(crate) spent: BTreeMap<Lease, Amount>,
+    /// What runs told that they have spent.
+    pub(crate) spent: BTreeMap<Lease, Spending>,
     pub(crate) counters: Counters,
     /// The volume that has less free space than it must.
     pub(crate) lacking: Option<Volume>,

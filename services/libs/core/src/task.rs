@@ -220,6 +220,20 @@ pub struct Usage {
     pub tool_calls: u32,
 }
 
+impl Usage {
+    /// Adds what more was used. A cost that nobody knows adds nothing.
+    pub fn add(&mut self, more: &Self) {
+        self.input_tokens = self.input_tokens.saturating_add(more.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
+        self.cached_input_tokens = self.cached_input_tokens.saturating_add(more.cached_input_tokens);
+        if let Some(cost) = more.cost_usd_micros {
+            self.cost_usd_micros = Some(self.cost_usd_micros.unwrap_or(0).saturating_add(cost));
+        }
+        self.turns = self.turns.saturating_add(more.turns);
+        self.tool_calls = self.tool_calls.saturating_add(more.tool_calls);
+    }
+}
+
 /// What an agent reports with the end of an attempt. The machine passes it on and keeps none of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {

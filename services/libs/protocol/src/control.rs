@@ -167,6 +167,8 @@ pub enum Call {
     Output(Output),
     /// What the runner reported. Streams lines of `events.ndjson` as JSON. Answer: [`OutputEnd`], after the last whole line.
     RunEvents(Output),
+    /// What a task has used so far. Streams [`crate::task::UsageView`] when it changes, until the task is over.
+    Usage(Id),
     /// What a run left. Answer: [`FilesView`].
     Files(Id),
     /// Bytes of one file of the work folder. Streams binary frames. Answer: [`OutputEnd`].

@@ -224,7 +224,7 @@ pub struct AttemptView {
     pub finished_at: Option<Wall>,
     pub exit_code: Option<i32>,
     pub failure: Option<FailureView>,
-    /// What it used by itself; the task's own `usage` adds up its attempts.
+    /// What it used by itself, so far while it runs; the task's own `usage` adds up its attempts.
     #[serde(default)]
     pub usage: UsageView,
     /// Whether no model was asked.

@@ -2,7 +2,7 @@
 
 use conductor_core::{
     AgentSay, Amount, AttemptEnd, Failure, Limit, Name, Profile, Question, Report, Requeue, RunnerLane,
-    RunnerOffer, Usage,
+    RunnerOffer, Spending, Usage,
 };
 use conductor_protocol::agent::{
     After, Asked, End, Finished, Hello, LimitClass, RunnerView, SpendLimit, Spent, Withdrawn,
@@ -149,7 +149,8 @@ pub(super) fn limit(limit: Limit) -> SpendLimit {
 /// What a run has spent.
 pub(super) fn spent(spent: &Spent) -> AgentSay {
     let amount = Amount { usd_micros: spent.usd_micros, tokens: spent.tokens };
-    AgentSay::Spent { lease: spent.lease, amount }
+    let usage = spent.usage.map(usage).unwrap_or_default();
+    AgentSay::Spent { lease: spent.lease, spending: Spending { amount, usage } }
 }
 
 fn usage(view: UsageView) -> Usage {

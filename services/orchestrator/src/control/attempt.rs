@@ -58,7 +58,7 @@ fn may(call: &Call) -> May {
         Call::Submit(_) | Call::SubmitEach(_) | Call::List(_) | Call::Status => May::Ask,
         // Ends a stream that it asked for.
         Call::Stop(_) => May::Ask,
-        Call::Get(Id { id }) | Call::Files(Id { id }) => May::See(*id),
+        Call::Get(Id { id }) | Call::Usage(Id { id }) | Call::Files(Id { id }) => May::See(*id),
         Call::Wait(call) => May::See(call.id),
         Call::Output(call) | Call::RunEvents(call) | Call::Diff(call) => May::See(call.id),
         Call::File(call) => May::See(call.id),

@@ -156,6 +156,7 @@ pub(super) fn needs(call: &Call) -> Needs {
         | Call::Events(_)
         | Call::Output(_)
         | Call::RunEvents(_)
+        | Call::Usage(_)
         | Call::Files(_)
         | Call::File(_)
         | Call::Diff(_)
@@ -199,7 +200,7 @@ pub(super) fn needs(call: &Call) -> Needs {
 pub(super) fn about(call: &Call) -> About {
     match call {
         Call::Get(Id { id }) | Call::Retry(Id { id }) | Call::Delete(Id { id }) => About::Task(*id),
-        Call::Files(Id { id }) | Call::Deliveries(Id { id }) => About::Task(*id),
+        Call::Files(Id { id }) | Call::Usage(Id { id }) | Call::Deliveries(Id { id }) => About::Task(*id),
         Call::Wait(call) => About::Task(call.id),
         Call::Cancel(call) => About::Task(call.id),
         Call::Message(call) => About::Task(call.id),

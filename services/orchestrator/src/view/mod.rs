@@ -7,7 +7,7 @@ mod task;
 
 pub(crate) use agent::{agent_view, queue_view};
 pub(crate) use event::{Subject, event_view, subject};
-pub(crate) use task::{Live, has_work, task_view};
+pub(crate) use task::{Live, add_used, has_work, task_view, usage_view};
 
 use conductor_core::{Actor, CancelReason, Failure, Groups, Role};
 use conductor_protocol::control;

@@ -22,6 +22,8 @@ pub(crate) struct Live {
     pub(crate) pending: Option<Pending>,
     /// The name of the agent that has it.
     pub(crate) agent: Option<Name>,
+    /// What its run told that it used so far.
+    pub(crate) used: Option<Usage>,
 }
 
 /// Puts a task together. What the machine says of a live one goes before what History has taken in so far, unless that is the
@@ -40,6 +42,9 @@ pub(crate) fn task_view(
         && record.is_none_or(|record| record.seq <= live.image.seq)
     {
         overlay(&mut view, live);
+        if let Some(used) = &live.used {
+            add_used(&mut view, record, used);
+        }
     }
     if let Some(body) = body {
         view.add_body(body);
@@ -182,6 +187,18 @@ fn overlay(view: &mut TaskView, live: &Live) {
     }
 }
 
+/// Counts what the attempt that runs used so far, which History learns when it is over.
+pub(crate) fn add_used(view: &mut TaskView, record: Option<&TaskRecord>, used: &Usage) {
+    let mut sum = record.map(|record| record.usage).unwrap_or_default();
+    sum.add(used);
+    view.usage = usage_view(&sum);
+    let last = view.attempts.last_mut();
+    let running = last.filter(|last| last.number == view.attempt && last.finished_at.is_none());
+    if let Some(attempt) = running {
+        attempt.usage = usage_view(used);
+    }
+}
+
 /// Where a live task stands.
 pub(super) fn live_state(image: &TaskImage) -> State {
     match &image.stage {
@@ -251,7 +268,7 @@ fn result(json: &str) -> Option<Resultant> {
         .ok()
 }
 
-fn usage_view(usage: &Usage) -> UsageView {
+pub(crate) fn usage_view(usage: &Usage) -> UsageView {
     UsageView {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,

@@ -73,6 +73,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
         Call::Events(Events { since: None, follow: false }),
         Call::Output(output),
         Call::RunEvents(output),
+        Call::Usage(id),
         Call::Files(id),
         Call::File(FileCall { id: task, path: text("a.txt"), offset: 0, limit: None }),
         Call::Browse(Browse { id: Some(task), path: text(""), limit: None, after: None }),
@@ -124,7 +125,9 @@ fn wanted(call: &Call) -> Option<Role> {
         Call::Stats | Call::Status | Call::Schedules | Call::Events(_) | Call::Output(_) => {
             Some(Role::Viewer)
         }
-        Call::RunEvents(_) | Call::Files(_) | Call::File(_) | Call::Diff(_) => Some(Role::Viewer),
+        Call::RunEvents(_) | Call::Usage(_) | Call::Files(_) | Call::File(_) | Call::Diff(_) => {
+            Some(Role::Viewer)
+        }
         Call::Browse(_) => Some(Role::Viewer),
         Call::Pin(_) => Some(Role::Operator),
         Call::Deliveries(_) | Call::Trends(_) | Call::Metrics | Call::Runners => Some(Role::Viewer),
@@ -141,7 +144,7 @@ fn wanted(call: &Call) -> Option<Role> {
 }
 
 /// How many calls there are.
-const CALLS: usize = 52;
+const CALLS: usize = 53;
 
 pub(super) async fn refused(control: &Control, call: Call) -> Option<Problem> {
     match control.call(call).await {

@@ -50,8 +50,8 @@ pub(super) struct Follow<'a> {
     spec: &'a RunnerSpec,
     /// The most turns, where the program does not count them itself.
     pub max_turns: Option<u32>,
-    /// What it may spend, where no gateway holds it to that.
-    pub guard: Option<Guard<'a>>,
+    /// What it spends, and may, where no gateway holds it to that.
+    pub guard: Guard<'a>,
     parser: Parser,
     raw: &'a mut Raw,
     lines: [Lines; 2],
@@ -117,7 +117,7 @@ impl<'a> Follow<'a> {
             watched,
             spec,
             max_turns: None,
-            guard: None,
+            guard: Guard::default(),
             parser: Parser::new(spec.output),
             raw,
             lines,
@@ -282,16 +282,17 @@ impl<'a> Follow<'a> {
 
     /// Tells what was spent, and ends what spent too much where no gateway does.
     fn look_at_spending(&mut self) {
+        let known = self.parser.known();
+        let spent = self.guard.spent(known, self.spec);
         if let Some(model) = self.watched.model {
             let used = model.used();
             let usd_micros = used.most_usd_micros.ceil() as u64;
-            return self.watched.live.spent(Amount { usd_micros, tokens: used.tokens() });
+            let amount = Amount { usd_micros, tokens: used.tokens() };
+            return self.watched.live.spent(amount, spent.or_metered(used));
         }
-        let Some(guard) = &self.guard else { return };
-        let known = self.parser.known();
-        let (amount, exceeded) = guard.look(known, self.spec, self.watched.limit);
+        self.watched.live.spent(spent.amount(), spent.usage());
+        let exceeded = spent.exceeds(self.watched.limit.unwrap_or(self.guard.limit));
         let is_over = known.end.is_some();
-        self.watched.live.spent(amount);
         if let Some(exceeded) = exceeded.filter(|_| !is_over) {
             self.watched.end(Cause::Budget(exceeded));
         }

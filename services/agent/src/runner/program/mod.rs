@@ -178,9 +178,8 @@ pub(super) fn run(
         let mut follow = Follow::new(watched, spec, &mut raw, (pipes, talk), lines, &keep);
         follow.max_turns = order.max_turns.filter(|_| spec.arguments.max_turns.is_empty());
         // Without a gateway there is only what the program tells as it goes.
-        let guarded = model.is_none() && attempt.budget != Limit::default();
         let (limit, model_name) = (attempt.budget, order.model.as_deref());
-        follow.guard = guarded.then_some(Guard { limit, before: spent, model: model_name, baseline });
+        follow.guard = Guard { limit, before: spent, model: model_name, baseline };
         let followed = follow.follow(tools.buffer);
         let Followed { gone, cause, exit, complaint, missing, known } = followed;
         keep(&known);

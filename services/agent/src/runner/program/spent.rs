@@ -79,13 +79,14 @@ impl Spent {
     }
 
     /// What that comes to at most.
-    fn amount(&self) -> Amount {
+    pub fn amount(&self) -> Amount {
         let usage = &self.usage;
         let tokens = usage.input_tokens + usage.output_tokens + usage.cached_input_tokens;
         Amount { usd_micros: self.most_usd_micros.ceil() as u64, tokens }
     }
 
-    fn exceeds(&self, limit: Limit) -> Option<Exceeded> {
+    /// Which limit that passes.
+    pub fn exceeds(&self, limit: Limit) -> Option<Exceeded> {
         let tokens = self.amount().tokens;
         match limit {
             Limit { tokens: Some(most), .. } if tokens >= most => Some(Exceeded::Tokens(most)),
@@ -98,7 +99,7 @@ impl Spent {
 }
 
 /// Holds a program to what it may spend by what it tells as it goes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Guard<'a> {
     pub limit: Limit,
     /// What earlier starts used.
@@ -108,10 +109,10 @@ pub(super) struct Guard<'a> {
 }
 
 impl Guard<'_> {
-    /// What was spent by now, and which limit that passes.
-    pub fn look(&self, known: &Known, spec: &RunnerSpec, limit: Option<Limit>) -> (Amount, Option<Exceeded>) {
+    /// What was spent by now.
+    pub fn spent(&self, known: &Known, spec: &RunnerSpec) -> Spent {
         let mut spent = self.before;
         spent.add(known, spec, self.model, self.baseline);
-        (spent.amount(), spent.exceeds(limit.unwrap_or(self.limit)))
+        spent
     }
 }

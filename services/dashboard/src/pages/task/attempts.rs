@@ -21,6 +21,8 @@ pub struct Attempt {
     pub tokens: String,
     pub tokens_title: String,
     pub cost: String,
+    /// Whether it may use more.
+    pub is_open: bool,
     pub exit_code: String,
     /// The class of its failure.
     pub reason: &'static str,
@@ -57,6 +59,13 @@ pub fn tokens(usage: &UsageView) -> Option<String> {
     (tokens > 0).then(|| format::short_number(tokens as f64))
 }
 
+/// Changes with what a page shows of a use.
+#[must_use]
+pub fn used_mark(usage: &UsageView) -> String {
+    let UsageView { input_tokens, output_tokens, cached_input_tokens, cost_usd, .. } = usage;
+    format!("{input_tokens} {output_tokens} {cached_input_tokens} {}", cost_usd.unwrap_or_default())
+}
+
 /// Tokens of each kind.
 #[must_use]
 pub fn tokens_by_kind(w: &Words, usage: &UsageView) -> String {
@@ -81,6 +90,7 @@ fn row(w: &Words, now: Wall, attempt: &AttemptView) -> Attempt {
         tokens: tokens(&attempt.usage).unwrap_or_default(),
         tokens_title: tokens_by_kind(w, &attempt.usage),
         cost: attempt.usage.cost_usd.map(format::dollars).unwrap_or_default(),
+        is_open: attempt.finished_at.is_none(),
         exit_code: attempt.exit_code.map(|code| code.to_string()).unwrap_or_default(),
         reason: failure.map(|failure| reason_text(failure.reason)).unwrap_or_default(),
         why: failure

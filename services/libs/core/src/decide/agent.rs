@@ -1,7 +1,7 @@
 //! What agents say.
 
 use crate::agent::Profile;
-use crate::budget::Amount;
+use crate::budget::Spending;
 use crate::command::{AgentSay, Effect, Rejection, Reply};
 use crate::context::{Context, View};
 use crate::decide::{attempt, budget};
@@ -72,7 +72,7 @@ pub(crate) fn hear(
             Ok(Reply::Done)
         }
         AgentSay::Started(lease) => Ok(started(step, agent, lease)),
-        AgentSay::Spent { lease, amount } => Ok(spent(step, agent, lease, amount)),
+        AgentSay::Spent { lease, spending } => Ok(spent(step, agent, lease, spending)),
         AgentSay::Asked { lease, question } => Ok(asked(step, agent, lease, question)),
         AgentSay::Withdrawn { lease, request_id } => Ok(withdrawn(step, agent, lease, request_id)),
         AgentSay::Took { lease, count } => Ok(took(step, agent, lease, count)),
@@ -186,13 +186,13 @@ fn started(step: &mut Context<'_>, agent: AgentId, lease: Lease) -> Reply {
     Reply::Accepted { fresh: true }
 }
 
-fn spent(step: &mut Context<'_>, agent: AgentId, lease: Lease, amount: Amount) -> Reply {
+fn spent(step: &mut Context<'_>, agent: AgentId, lease: Lease, spending: Spending) -> Reply {
     // What is said of a lease that is gone is answered when it is said to be over.
-    let held = step.state().held_by(agent, lease).map(|(task, _, _)| task);
-    if let Some(task) = held {
-        budget::told(step, task, lease, amount);
+    let is_held = step.state().held_by(agent, lease).is_some();
+    if is_held {
+        step.live().spent.insert(lease, spending);
     }
-    Reply::Accepted { fresh: held.is_some() }
+    Reply::Accepted { fresh: is_held }
 }
 
 fn asked(step: &mut Context<'_>, agent: AgentId, lease: Lease, question: Question) -> Reply {

@@ -5,7 +5,7 @@ mod above;
 mod below;
 mod settle;
 
-use crate::budget::{Amount, DAY_SHARE, Limit, Meter, Purse, Shortage, Unit};
+use crate::budget::{Amount, DAY_SHARE, Limit, Meter, Purse, Shortage, Spending, Unit};
 use crate::context::{Context, View};
 use crate::event::EventKind;
 use crate::id::{Lease, TaskId};
@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::state::task::Task;
 use crate::task::Work;
 
-pub(crate) use above::{tell_limit, told};
+pub(crate) use above::tell_limit;
 pub(crate) use below::{end_below, refuse_below, spends, used_up};
 pub(crate) use settle::settle;
 
@@ -117,7 +117,7 @@ pub(crate) fn today(view: View<'_>, group: Option<&Name>) -> (Amount, Amount) {
 pub(crate) fn hold(step: &mut Context<'_>, task: TaskId, lease: Lease, allowance: Allowance) {
     let Allowance { limit, cover } = allowance;
     step.emit(EventKind::BudgetHeld { task, lease, amount: limit.amount(), cover });
-    step.live().spent.insert(lease, Amount::default());
+    step.live().spent.insert(lease, Spending::default());
     if cover.is_some() {
         above::tell_above(step, task);
     }

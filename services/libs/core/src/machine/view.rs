@@ -4,6 +4,8 @@ use crate::id::{AgentId, Lease, TaskId};
 use crate::image::AgentImage;
 use crate::live::Counters;
 use crate::machine::Machine;
+use crate::name::Name;
+use crate::task::Usage;
 use crate::time::Mono;
 
 /// An agent with its connection and its work.
@@ -45,6 +47,26 @@ impl Machine {
             heard: session.map_or(Mono::default(), |session| session.heard),
             leases: agent.runs.values().copied().collect(),
         })
+    }
+
+    /// What a task's run told that it used so far.
+    #[must_use]
+    pub fn used(&self, task: TaskId) -> Option<Usage> {
+        let lease = self.state.live(task)?.run()?.lease;
+        self.live.spent.get(&lease).map(|told| told.usage)
+    }
+
+    /// What all runs told that they used so far, of the groups that are seen.
+    #[must_use]
+    pub fn used_by_all(&self, sees: impl Fn(&Name) -> bool) -> Usage {
+        let mut sum = Usage::default();
+        for (lease, task) in self.state.known_agents().flat_map(|(_, agent)| agent.runs.values()) {
+            let is_seen = self.state.group_of(*task).is_some_and(&sees);
+            if let Some(told) = self.live.spent.get(lease).filter(|_| is_seen) {
+                sum.add(&told.usage);
+            }
+        }
+        sum
     }
 
     /// How many deadlines are armed, those among them that count no more.

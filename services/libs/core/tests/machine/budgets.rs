@@ -75,8 +75,8 @@ fn assign(world: &mut World) -> (Vec<Run>, Step) {
 }
 
 fn tell(world: &mut World, lease: Lease, micros: u64) {
-    let amount = Amount { usd_micros: micros, tokens: 10 };
-    world.say(ADA, AgentSay::Spent { lease, amount });
+    let spending = Spending { amount: Amount { usd_micros: micros, tokens: 10 }, usage: Usage::default() };
+    world.say(ADA, AgentSay::Spent { lease, spending });
 }
 
 /// Submits a task of claude below a running one.
@@ -285,6 +285,26 @@ fn after_a_start_nothing_of_a_run_is_promised_before_it_told_what_it_spent() {
     assert!(begin(&mut world).is_empty());
     tell(&mut world, parent.1, USD);
     assert_eq!(begin(&mut world)[0].2, usd(2));
+}
+
+#[test]
+fn what_a_run_used_is_known_while_it_runs_and_only_from_who_holds_it() {
+    // Nothing is set aside for it: no budget limits it.
+    let mut world = world(Budgets::default());
+    let task = world.submit_one(|task| task.runner = name("mock"));
+    let (_, lease, _) = begin(&mut world)[0];
+    assert_eq!(world.machine.used(task), None);
+    let usage = cost(7);
+    let told = |lease| AgentSay::Spent { lease, spending: Spending { amount: Amount::default(), usage } };
+    let step = world.say(ADA, told(lease));
+    assert!(step.events.is_empty(), "nothing of it is in the log");
+    world.say(ADA, told(Lease { number: lease.number + 1, ..lease }));
+    assert_eq!(world.machine.used(task), Some(usage));
+    assert_eq!(world.machine.used_by_all(|group| group.as_str() == "default"), usage);
+    assert_eq!(world.machine.used_by_all(|_| false), Usage::default());
+    end(&mut world, lease, AttemptEnd::Succeeded, cost(9));
+    world.say(ADA, told(lease));
+    assert_eq!((world.machine.used(task), world.machine.used_by_all(|_| true)), (None, Usage::default()));
 }
 
 #[test]

@@ -179,6 +179,9 @@ pub struct Spent {
     /// Tokens: input, cached input and output together.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub tokens: u64,
+    /// What is known of it, as its end would tell it; none where nothing was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageView>,
 }
 
 fn is_nothing(number: &u64) -> bool {

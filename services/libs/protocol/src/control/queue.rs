@@ -3,7 +3,7 @@
 use conductor_core::Wall;
 use serde::{Deserialize, Serialize};
 
-use crate::task::State;
+use crate::task::{State, UsageView};
 use crate::text;
 
 /// Names the lane of a credential.
@@ -162,4 +162,7 @@ pub struct TodayView {
     /// What the attempts cost that failed or crashed, also those of tasks that succeeded later.
     #[serde(default)]
     pub failed_cost_usd: f64,
+    /// What the attempts that run have used so far, which the numbers above do not count yet.
+    #[serde(default)]
+    pub running: UsageView,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use conductor_client::Control;
 use conductor_core::FailureReason;
 use conductor_protocol::task::{PendingCode, State};
 use conductor_testkit::world::{MARK, World, eventually, submit_one};
@@ -114,4 +115,41 @@ async fn the_mock_uses_tokens_of_its_budget() {
     assert_eq!(views[0].state, State::Succeeded, "{:#?}", views[0]);
     assert_eq!(views[1].failure.as_ref().unwrap().reason, FailureReason::Budget);
     assert_eq!(control.queue().await.unwrap().budgets[0].spent_tokens, 219);
+}
+
+#[tokio::test]
+async fn what_a_run_uses_is_told_while_it_runs_without_an_event_and_again_after_a_restart() {
+    let world = world(&json!({"task_usd": null, "day_usd": null}));
+    let mut orchestrator = world.orchestrator().await;
+    let _agent = world.agent("one");
+    let control = world.connect().await;
+    let body = json!({"prompt": "forever", "runner": "spender", "env": {MARK: world.mark()}});
+    let id = submit_one(&control, &body, world.mark()).await;
+    let used_beyond = async |control: &Control, tokens: u64| {
+        eventually(LIMIT, "it tells that it used more", async || {
+            let view = control.get(id).await.unwrap();
+            assert!(!view.state.is_terminal(), "{view:#?}");
+            (view.usage.output_tokens > tokens).then_some(view)
+        })
+        .await
+    };
+    let first = used_beyond(&control, 0).await;
+    let [first_usage, second_usage] =
+        [first.usage, used_beyond(&control, first.usage.output_tokens).await.usage];
+    assert!(second_usage.cost_usd > first_usage.cost_usd, "{first_usage:?} {second_usage:?}");
+    let second = control.get(id).await.unwrap();
+    assert_eq!(second.attempts[0].usage, second.usage);
+    assert_eq!(second.seq, first.seq, "nothing of it is in the log");
+    drop(control);
+    orchestrator.kill();
+    orchestrator = world.orchestrator().await;
+    let control = world.connect().await;
+    used_beyond(&control, second.usage.output_tokens).await;
+    control.cancel(id, None).await.unwrap();
+    let over = control.wait(id, u64::try_from(LIMIT.as_millis()).unwrap()).await.unwrap();
+    assert!(
+        over.state == State::Cancelled && over.usage.output_tokens > second.usage.output_tokens,
+        "{over:#?}"
+    );
+    drop(orchestrator);
 }

@@ -1,10 +1,12 @@
 //! Lists and statistics, from History.
 
-use conductor_core::{Machine, Name, Wall};
+use std::collections::BTreeMap;
+
+use conductor_core::{Machine, Name, Now, TaskId, Usage, Wall};
 use conductor_protocol::control::{Filter, ListRequest, Page, Sort, StatsView, TodayView};
 use conductor_protocol::task::{State, TaskView};
 use conductor_protocol::{Problem, limits};
-use conductor_store::history::{self, Cursor, Query, StatsQuery, TrendsQuery};
+use conductor_store::history::{self, Cursor, Query, StatsQuery, TaskRecord, TrendsQuery};
 use jiff::tz::TimeZone;
 
 use super::super::Context;
@@ -26,8 +28,29 @@ pub(super) async fn list(context: &Context, caller: &Caller, call: ListRequest) 
     context.follower.reach(seq).await;
     let page = context.follower.read(move |history| history.list(&query)).await?;
     let views = page.tasks.iter().filter_map(|record| view::task_view(Some(record), None, None));
-    let items = views.map(|view| TaskView { pinned: pins.contains(&view.id), ..view }).collect();
+    let mut items: Vec<_> = views.map(|view| TaskView { pinned: pins.contains(&view.id), ..view }).collect();
+    add_used(context, &page.tasks, &mut items).await?;
     Ok(Page { items, next_cursor: page.next.map(|cursor| cursor.0), as_of_seq: page.as_of.0 })
+}
+
+/// Counts what those that run have used so far.
+async fn add_used(context: &Context, records: &[TaskRecord], views: &mut [TaskView]) -> Result<(), Problem> {
+    let runs = |state| matches!(state, history::State::Running | history::State::Waiting);
+    let ids: Vec<_> = records.iter().filter(|it| runs(it.state)).map(|it| it.task.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let look = move |machine: &Machine, _| -> BTreeMap<TaskId, Usage> {
+        ids.into_iter().filter_map(|id| Some((id, machine.used(id)?))).collect()
+    };
+    let used = context.engine.look(look).await?;
+    for (record, view) in records.iter().zip(views) {
+        // One that was tried again meanwhile has told of another attempt than this page.
+        if let Some(used) = used.get(&view.id) {
+            view::add_used(view, Some(record), used);
+        }
+    }
+    Ok(())
 }
 
 /// What a request asks of History.
@@ -129,10 +152,14 @@ fn shown_state(state: history::State) -> Option<State> {
 /// Numbers over time.
 pub(super) async fn stats(context: &Context, visible: Option<Vec<Name>>) -> Result<StatsView, Problem> {
     const HOUR_MS: i64 = 3_600_000;
-    let (seq, now) = context.engine.look(|machine, now| (machine.state().seq(), now.wall)).await?;
+    let seen = visible.clone();
+    let sees = move |group: &Name| seen.as_ref().is_none_or(|groups| groups.contains(group));
+    let look =
+        move |machine: &Machine, now: Now| (machine.state().seq(), now.wall, machine.used_by_all(sees));
+    let (seq, now, used) = context.engine.look(look).await?;
     context.follower.reach(seq).await;
     let since = Wall(now.0 - 24 * HOUR_MS);
-    let today = today(context, visible.clone(), now).await?;
+    let today = today(context, visible.clone(), now, &used).await?;
     let query = StatsQuery { since: Some(since), visible };
     let stats = context.follower.read(move |history| history.stats(&query)).await?;
     let sum = |of: fn(&history::Hour) -> u64| stats.hours.iter().map(of).sum::<u64>();
@@ -162,7 +189,12 @@ fn mean(total_ms: u64, count: u64) -> Option<f64> {
 }
 
 /// Adds up the calendar day of the configured time zone.
-async fn today(context: &Context, visible: Option<Vec<Name>>, now: Wall) -> Result<TodayView, Problem> {
+async fn today(
+    context: &Context,
+    visible: Option<Vec<Name>>,
+    now: Wall,
+    running: &Usage,
+) -> Result<TodayView, Problem> {
     let since = midnight(&context.time_zone, now);
     let minutes = u64::try_from(now.0 - since.0).unwrap_or_default() / 60_000;
     let steps = usize::try_from(minutes / u64::from(DAY_STEP_MINUTES)).unwrap_or_default() + 2;
@@ -181,6 +213,7 @@ async fn today(context: &Context, visible: Option<Vec<Name>>, now: Wall) -> Resu
         tokens: sum(|step| step.tokens),
         cost_usd: sum(|step| step.cost_usd_micros) as f64 / 1e6,
         failed_cost_usd: sum(|step| step.failed_cost_usd_micros) as f64 / 1e6,
+        running: view::usage_view(running),
     })
 }
 

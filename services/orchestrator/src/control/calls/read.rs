@@ -45,7 +45,7 @@ fn live(machine: &Machine, task: TaskId) -> Option<Live> {
         StageImage::Running(run) => machine.state().agent(run.agent).map(|agent| agent.profile.name.clone()),
         StageImage::Blocked { .. } | StageImage::Scheduled { .. } | StageImage::Queued { .. } => None,
     };
-    Some(Live { pending: machine.pending(task), agent, image })
+    Some(Live { pending: machine.pending(task), agent, used: machine.used(task), image })
 }
 
 async fn put_together(context: &Context, seen: Seen) -> Result<TaskView, Problem> {

@@ -50,7 +50,7 @@ fn live(seq: u64, stage: StageImage) -> Live {
         started_at: None,
         stage,
     };
-    Live { image, pending, agent }
+    Live { image, pending, agent, used: None }
 }
 
 fn running() -> StageImage {

@@ -5,7 +5,7 @@ use crate::budget::{Amount, Limit, Purse, Shortage, Unit};
 use crate::command::Effect;
 use crate::context::{Context, View};
 use crate::decide::budget::limit_of;
-use crate::id::{Lease, TaskId};
+use crate::id::TaskId;
 use crate::state::task::Task;
 
 /// A task that names no budget wants one in so many parts of what the running task above it may spend.
@@ -27,8 +27,10 @@ pub(super) fn part(
     let aside = task.account().held.expect("the caller has seen it").amount.get(unit);
     let held = promised(view, id).get(unit);
     // Until a run told what it spent, which it does anew after each start of ours, that may be all.
-    let told =
-        task.run().and_then(|run| view.live.spent.get(&run.lease)).map_or(aside, |told| told.get(unit));
+    let told = task
+        .run()
+        .and_then(|run| view.live.spent.get(&run.lease))
+        .map_or(aside, |told| told.amount.get(unit));
     let free = aside.saturating_sub(held).saturating_sub(told);
     let part = free / LEAST_KEPT;
     let wanted = wanted.unwrap_or(limit / SHARE);
@@ -45,13 +47,6 @@ fn promised(view: View<'_>, id: TaskId) -> Amount {
     let below = view.state.all_below(id).into_iter().filter_map(|id| view.state.live(id)?.account().held);
     below.filter(|held| held.cover == Some(id)).for_each(|held| promised.add(held.amount));
     promised
-}
-
-/// Notes what a run has spent by now.
-pub(crate) fn told(step: &mut Context<'_>, task: TaskId, lease: Lease, spent: Amount) {
-    if step.state().live(task).is_some_and(|task| task.account().held.is_some()) {
-        step.live().spent.insert(lease, spent);
-    }
 }
 
 /// Tells the runs above a task what they may spend by now.

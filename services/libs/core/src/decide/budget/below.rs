@@ -31,8 +31,10 @@ fn failure(message: String) -> Failure {
 pub(crate) fn refuse_below(view: View<'_>, parent: TaskId) -> Result<(), Rejection> {
     for (id, task) in view.state.line(parent) {
         let mut spent = task.account().spent;
-        if let Some(told) = task.run().and_then(|run| view.live.spent.get(&run.lease)) {
-            spent.add(*told);
+        // A run for which nothing is set aside spends nothing of a budget.
+        let run = task.run().filter(|_| task.account().held.is_some());
+        if let Some(told) = run.and_then(|run| view.live.spent.get(&run.lease)) {
+            spent.add(told.amount);
         }
         if let Some((unit, limit)) = limit_of(view, task).reached(spent) {
             return Err(Rejection::BudgetUsed { task: id, budget: unit.told(limit) });

@@ -46,7 +46,6 @@ pub(crate) fn settle(step: &mut Context<'_>, id: TaskId, end: &AttemptEnd, usage
     let purses = [None, Some(group)];
     let before = purses.clone().map(|group| today(step.view(), group.as_ref()).0);
     step.emit(EventKind::BudgetSpent { task: id, lease, day, amount, own });
-    step.live().spent.remove(&lease);
     if is_covered {
         above::tell_above(step, id);
     }

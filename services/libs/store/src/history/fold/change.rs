@@ -76,7 +76,7 @@ pub(super) fn end_attempt(
         attempt.exit_code = report.exit_code;
         attempt.usage = report.usage;
     }
-    add(&mut record.usage, &report.usage);
+    record.usage.add(&report.usage);
     record.simulated |= report.simulated;
     record.waiting = None;
     if report.result_json.is_some() {
@@ -93,15 +93,4 @@ pub(super) fn lost_cost(end: &AttemptEnd, usage: &Usage) -> u64 {
         | AttemptEnd::Cancelled
         | AttemptEnd::Limited { rest_ms: _, message: _ } => 0,
     }
-}
-
-fn add(sum: &mut Usage, usage: &Usage) {
-    sum.input_tokens = sum.input_tokens.saturating_add(usage.input_tokens);
-    sum.output_tokens = sum.output_tokens.saturating_add(usage.output_tokens);
-    sum.cached_input_tokens = sum.cached_input_tokens.saturating_add(usage.cached_input_tokens);
-    if let Some(cost) = usage.cost_usd_micros {
-        sum.cost_usd_micros = Some(sum.cost_usd_micros.unwrap_or(0).saturating_add(cost));
-    }
-    sum.turns = sum.turns.saturating_add(usage.turns);
-    sum.tool_calls = sum.tool_calls.saturating_add(usage.tool_calls);
 }
