@@ -41,7 +41,7 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
         hash.update(asset.name.as_bytes());
         hash.update(asset.bytes);
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..8])
 });
 
 /// The path of a file of the page.

@@ -169,7 +169,7 @@ async fn a_running_tasks_token_ends_with_its_attempt() {
         !environment.contains("CONDUCTOR_TOKEN") && !environment.contains("CONDUCTOR_URL"),
         "{environment}"
     );
-    let digest: String = Sha256::digest(&attempt.token).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(Sha256::digest(&attempt.token));
     let control = place.world.connect().await;
     let opened = control.open_session(Presented { digest, address: None }).await;
     let refused = match opened {

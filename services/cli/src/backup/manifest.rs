@@ -106,7 +106,7 @@ impl Sums {
 
     fn close(&mut self) {
         if let Some(open) = self.open.take() {
-            let sha256 = open.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256 = hex::encode(open.digest.finalize());
             self.done.push(Part { name: open.name, entries: open.entries, bytes: open.bytes, sha256 });
         }
     }

@@ -7,7 +7,7 @@ use conductor_client::Link;
 use conductor_protocol::Code;
 use conductor_protocol::control::{AppendUpload, Call, CreateUpload, UploadKind, UploadRef, UploadView};
 use conductor_protocol::submit::SubmitTask;
-use sha2::{Digest as _, Sha256};
+use conductor_runtime::digest;
 
 use crate::context::Context;
 use crate::exit::Failure;
@@ -15,8 +15,6 @@ use crate::screen::{Screen, bytes, clean};
 
 /// The bytes that are sent together.
 const PIECE_BYTES: u64 = 4 << 20;
-/// Bytes that are read together to digest them.
-const READ_BYTES: usize = 1 << 20;
 
 /// A file, or a folder as an archive, that goes ahead of its task.
 #[derive(Debug)]
@@ -115,23 +113,9 @@ impl Ahead {
     }
 
     fn digest(&mut self) -> Result<String, Failure> {
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; READ_BYTES];
-        let mut length = 0;
         self.file.seek(SeekFrom::Start(0))?;
-        loop {
-            match self.file.read(&mut buffer)? {
-                0 => break,
-                count => {
-                    hasher.update(&buffer[..count]);
-                    length += count as u64;
-                }
-            }
-        }
-        if length != self.length {
-            return Err(self.changed());
-        }
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        let (length, sha256) = digest::copy(&self.file, io::sink())?;
+        if length == self.length { Ok(sha256) } else { Err(self.changed()) }
     }
 
     fn piece(&mut self, offset: u64) -> Result<Vec<u8>, Failure> {

@@ -79,7 +79,7 @@ impl Patterns {
         for before in 0..3 {
             add(in_base64(secret, before).as_bytes());
         }
-        let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(secret);
         add(hex.as_bytes());
         add(hex.to_uppercase().as_bytes());
     }

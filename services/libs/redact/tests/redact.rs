@@ -52,8 +52,8 @@ fn spellings(secret: &str) -> Vec<String> {
         json(secret),
         json(&json(secret)),
         json(&json(&json(secret))),
-        secret.bytes().map(|byte| format!("{byte:02x}")).collect(),
-        secret.bytes().map(|byte| format!("{byte:02X}")).collect(),
+        hex::encode(secret),
+        hex::encode_upper(secret),
     ];
     for around in [("", ""), ("a", "z"), ("ab", "yz"), ("user:", "@host")] {
         let text = format!("{}{secret}{}", around.0, around.1);

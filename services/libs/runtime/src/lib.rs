@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod digest;
 pub mod durations;
 pub mod lifecycle;
 pub mod listen;

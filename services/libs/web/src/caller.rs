@@ -198,7 +198,7 @@ where
 #[must_use]
 pub fn csrf_of(session: &str) -> String {
     let digest = Sha256::new().chain_update(CSRF_LABEL).chain_update(session).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest)
 }
 
 /// Somebody known, or nobody: for pages that send who is nobody to the login.

@@ -1,19 +1,16 @@
 //! Uploads as they lie on the disk. Everything here blocks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use conductor_core::TaskId;
 use conductor_protocol::control::UploadKind;
 use conductor_protocol::{Code, Problem};
+use conductor_runtime::digest;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
-
-/// Bytes read together.
-const CHUNK: usize = 64 << 10;
 
 /// What is known of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,16 +172,9 @@ impl Disk {
     /// The SHA-256 of what was sent, which is on the disk after this.
     pub(super) fn digest(&self, id: Uuid) -> Result<String, Problem> {
         let read = || -> io::Result<String> {
-            let mut file = File::open(self.data(id))?;
+            let file = File::open(self.data(id))?;
             file.sync_all()?;
-            let (mut hasher, mut buffer) = (Sha256::new(), vec![0; CHUNK]);
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => break,
-                    count => hasher.update(&buffer[..count]),
-                }
-            }
-            Ok(hex::encode(hasher.finalize()))
+            Ok(digest::copy(file, io::sink())?.1)
         };
         read().map_err(|error| broken(&self.data(id), &error))
     }

@@ -2,7 +2,6 @@
 //! changed. A new kind, or a new version, gets new ones with `CONDUCTOR_WRITE_FIXTURES=1 cargo test -p conductor-store`.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::mem::discriminant;
 use std::path::PathBuf;
 
@@ -16,16 +15,11 @@ fn fixture(kind: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
     let path = dir.join(format!("{name}.hex"));
     if std::env::var_os("CONDUCTOR_WRITE_FIXTURES").is_some() && !path.exists() {
         std::fs::create_dir_all(&dir).unwrap();
-        let text = bytes.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").unwrap();
-            text
-        });
-        std::fs::write(&path, text + "\n").unwrap();
+        std::fs::write(&path, hex::encode(bytes) + "\n").unwrap();
     }
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; write it as the module says", path.display()));
-    let text = text.trim();
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    hex::decode(text.trim()).unwrap()
 }
 
 #[test]

@@ -135,10 +135,7 @@ pub(crate) fn nobody(why: &str) -> Problem {
 /// Names a secret without telling it: its SHA-256 in hex.
 #[must_use]
 pub fn digest(secret: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let digest = Sha256::digest(secret.as_bytes());
-    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.map(|digit| char::from(HEX[usize::from(digit)])).collect()
+    hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
 fn is_plausible(secret: &str) -> bool {
