@@ -2,6 +2,7 @@
 //!
 //! What the program keeps of it is in the private home of the run, and beside it a note that names it.
 
+use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use conductor_runtime::config::{RunnerOutput, RunnerSpec};
@@ -19,6 +20,8 @@ const MAX_NOTE_BYTES: u64 = 16 << 10;
 const MAX_SESSION_BYTES: u64 = 256 << 20;
 /// The most names that are looked at in a folder of records.
 const MAX_RECORDS: usize = 4_096;
+/// The longest list of working directories; what is cut is no list.
+const MAX_PROJECTS_BYTES: u64 = 1 << 20;
 /// The folder of Claude Code in which each working directory has its sessions.
 const CLAUDE_PROJECTS: &str = ".claude/projects";
 /// The file of Gemini that knows the working directories.
@@ -117,7 +120,11 @@ fn moved(home: BorrowedFd<'_>, old: &str, new: &str) {
     }
     let Ok(path) = RelativePath::new(GEMINI_PROJECTS) else { return };
     let Ok(Some(file)) = beneath::open_file(home, path) else { return };
-    let Ok(mut known) = serde_json::from_reader::<_, serde_json::Value>(file) else { return };
+    let mut text = Vec::new();
+    let is_read = file.take(MAX_PROJECTS_BYTES).read_to_end(&mut text).is_ok();
+    let Some(mut known) = serde_json::from_slice::<serde_json::Value>(&text).ok().filter(|_| is_read) else {
+        return;
+    };
     let Some(projects) = known.get_mut("projects").and_then(serde_json::Value::as_object_mut) else { return };
     let Some(slug) = projects.remove(old) else { return };
     if let Some(slug) = slug.as_str() {
@@ -154,4 +161,26 @@ fn open_below(folder: BorrowedFd<'_>, path: &str) -> Option<OwnedFd> {
         at = Some(beneath::open_folder(from, name).ok()?);
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_working_directories_is_mended_and_one_of_any_length_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let projects = home.path().join(GEMINI_PROJECTS);
+        fs::create_dir_all(projects.parent().unwrap()).unwrap();
+        let list = |filler: usize| format!(r#"{{"projects":{{"/old":"a"}},"x":"{}"}}"#, "x".repeat(filler));
+        let folder = File::open(home.path()).unwrap();
+        for (filler, is_mended) in [(10, true), (MAX_PROJECTS_BYTES as usize, false)] {
+            fs::write(&projects, list(filler)).unwrap();
+            moved(folder.as_fd(), "/old", "/new");
+            let text = fs::read_to_string(&projects).unwrap();
+            assert_eq!(text.contains(r#""/new":"a""#), is_mended, "{filler}");
+        }
+    }
 }

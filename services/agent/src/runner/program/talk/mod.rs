@@ -26,6 +26,9 @@ pub(super) use acp::Opening;
 const MAX_WAITING: usize = 32;
 /// The most bytes of a tool's input that people are shown with a question; the events have all of it.
 const MAX_INPUT_BYTES: usize = 32 << 10;
+/// The most that waits to be taken: the longest prompt as JSON, and what is answered besides. A program that takes nothing and
+/// wants ever more is told nothing any more.
+const MAX_OUTGOING_BYTES: usize = 16 << 20;
 /// What a program is told when a person says no without words.
 const NOT_ALLOWED: &str = "A person did not allow this.";
 const TOO_MANY: &str = "Too many questions wait for a person.";
@@ -304,11 +307,19 @@ impl Talk {
     }
 
     fn say(&mut self, line: &Value) {
+        if self.outgoing.len() > MAX_OUTGOING_BYTES {
+            self.hang_up();
+        }
         if self.is_open() {
             self.outgoing.extend(line.to_string().into_bytes());
             self.outgoing.push_back(b'\n');
             self.write();
         }
+    }
+
+    fn hang_up(&mut self) {
+        self.socket = None;
+        self.outgoing = VecDeque::new();
     }
 
     /// Says nothing more after what was said.
@@ -333,10 +344,7 @@ impl Talk {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
                 // It listens no more; how the run ends says why.
-                Err(_) => {
-                    self.socket = None;
-                    self.outgoing.clear();
-                }
+                Err(_) => self.hang_up(),
             }
         }
         if self.ends {

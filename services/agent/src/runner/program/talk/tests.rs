@@ -110,3 +110,14 @@ fn a_program_that_does_not_read_holds_nobody_up_and_gets_all_of_it_in_the_end() 
     let mut rest = String::new();
     assert_eq!(reader.read_line(&mut rest).unwrap(), 0, "then it ends");
 }
+
+#[test]
+fn a_program_that_takes_nothing_and_wants_ever_more_is_told_nothing_any_more() {
+    let (mut talk, _reader) = talk();
+    let id = "x".repeat(1 << 20);
+    for _ in 0..64 {
+        talk.request(Request::Unknown { id: id.clone() });
+        assert!(talk.outgoing.len() <= MAX_OUTGOING_BYTES + (2 << 20), "{}", talk.outgoing.len());
+    }
+    assert!(!talk.is_open());
+}
