@@ -12,9 +12,10 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
 use super::attempt::Attempt;
+use super::cause::Cause;
 use super::confined;
 use super::environment::{self, Inherited};
-use super::live::{Cause, Live};
+use super::live::Live;
 use super::network::Ways;
 use super::outcome::{Failure, FailureReason, Verdict};
 use super::secrets::Given;

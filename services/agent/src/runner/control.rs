@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use conductor_core::Amount;
-use rustix::event::EventfdFlags;
+use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use uuid::Uuid;
 
 use super::attempt::Budget;
+use super::live::wait;
 use super::outcome::{Outcome, Usage};
+use crate::process::boot_ms;
 use crate::process::overseer::Excess;
 
 /// The most messages that wait for a run to read them; a run that waits for nothing needs no more.
@@ -92,6 +95,8 @@ struct Mailbox {
     told: Mutex<VecDeque<String>>,
     /// Whether tasks live below the run, for which it may wait, or did.
     has_lent: AtomicBool,
+    /// What it may spend, where it was told anew. It holds for every start of the run.
+    limit: Mutex<Option<Budget>>,
     wake: OwnedFd,
 }
 
@@ -104,8 +109,6 @@ pub(crate) enum Message {
     },
     /// It took more than it may.
     Exceeded(Excess),
-    /// It may spend less than it was told before.
-    Limit(Budget),
 }
 
 /// The run's side of a [`Control`].
@@ -121,6 +124,7 @@ impl Control {
             messages: Mutex::default(),
             told: Mutex::default(),
             has_lent: AtomicBool::new(false),
+            limit: Mutex::default(),
             wake,
         });
         Ok((Self { mailbox: Arc::clone(&mailbox) }, Inbox { mailbox }))
@@ -144,7 +148,7 @@ impl Control {
     /// Has the run let another one begin: it may wait for tasks that it submitted.
     pub fn lend(&self) {
         self.mailbox.has_lent.store(true, Ordering::Relaxed);
-        let _ = rustix::io::write(&self.mailbox.wake, &1u64.to_ne_bytes());
+        self.wake();
     }
 
     /// Tells the run something, which becomes its next turn where its program can take it.
@@ -154,12 +158,13 @@ impl Control {
             told.push_back(text);
         }
         drop(told);
-        let _ = rustix::io::write(&self.mailbox.wake, &1u64.to_ne_bytes());
+        self.wake();
     }
 
     /// Has the run spend less than it was told before.
     pub fn limit(&self, budget: Budget) {
-        self.send(Message::Limit(budget));
+        *self.mailbox.limit.lock().unwrap_or_else(PoisonError::into_inner) = Some(budget);
+        self.wake();
     }
 
     fn send(&self, message: Message) {
@@ -172,6 +177,10 @@ impl Control {
         }
         messages.push_back(message);
         drop(messages);
+        self.wake();
+    }
+
+    fn wake(&self) {
         // An eventfd write fails only when its counter is full, and then the reader is awake anyway.
         let _ = rustix::io::write(&self.mailbox.wake, &1u64.to_ne_bytes());
     }
@@ -186,6 +195,11 @@ impl Inbox {
     /// Whether the run lets another one begin.
     pub(crate) fn has_lent(&self) -> bool {
         self.mailbox.has_lent.load(Ordering::Relaxed)
+    }
+
+    /// What the run may spend, where it was told anew.
+    pub(crate) fn limit(&self) -> Option<Budget> {
+        *self.mailbox.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what a person told the run, the oldest first.
@@ -211,13 +225,34 @@ impl Inbox {
         while let Some(message) = messages.front() {
             match message {
                 Message::End(end) => return Some(*end),
-                Message::Answer { .. } | Message::Exceeded(_) | Message::Limit(_) => {
+                Message::Answer { .. } | Message::Exceeded(_) => {
                     drop(messages.pop_front());
                 }
             }
         }
         let _ = rustix::io::read(&self.mailbox.wake, &mut [0u8; 8]);
         None
+    }
+
+    /// Forgets what an earlier program of the run took too much.
+    pub(crate) fn forget_excess(&self) {
+        let mut messages = self.mailbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.retain(|message| !matches!(message, Message::Exceeded(_)));
+    }
+
+    /// Waits, unless the run shall end; whatever else comes does not cut it short.
+    pub(crate) fn rest(&self, time: Duration) -> Result<(), End> {
+        let until = boot_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        loop {
+            if let Some(end) = self.ends() {
+                return Err(end);
+            }
+            let now = boot_ms();
+            if now >= until {
+                return Ok(());
+            }
+            wait(&mut [PollFd::new(self, PollFlags::IN)], Duration::from_millis(until - now));
+        }
     }
 }
 
@@ -268,4 +303,41 @@ pub struct Spending {
     pub amount: Amount,
     /// What is known of it, as its end would tell it.
     pub usage: Usage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_may_spend_is_known_whoever_looked_at_the_messages_before() {
+        let (control, inbox) = Control::pair().unwrap();
+        let budget = Budget { tokens: Some(7), ..Budget::default() };
+        control.limit(budget);
+        assert_eq!(inbox.ends(), None);
+        assert_eq!(inbox.take(), None);
+        assert_eq!(inbox.limit(), Some(budget));
+    }
+
+    #[test]
+    fn what_an_earlier_program_took_too_much_is_forgotten_and_an_end_is_not() {
+        let (control, inbox) = Control::pair().unwrap();
+        control.exceeded(Excess::Depth);
+        control.end(End::Stop);
+        inbox.forget_excess();
+        assert_eq!((inbox.take(), inbox.take()), (Some(Message::End(End::Stop)), None));
+    }
+
+    #[test]
+    fn a_pause_is_cut_short_by_an_end_and_by_nothing_else() {
+        let (control, inbox) = Control::pair().unwrap();
+        let pause = Duration::from_millis(30);
+        control.answer(1, Answer::Allow);
+        control.limit(Budget::default());
+        let begin_ms = boot_ms();
+        assert_eq!(inbox.rest(pause), Ok(()));
+        assert!(boot_ms() - begin_ms >= 30);
+        control.end(End::Cancel);
+        assert_eq!(inbox.rest(Duration::from_secs(3_600)), Err(End::Cancel));
+    }
 }

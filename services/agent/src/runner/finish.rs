@@ -6,8 +6,9 @@ use std::os::fd::AsFd as _;
 use conductor_redact::Redactor;
 
 use super::attempt::{Attempt, Limits};
+use super::cause::disk;
 use super::conclude::CHANGED_READ_ONLY;
-use super::live::{Live, disk};
+use super::live::Live;
 use super::outcome::{Outcome, Verdict};
 use super::result;
 use super::secrets::{self, Given};

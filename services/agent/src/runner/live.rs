@@ -1,23 +1,20 @@
 //! What every runner does with the attempt that it runs: print, report, wait, and hear that it shall end.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::Amount;
-use conductor_gateway::Exceeded;
 use conductor_redact::{Redactor, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::attempt::{Limits, OnOutputLimit};
-use super::control::{Answer, End, Inbox, Message, Progress, Question, Report, ReportBody, Spending};
-use super::excess;
-use super::outcome::{Failure, FailureReason, Usage, Verdict};
+use super::cause::{Cause, disk};
+use super::control::{Answer, Inbox, Message, Progress, Question, Report, ReportBody, Spending};
+use super::outcome::{Usage, Verdict};
 use super::turnstile::Turn;
 use crate::process::boot_ms;
-use crate::process::overseer::Excess;
 use crate::run::events::{Event, EventFile};
 use crate::run::output::Output;
 
@@ -26,35 +23,6 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How many times its limit a run may print where what is beyond it is cut, and what it may print at the least.
 const MOST_OUTPUT_TIMES: u64 = 10;
 const LEAST_MOST_OUTPUT: u64 = 1 << 30;
-
-/// What is to be done about a run that spent more than it may.
-pub(super) const MORE_BUDGET: &str = "give it more with a larger budget_usd or budget_tokens";
-
-/// Why a run is ended before it ends by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cause {
-    Asked(End),
-    Timeout,
-    OutputLimit,
-    Unanswered,
-    /// It said nothing for so long, and no tool was at work.
-    Stalled {
-        after: Duration,
-    },
-    /// It spent more than it may.
-    Budget(Exceeded),
-    /// It took more turns than it may.
-    MaxTurns {
-        most: u32,
-    },
-    /// Its tree took more than it may.
-    Exceeded(Excess),
-    /// The run folder cannot be written.
-    Disk {
-        full: bool,
-        message: String,
-    },
-}
 
 /// Where reports of a slot go.
 #[derive(Debug, Clone)]
@@ -232,7 +200,7 @@ impl Live {
             match self.inbox.take() {
                 Some(Message::End(end)) => return Err(Cause::Asked(end)),
                 Some(Message::Answer { request: asked, answer }) if asked == request => break answer,
-                Some(Message::Answer { .. } | Message::Exceeded(_) | Message::Limit(_)) => {}
+                Some(Message::Answer { .. } | Message::Exceeded(_)) => {}
                 None => wait(&mut [PollFd::new(&self.inbox, PollFlags::IN)], MAX_WAIT),
             }
         };
@@ -293,44 +261,7 @@ impl Live {
 
     /// Turns the cause of an early end into the verdict.
     pub fn verdict(&self, cause: Cause) -> Verdict {
-        let (reason, message, hint) = match cause {
-            Cause::Asked(end) => return Self::verdict_of_end(end),
-            Cause::Timeout => (
-                FailureReason::Timeout,
-                format!("it ran longer than its {} and was ended", seconds(self.timeout)),
-                "give it more time with a larger timeout_seconds".to_owned(),
-            ),
-            Cause::OutputLimit => (
-                FailureReason::OutputLimit,
-                format!(
-                    "it printed {} bytes and was ended",
-                    self.output.bytes() + self.output.dropped_bytes()
-                ),
-                "print less, or raise tasks.max_output_bytes".to_owned(),
-            ),
-            Cause::Unanswered => (
-                FailureReason::WaitingTimeout,
-                "nobody answered its question in time".to_owned(),
-                String::new(),
-            ),
-            Cause::Stalled { after } => (
-                FailureReason::Stalled,
-                format!("it said nothing for {} and no tool was at work", seconds(after)),
-                "give it more time with a larger stall_seconds of its runner".to_owned(),
-            ),
-            Cause::MaxTurns { most } => (
-                FailureReason::MaxTurns,
-                format!("it took more than its {most} turns and was ended"),
-                "give it more with a larger max_turns".to_owned(),
-            ),
-            Cause::Exceeded(excess) => return Verdict::Failed(excess::failure(excess)),
-            Cause::Budget(exceeded) => (FailureReason::Budget, exceeded.to_string(), MORE_BUDGET.to_owned()),
-            Cause::Disk { full: true, message } => {
-                (FailureReason::DiskFull, message, "free space on the volume of the workspace".to_owned())
-            }
-            Cause::Disk { full: false, message } => (FailureReason::Internal, message, String::new()),
-        };
-        Verdict::Failed(Failure { reason, message, hint })
+        cause.verdict(self.timeout, self.output.bytes() + self.output.dropped_bytes())
     }
 
     /// Notes what the run has spent since it began.
@@ -358,26 +289,13 @@ pub(crate) fn wait(fds: &mut [PollFd<'_>], time: Duration) {
     let _ = rustix::event::poll(fds, Some(&time));
 }
 
-pub(super) fn disk(error: &io::Error) -> Cause {
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    Cause::Disk { full, message: format!("the run folder cannot be written: {error}") }
-}
-
-fn seconds(time: Duration) -> String {
-    if time.subsec_millis() == 0 {
-        format!("{} s", time.as_secs())
-    } else {
-        format!("{} ms", time.as_millis())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
 
     use super::*;
     use crate::runner::turnstile::Turnstile;
-    use crate::runner::{Control, FailureReason};
+    use crate::runner::{Control, End};
 
     fn live() -> (Live, Control, watch::Receiver<Progress>, tempfile::TempDir) {
         let (control, inbox) = Control::pair().unwrap();
@@ -396,19 +314,6 @@ mod tests {
             receiver,
             folder,
         )
-    }
-
-    #[test]
-    fn a_full_disk_is_told_from_other_trouble() {
-        let (live, ..) = live();
-        for (kind, reason) in [
-            (io::ErrorKind::StorageFull, FailureReason::DiskFull),
-            (io::ErrorKind::QuotaExceeded, FailureReason::DiskFull),
-            (io::ErrorKind::PermissionDenied, FailureReason::Internal),
-        ] {
-            let Verdict::Failed(failure) = live.verdict(disk(&kind.into())) else { panic!("it failed") };
-            assert_eq!(failure.reason, reason);
-        }
     }
 
     #[test]

@@ -9,8 +9,9 @@ use conductor_core::Amount;
 use conductor_gateway::Exceeded;
 
 use super::attempt::Budget;
+use super::cause::Cause;
 use super::control::Question;
-use super::live::{Cause, Live};
+use super::live::Live;
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::script::{self, Step};
 use super::slots::Ended;
@@ -109,7 +110,8 @@ impl Play<'_> {
                     output_tokens: *tokens,
                     cached_input_tokens: 0,
                 })?;
-                if let Some(most) = self.budget.tokens.filter(|most| self.usage.output_tokens >= *most) {
+                let budget = self.live.inbox.limit().unwrap_or(self.budget);
+                if let Some(most) = budget.tokens.filter(|most| self.usage.output_tokens >= *most) {
                     return Err(Cause::Budget(Exceeded::Tokens(most)).into());
                 }
             }
@@ -181,7 +183,7 @@ impl Play<'_> {
                 self.wrote += 1;
                 Ok(())
             }
-            Err(beneath::Error::Write { source, .. }) => Err(super::live::disk(&source).into()),
+            Err(beneath::Error::Write { source, .. }) => Err(super::cause::disk(&source).into()),
             Err(error) => {
                 let (reason, message) = (FailureReason::RunnerError, error.to_string());
                 let hint = "the mock writes below the work folder alone".to_owned();

@@ -4,6 +4,7 @@
 //! says what happens by [`Report`]s; [`Control`] is how the worker reaches a running attempt.
 
 mod attempt;
+mod cause;
 mod command;
 mod conclude;
 mod confined;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use conductor_runtime::config::RunnerOutput;
 
-use super::live::{Live, disk};
+use super::cause::{Cause, disk};
+use super::live::Live;
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::program::parse::{Parser, Said};
 use super::program::{RAW, RAW_TIMES, render};
@@ -45,7 +46,7 @@ fn open(folder: BorrowedFd<'_>) -> Option<(File, Option<File>)> {
     Some((file(RAW)?, file(RAW_TIMES)))
 }
 
-fn play(lines: File, times: Option<File>, live: &mut Live) -> Result<Parser, super::live::Cause> {
+fn play(lines: File, times: Option<File>, live: &mut Live) -> Result<Parser, Cause> {
     let mut parser = Parser::new(RunnerOutput::Plain);
     let mut lines = BufReader::new(lines);
     let mut times = times.map(BufReader::new);

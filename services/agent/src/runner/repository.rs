@@ -6,16 +6,14 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-
 use super::attempt::Attempt;
 use super::conclude::SUBMODULES_NOT_PUSHED;
 use super::control::Inbox;
-use super::live::{Live, wait};
+use super::live::Live;
 use super::outcome::{Failure, FailureReason, Outcome, Verdict};
 use super::slot::Slot;
 use crate::git::{self, Git, Pending, Tree};
-use crate::process::{boot_ms, leftover};
+use crate::process::leftover;
 use crate::run::walk::Listing;
 use crate::run::{Folder, collect};
 
@@ -93,7 +91,7 @@ impl Slot {
         let git = self.git(attempt, &live.inbox);
         let is_repeated = tree.pending().is_some();
         let collected = match is_repeated {
-            true => tree.collect_again(&git),
+            true => tree.collect_again(&git, &folder.place()),
             false => tree.collect(&git, &folder.place()),
         };
         outcome.git = Some(tree.outcome());
@@ -172,11 +170,11 @@ impl Slot {
         let mut pause = FIRST_PAUSE;
         for number in 1.. {
             let pushed = if tree.outcome().pushed { Ok(()) } else { tree.push(&git) };
-            let tried = pushed.and_then(|()| tree.open_pull_request(&self.git, &task_id, summary));
+            let tried = pushed.and_then(|()| tree.open_pull_request(&git, &task_id, summary));
             match tried {
                 Err(error) if number < PUSH_TRIES && git::may_help(&error) => {
                     tracing::warn!(%task_id, number, %error, "a push failed and is tried again");
-                    rest(inbox, pause)?;
+                    inbox.rest(pause).map_err(git::Error::Ended)?;
                     pause *= 5;
                 }
                 tried => return tried,
@@ -206,25 +204,10 @@ pub(super) fn nothing_to_push() -> Verdict {
     })
 }
 
-/// Waits, unless the run shall end.
-fn rest(inbox: &Inbox, time: Duration) -> Result<(), git::Error> {
-    let until = boot_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    loop {
-        if let Some(end) = inbox.ends() {
-            return Err(git::Error::Ended(end));
-        }
-        let now = boot_ms();
-        if now >= until {
-            return Ok(());
-        }
-        wait(&mut [PollFd::new(inbox, PollFlags::IN)], Duration::from_millis(until - now));
-    }
-}
-
 /// What a failure of git means for the attempt; `reason` is for what is neither the disk's nor the agent's fault.
 pub(super) fn verdict(error: &git::Error, reason: FailureReason) -> Verdict {
     let (reason, hint) = match error {
-        git::Error::Ended(end) => return Live::verdict_of_end(*end),
+        git::Error::Ended(end) => return end.verdict(),
         git::Error::KeeperLost => return Verdict::Crashed { message: "its keeper process ended".to_owned() },
         git::Error::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
             (FailureReason::DiskFull, "free space on the volume of the workspace")
@@ -244,17 +227,4 @@ pub(super) fn verdict(error: &git::Error, reason: FailureReason) -> Verdict {
         ),
     };
     Verdict::Failed(Failure { reason, message: error.to_string(), hint: hint.to_owned() })
-}
-
-impl Live {
-    /// What an end from outside means for an attempt.
-    pub(super) fn verdict_of_end(end: super::End) -> Verdict {
-        match end {
-            super::End::Cancel => Verdict::Cancelled,
-            super::End::Stop => Verdict::Stopped,
-            super::End::Abandon => {
-                Verdict::Crashed { message: "the agent had to leave while it ran".to_owned() }
-            }
-        }
-    }
 }

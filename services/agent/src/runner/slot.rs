@@ -140,7 +140,7 @@ impl Slot {
         let turn = match self.turnstile.wait(&inbox) {
             Waited::Turn(turn) => turn,
             Waited::Ended(end) => {
-                return outcome(Ended::without_child(Live::verdict_of_end(end)), &attempt);
+                return outcome(Ended::without_child(end.verdict()), &attempt);
             }
             Waited::TooLong => return outcome(Ended::without_child(Verdict::Stopped), &attempt),
         };

@@ -51,7 +51,7 @@ impl Turnstile {
                 match message {
                     Message::End(end) => return Waited::Ended(end),
                     // It is about an earlier run.
-                    Message::Answer { .. } | Message::Exceeded(_) | Message::Limit(_) => {}
+                    Message::Answer { .. } | Message::Exceeded(_) => {}
                 }
             }
             if let Some(turn) = self.take() {

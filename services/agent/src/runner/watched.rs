@@ -8,8 +8,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use super::attempt::{Budget, Limits};
+use super::cause::{Cause, disk};
 use super::control::{Answer, End, Message};
-use super::live::{Cause, Live, disk, wait};
+use super::live::{Live, wait};
 use crate::process::leftover::{self, Record};
 use crate::process::overseer::{Bounds, Overseen};
 use crate::process::{Exit, Keeper, Reply};
@@ -35,8 +36,6 @@ pub(super) struct Watched<'a> {
     pub model: Option<&'a Model>,
     /// The most tokens that its runner lets pass there.
     pub max_tokens: Option<u64>,
-    /// What it may spend, where it was told anew.
-    pub limit: Option<Budget>,
     /// Whether it can be asked to leave what it does before it is ended.
     pub can_be_asked: bool,
     /// Whether it is to be asked so.
@@ -56,6 +55,7 @@ pub(super) struct Ready<const PIPES: usize> {
 
 impl<'a> Watched<'a> {
     pub fn new(live: &'a mut Live, keeper: &'a Keeper, folder: &'a Folder, attempt: u32) -> Self {
+        live.inbox.forget_excess();
         Self {
             live,
             folder,
@@ -63,7 +63,6 @@ impl<'a> Watched<'a> {
             exit: None,
             model: None,
             max_tokens: None,
-            limit: None,
             can_be_asked: false,
             is_to_leave: false,
             keeper,
@@ -153,18 +152,15 @@ impl<'a> Watched<'a> {
     /// Hears who wants the run to end, and gives the answers of people that came.
     pub fn hear_inbox(&mut self) -> Vec<(u32, Answer)> {
         self.live.lend();
+        if let (Some(model), Some(budget)) = (self.model, self.live.inbox.limit()) {
+            let tokens = [budget.tokens, self.max_tokens].into_iter().flatten().min();
+            model.set_limit(Budget { tokens, ..budget });
+        }
         let mut answers = Vec::new();
         while let Some(message) = self.live.inbox.take() {
             match message {
                 Message::End(end) => self.end(Cause::Asked(end)),
                 Message::Exceeded(excess) => self.end(Cause::Exceeded(excess)),
-                Message::Limit(budget) => {
-                    let tokens = [budget.tokens, self.max_tokens].into_iter().flatten().min();
-                    self.limit = Some(budget);
-                    if let Some(model) = self.model {
-                        model.set_limit(Budget { tokens, ..budget });
-                    }
-                }
                 Message::Answer { request, answer } => answers.push((request, answer)),
             }
         }

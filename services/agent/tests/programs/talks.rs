@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use conductor_agent::run::InputFile;
 use conductor_agent::runner::{
-    Answer, Attempt, End, FailureReason, Question, QuestionKind, ReportBody, StartsFrom, Verdict,
+    Answer, Attempt, Budget, End, FailureReason, Question, QuestionKind, ReportBody, StartsFrom, Verdict,
 };
 
 use conductor_runtime::config::Permission;
@@ -112,6 +112,24 @@ fn what_a_person_tells_a_run_is_heard_while_it_runs() {
     assert_eq!(place.told(&attempt, "message", "text"), ["begun", "and mind the tests", "Done"]);
     assert_eq!(place.told(&attempt, "told", "text"), ["and mind the tests"]);
     assert!(place.read(&attempt, "attempts/1/output.log").contains("[message] and mind the tests\n"));
+}
+
+#[test]
+fn what_a_run_may_spend_now_holds_for_its_next_turn_too() {
+    for dialect in ["codex", "gemini"] {
+        let mut place = Place::new(dialect);
+        let mut attempt = waits(place.attempt("begun; run sh wait.sh; First"));
+        attempt.budget = Budget { tokens: Some(1_000_000), ..Budget::default() };
+        let control = place.start(&attempt);
+        until_said(&place, &attempt, "begun");
+        control.tell("Second".to_owned());
+        control.limit(Budget { tokens: Some(1), ..Budget::default() });
+        std::fs::write(place.path(&attempt, "work/go"), "").unwrap();
+        let outcome = place.end();
+        let (reason, message, _) = failed(&outcome);
+        assert_eq!(reason, FailureReason::Budget, "{dialect}: {message}");
+        assert_eq!(place.told(&attempt, "told", "text"), ["Second"], "its first turn had its result");
+    }
 }
 
 #[test]

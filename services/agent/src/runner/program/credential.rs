@@ -57,9 +57,7 @@ impl Credential {
         let mut digest = Sha256::new();
         digest.update(b"conductor lane\0");
         digest.update(self.value.reveal().as_bytes());
-        let short: String =
-            digest.finalize().iter().take(LANE_BYTES).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}/{short}", self.name)
+        format!("{}/{}", self.name, hex::encode(&digest.finalize()[..LANE_BYTES]))
     }
 }
 

@@ -10,8 +10,8 @@ use conductor_runtime::config::RunnerSpec;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
+use super::super::cause::{Cause, disk};
 use super::super::command::READ_BYTES;
-use super::super::live::{Cause, disk};
 use super::super::watched::{Gone, Ready, Watched, has_more};
 use super::lines::{Line, Lines};
 use super::parse::{Known, Parser};
@@ -135,6 +135,8 @@ impl<'a> Follow<'a> {
     /// Follows the program until nothing of it is left.
     pub fn follow(mut self, buffer: &mut Vec<u8>) -> Followed {
         buffer.resize(READ_BYTES, 0);
+        // What came before it was started woke somebody else.
+        self.hear_people();
         let gone = self.until_gone(buffer);
         for index in 0..2 {
             self.read_the_rest(index, buffer);
@@ -291,7 +293,8 @@ impl<'a> Follow<'a> {
             return self.watched.live.spent(amount, spent.or_metered(used));
         }
         self.watched.live.spent(spent.amount(), spent.usage());
-        let exceeded = spent.exceeds(self.watched.limit.unwrap_or(self.guard.limit));
+        let limit = self.watched.live.inbox.limit().unwrap_or(self.guard.limit);
+        let exceeded = spent.exceeds(limit);
         let is_over = known.end.is_some();
         if let Some(exceeded) = exceeded.filter(|_| !is_over) {
             self.watched.end(Cause::Budget(exceeded));

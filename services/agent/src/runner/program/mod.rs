@@ -31,9 +31,10 @@ use conductor_runtime::config::{Permission, RunnerOutput, RunnerSpec};
 use rustix::io::Errno;
 
 use super::attempt::{Attempt, Start};
+use super::cause::disk;
 use super::command::{KeeperState, Tools, refused};
 use super::confined;
-use super::live::{Live, disk};
+use super::live::Live;
 use super::network;
 use super::outcome::{Failure, FailureReason, Verdict};
 use super::slots::Ended;
@@ -115,7 +116,7 @@ pub(super) fn run(
         credential.as_ref().and_then(|credential| Some((gateway::asked(spec, credential)?, credential)));
     let model = match (asked, &tools.given.token) {
         (Some((asked, credential)), Some(token)) => {
-            let limit = least(attempt.budget, asked.max_tokens);
+            let limit = least(live.inbox.limit().unwrap_or(attempt.budget), asked.max_tokens);
             let keys = (credential, token);
             let listener = network::model_listener(tools.keeper).map_err(|error| error.to_string());
             let opened = listener.and_then(|listener| {

@@ -4,9 +4,10 @@ use conductor_gateway::Exceeded;
 use conductor_protocol::agent::LimitClass;
 use conductor_runtime::config::{RunnerOutput, RunnerSpec};
 
+use super::super::cause::{Cause, MORE_BUDGET};
 use super::super::command::refused;
 use super::super::confined;
-use super::super::live::{Cause, Live, MORE_BUDGET};
+use super::super::live::Live;
 use super::super::outcome::{Failure, FailureReason, Verdict};
 use super::super::watched::Gone;
 use super::class::{self, Class};
