@@ -10,6 +10,7 @@ use super::objects;
 use super::plan::Plan;
 use super::program::{Error, Git, Step, arg};
 use super::spare;
+use super::task_config::quoted;
 use super::tree::{Place, make_clean};
 
 /// Checks the start out, into the folder of a spare checkout where there is one; whoever had the work folder open opens it
@@ -32,7 +33,7 @@ pub(super) fn checkout(
         git.run(&step)?;
     }
     if plan.workspace.lfs {
-        large::fill(git, place, &own, mirror, &plan.workspace.url)?;
+        large::fill(git, &place.work_path, &own, mirror, &plan.workspace.url)?;
     }
     let theirs = place.work_path.join(".git");
     let head = format!("ref: refs/heads/{}\n", plan.branch);
@@ -40,10 +41,7 @@ pub(super) fn checkout(
         true => own.join("index"),
         false => index_of_head(git, place, folder, &own, &start.head)?,
     };
-    let mut config = config(git, &plan.workspace.url);
-    if plan.workspace.lfs {
-        config.push_str(&large::config_of_task(mirror, quoted)?);
-    }
+    let config = config(git, &plan.workspace.url, plan.workspace.lfs.then_some(mirror))?;
     objects::make_for_task(&theirs, &config, &head, mirror)?;
     let disk = || Error::disk("make the repository of a task");
     fs::write(theirs.join("packed-refs"), packed_refs(start, plan)).map_err(disk())?;
@@ -111,14 +109,8 @@ pub(super) fn take_over(
     Ok(())
 }
 
-/// A value as it stands in a file of configuration.
-fn quoted(text: &str) -> String {
-    let kept: String = text.chars().filter(|char| !char.is_control()).collect();
-    format!("\"{}\"", kept.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// What the repository of a task says of itself.
-pub(super) fn config(git: &Git<'_>, url: &str) -> String {
+/// What the repository of a task says of itself; of large files where it may borrow those of a mirror.
+pub(super) fn config(git: &Git<'_>, url: &str, large: Option<&Path>) -> Result<String, Error> {
     let author = &git.settings.config;
     let remote = match url.is_empty() {
         true => String::new(),
@@ -127,12 +119,13 @@ pub(super) fn config(git: &Git<'_>, url: &str) -> String {
             quoted(url)
         ),
     };
-    format!(
+    let large = large.map(large::config_of_task).transpose()?.unwrap_or_default();
+    Ok(format!(
         "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
-         {remote}[user]\n\tname = {}\n\temail = {}\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n",
+         {remote}[user]\n\tname = {}\n\temail = {}\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n{large}",
         quoted(&author.author_name),
         quoted(&author.author_email)
-    )
+    ))
 }
 
 /// The task's branch, and those and the tags of the repository as a clone has them. One that was sent has its branches.

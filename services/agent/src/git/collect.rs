@@ -98,15 +98,16 @@ impl Tree {
         Ok(())
     }
 
-    /// Describes what was committed before.
+    /// Describes what was committed before, and what lies in its submodules, which are pushed nowhere.
     ///
     /// # Errors
     /// When git fails.
-    pub fn collect_again(&self, git: &Git<'_>) -> Result<Collected, Error> {
+    pub fn collect_again(&self, git: &Git<'_>, place: &Place<'_>) -> Result<Collected, Error> {
         let mut collected = Collected::default();
         if let Some(commit) = &self.plan.tip {
             self.describe(git, commit, &mut collected)?;
         }
+        self.collect_modules(git, place, &mut collected)?;
         Ok(collected)
     }
 

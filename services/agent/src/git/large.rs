@@ -20,11 +20,13 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use conductor_runtime::digest;
+
 use self::pointer::Pointer;
 use self::server::Server;
-use super::digest;
 use super::program::{Error, Git, Step};
 use super::remote::Remote;
+use super::task_config::quoted;
 use super::tree::{Place, Tree};
 use crate::run::beneath::{self, Existing, RelativePath};
 
@@ -64,7 +66,7 @@ pub(super) fn config(mirror: &Path) -> Result<Vec<(String, String)>, Error> {
 
 /// The same for the repository of a task, which may check files out besides. Where the machine has git-lfs, its process
 /// comes first; it finds the same contents, by what is borrowed.
-pub(super) fn config_of_task(mirror: &Path, quoted: impl Fn(&str) -> String) -> Result<String, Error> {
+pub(super) fn config_of_task(mirror: &Path) -> Result<String, Error> {
     let (clean, smudge) = (command(CLEAN, mirror)?, command(SMUDGE, mirror)?);
     Ok(format!(
         "[filter \"lfs\"]\n\tclean = {}\n\tsmudge = {}\n\trequired = true\n",
@@ -85,12 +87,12 @@ fn command(script: &str, mirror: &Path) -> Result<String, Error> {
 /// Fetches the large files of a fresh checkout and puts them in the place of their pointers.
 pub(super) fn fill(
     git: &Git<'_>,
-    place: &Place<'_>,
+    work_path: &Path,
     own: &Path,
     mirror: &Path,
     url: &str,
 ) -> Result<(), Error> {
-    let found = large_files(git, place, own)?;
+    let found = large_files(git, work_path, own)?;
     if found.is_empty() {
         return Ok(());
     }
@@ -106,9 +108,10 @@ pub(super) fn fill(
     }
     let missing: Vec<Pointer> =
         wanted.into_iter().filter(|pointer| !pointer.below(&store).exists()).cloned().collect();
-    let server = Server::of(git, &Remote::parse(url)?)?;
-    server.fetch(&missing, &store)?;
-    let work = File::open(&place.work_path).map_err(Error::disk("open the work folder"))?;
+    if !missing.is_empty() {
+        Server::of(git, &Remote::parse(url)?)?.fetch(&missing, &store)?;
+    }
+    let work = File::open(work_path).map_err(Error::disk("open the work folder"))?;
     for file in &found {
         if let Some(pointer) = pointers.get(&file.blob) {
             file.put(&work, pointer, &store)?;
@@ -121,7 +124,7 @@ pub(super) fn fill(
     let input = written.map_err(Error::disk("write the list of large files"))?;
     let mut step = Step::new(own, &["update-index", "-z", "--stdin"]);
     step.input = Some(&input);
-    step.work_tree = Some(&place.work_path);
+    step.work_tree = Some(work_path);
     step.config = config(mirror)?;
     git.run(&step).map(drop)
 }
@@ -151,9 +154,9 @@ impl Large {
     }
 }
 
-fn large_files(git: &Git<'_>, place: &Place<'_>, own: &Path) -> Result<Vec<Large>, Error> {
+fn large_files(git: &Git<'_>, work_path: &Path, own: &Path) -> Result<Vec<Large>, Error> {
     let mut list = Step::new(own, &["ls-files", "-z", "--stage", "--", PATHS]);
-    list.work_tree = Some(&place.work_path);
+    list.work_tree = Some(work_path);
     list.max_output = MAX_LIST_BYTES;
     let listed = git.run(&list)?;
     let lines = listed.split(|byte| *byte == 0).filter_map(|line| std::str::from_utf8(line).ok());

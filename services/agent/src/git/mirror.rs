@@ -207,8 +207,7 @@ pub(super) fn is_commit_id(text: &str) -> bool {
 }
 
 fn name(what: &str) -> String {
-    let digest = Sha256::digest(what);
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(what)[..16])
 }
 
 pub(super) fn make(folder: &Path) -> Result<(), Error> {

@@ -17,8 +17,8 @@
 
 mod checkout;
 mod collect;
-mod digest;
 mod forge;
+mod http;
 mod large;
 mod mirror;
 mod modules;

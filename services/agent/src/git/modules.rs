@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 
 use super::collect::{Collected, Difference, describe};
 use super::program::{Error, Git, Step};
@@ -16,11 +15,6 @@ use super::submodules::{is_folder, own_of};
 use super::tree::{Place, Tree};
 
 impl Tree {
-    /// The repository that a submodule borrows from, by its number.
-    fn mirror_of(&self, number: usize) -> Option<PathBuf> {
-        Some(self.mirrors.join(self.plan.submodules.get(number)?).join("repo.git"))
-    }
-
     /// Whether a path is one of a submodule that was checked out.
     pub(super) fn has_module(&self, path: &str) -> bool {
         self.plan.modules.iter().any(|module| module.path == path)
@@ -34,7 +28,6 @@ impl Tree {
         collected: &mut Collected,
     ) -> Result<(), Error> {
         for (number, module) in self.plan.modules.iter().enumerate() {
-            let Some(mirror) = self.mirror_of(number) else { continue };
             let path = &module.path;
             if !is_folder(&place.work_path, path) {
                 collected.note(&format!("{path} (a submodule that is no folder any more)"));
@@ -48,11 +41,11 @@ impl Tree {
             let source = Source {
                 scratch: own.parent().expect("it lies in a folder").to_owned(),
                 own,
-                mirror,
+                mirror: module.repository(&self.mirrors),
                 base: module.commit.clone(),
                 root: module.commit.clone(),
                 title: self.plan.title.clone(),
-                lfs: false,
+                lfs: self.plan.workspace.lfs,
             };
             let Snapshot { commit, objects, left_out } =
                 snapshot::take(git, &inner, &source, |_| Ok(Vec::new()))?;
@@ -80,15 +73,15 @@ impl Tree {
         index: impl Fn(&[&str]) -> Result<String, Error>,
     ) -> Result<Vec<snapshot::LeftOut>, Error> {
         let mut left_out = Vec::new();
-        for (number, module) in self.plan.modules.iter().enumerate() {
+        for module in &self.plan.modules {
             let listed = index(&["ls-files", "--stage", "--", &module.path])?;
             let mut fields = listed.split_whitespace();
             // One that lies in another is named by that one.
             let (Some("160000"), Some(commit)) = (fields.next(), fields.next()) else { continue };
-            let Some(mirror) = self.mirror_of(number) else { continue };
             if commit == module.commit {
                 continue;
             }
+            let mirror = module.repository(&self.mirrors);
             let object = format!("{commit}^{{commit}}");
             if git.ask(&Step::new(&mirror, &["cat-file", "-e", &object]))?.code != Some(0) {
                 let entry = format!("160000,{},{}", module.commit, module.path);

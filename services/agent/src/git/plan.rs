@@ -1,17 +1,20 @@
 //! What a run started from and what is to become of its changes, as it is kept beside the run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use conductor_protocol::submit::GitWorkspace;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::program::Error;
 use crate::runner::Usage;
 
 const NAME: &str = "plan.json";
 /// The version of the file's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version that named the mirrors of submodules in a list of their own.
+const MIRRORS_APART: u32 = 1;
 
 /// What a run started from and what is to become of its changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,10 +26,7 @@ pub(super) struct Plan {
     pub sent: bool,
     /// The name of the mirror that the run borrows from.
     pub mirror: String,
-    /// The names of the mirrors that its submodules borrow from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub submodules: Vec<String>,
-    /// The submodules themselves, in the same order.
+    /// Its submodules, as they were checked out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<Module>,
     /// The commit of the mirror from which everything that was made since is counted.
@@ -57,6 +57,15 @@ pub(super) struct Module {
     pub path: String,
     /// The commit that it started at.
     pub commit: String,
+    /// The name of the mirror that it borrows from.
+    pub mirror: String,
+}
+
+impl Module {
+    /// The repository that it borrows from.
+    pub fn repository(&self, mirrors: &Path) -> PathBuf {
+        mirrors.join(&self.mirror).join("repo.git")
+    }
 }
 
 /// What is known of a finished run whose commits are not pushed yet.
@@ -75,7 +84,7 @@ impl Plan {
     pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
         let path = folder.join(NAME);
         let read = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<Self>(&bytes).map_err(std::io::Error::other),
+            Ok(bytes) => Self::parse(&bytes).map_err(std::io::Error::other),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => Err(error),
         };
@@ -85,6 +94,19 @@ impl Plan {
             return Err(Error::Workspace { why, hint: "" });
         }
         Ok(Some(plan))
+    }
+
+    fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        let mut plan: Value = serde_json::from_slice(bytes)?;
+        if plan["version"] == MIRRORS_APART {
+            let mirrors = plan["submodules"].take();
+            let modules = plan["modules"].as_array_mut().into_iter().flatten();
+            for (module, mirror) in modules.zip(mirrors.as_array().into_iter().flatten()) {
+                module["mirror"] = mirror.clone();
+            }
+            plan["version"] = VERSION.into();
+        }
+        serde_json::from_value(plan)
     }
 
     /// Whether the repository was sent with the task; an address says then where to push to.
@@ -103,5 +125,24 @@ impl Plan {
         let temporary = folder.join("plan.json.new");
         let written = fs::write(&temporary, json).and_then(|()| fs::rename(&temporary, folder.join(NAME)));
         written.map_err(Error::disk(format!("write the plan in {}", folder.display())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_before_names_the_mirrors_of_its_submodules_in_a_list_of_their_own() {
+        let module = |name: &str, mirror: &str| Module {
+            path: format!("deps/{name}"),
+            commit: "c1".to_owned(),
+            mirror: mirror.to_owned(),
+        };
+        let plan = Plan::parse(include_bytes!("../../tests/git/plan-v1.json")).unwrap();
+        assert_eq!((plan.version, plan.tip.as_deref()), (VERSION, Some("t1")));
+        assert_eq!(plan.modules, [module("a", "m1"), module("b", "m2")]);
+        let now = serde_json::to_vec(&plan).unwrap();
+        assert_eq!(Plan::parse(&now).unwrap().modules, plan.modules);
     }
 }

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use conductor_outbound::{Answer, Call, Outbound, Post, Reach, system};
+use conductor_outbound::{Answer, Call, Post};
 use serde_json::Value;
 
 use super::forge::{Project, Question, Request};
-use super::program::Error;
+use super::http::Http;
+use super::program::{Error, Git};
 use super::remote::Remote;
-use super::settings::{Login, Settings};
 use super::tree::Tree;
 
 /// How long one answer may take, and how large it may be.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 8 << 20;
-/// The most characters of an answer that are told.
-const MAX_SHOWN_CHARS: usize = 300;
 const WHAT: &str = "the pull request";
 
 impl Tree {
@@ -23,31 +21,27 @@ impl Tree {
     ///
     /// # Errors
     /// When the forge is not known, not reached, or says no.
-    pub fn open_pull_request(
-        &mut self,
-        settings: &Settings,
-        task_id: &str,
-        summary: &str,
-    ) -> Result<(), Error> {
+    pub fn open_pull_request(&mut self, git: &Git<'_>, task_id: &str, summary: &str) -> Result<(), Error> {
         let Some(asked) = self.plan.workspace.pull_request.clone() else { return Ok(()) };
         let remote = Remote::parse(&self.plan.workspace.url)?;
         let host = remote.host();
-        let project = Project::find(&host, &remote.path, settings.credential(&host));
+        let project = Project::find(&host, &remote.path, git.settings.credential(&host));
         let project = project.ok_or_else(|| Error::Workspace {
             why: format!("it is not known what serves the pull requests of {host}"),
             hint: "name it in git.credentials: forge: github, gitlab or gitea",
         })?;
-        let login = settings.login(&host)?.ok_or_else(|| Error::Credential {
+        let login = git.settings.login(&host)?.ok_or_else(|| Error::Credential {
             host: host.clone(),
             why: "git.credentials has no token for it".to_owned(),
         })?;
-        let line = Line::open(settings, &project, &login)?;
+        let headers = project.headers(&login.token);
+        let line = Line { http: Http::open(git, Some(login), WHAT, TIMEOUT)?, headers };
         let base = match asked.base.or_else(|| self.plan.start_branch.clone()) {
             Some(base) => base,
             None => {
                 let about = line.asked(&project.about())?;
                 Project::default_branch(&about)
-                    .ok_or_else(|| failed("the repository names no branch of its own"))?
+                    .ok_or_else(|| line.http.failed("the repository names no branch of its own"))?
             }
         };
         let request = Request {
@@ -64,38 +58,27 @@ impl Tree {
 }
 
 /// The way to a forge.
-struct Line {
-    outbound: Outbound,
-    runtime: tokio::runtime::Runtime,
+struct Line<'a> {
+    http: Http<'a>,
     headers: Vec<(&'static str, String)>,
-    login: Login,
 }
 
-impl Line {
-    fn open(settings: &Settings, project: &Project, login: &Login) -> Result<Self, Error> {
-        let reach = Reach { allowed: settings.config.allow_private.clone(), key: "git.allow_private" };
-        let outbound = Outbound::new(reach, system(), TIMEOUT, settings.authorities()?.as_deref());
-        // A slot is a thread of its own, which waits here as it waits for its processes.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(Error::disk("ask a server"))?;
-        Ok(Self { outbound, runtime, headers: project.headers(&login.token), login: login.clone() })
-    }
-
+impl Line<'_> {
     fn opened(&self, project: &Project, request: &Request) -> Result<String, Error> {
         let answer = self.answer(&project.open(request))?;
         let text = String::from_utf8_lossy(&answer.body);
         let found = match answer.status {
-            200..=299 => read(&answer)?,
+            200..=299 => self.read(&answer)?,
             status if project.says_exists(status, &text) => self.asked(&project.existing(request))?,
             status => return Err(self.refused(status, &text)),
         };
-        project.url_of(&found, &request.branch).ok_or_else(|| failed("the answer names none"))
+        project.url_of(&found, &request.branch).ok_or_else(|| self.http.failed("the answer names none"))
     }
 
     fn asked(&self, question: &Question) -> Result<Value, Error> {
         let answer = self.answer(question)?;
         match answer.status {
-            200..=299 => read(&answer),
+            200..=299 => self.read(&answer),
             status => Err(self.refused(status, &String::from_utf8_lossy(&answer.body))),
         }
     }
@@ -109,7 +92,7 @@ impl Line {
             body,
         };
         let call = Call { method: question.method.clone(), post, max_answer_bytes: MAX_ANSWER_BYTES };
-        self.runtime.block_on(self.outbound.call(call)).map_err(|refused| failed(refused.why))
+        self.http.wait(self.http.outbound.call(call))
     }
 
     /// A refusal, with the reason that the forge gives and without the credential.
@@ -128,16 +111,10 @@ impl Line {
                 .collect::<Vec<_>>()
                 .join(": ")
         });
-        let said = said.replace(self.login.token.reveal(), "[redacted]");
-        let said: String = said.chars().filter(|char| !char.is_control()).take(MAX_SHOWN_CHARS).collect();
-        failed(format!("the server answered {status}: {said}"))
+        self.http.failed(format!("the server answered {status}: {}", self.http.shown(&said)))
     }
-}
 
-fn read(answer: &Answer) -> Result<Value, Error> {
-    serde_json::from_slice(&answer.body).map_err(|_| failed("the answer is not JSON"))
-}
-
-fn failed(words: impl Into<String>) -> Error {
-    Error::Git { what: WHAT.to_owned(), words: words.into() }
+    fn read(&self, answer: &Answer) -> Result<Value, Error> {
+        serde_json::from_slice(&answer.body).map_err(|_| self.http.failed("the answer is not JSON"))
+    }
 }

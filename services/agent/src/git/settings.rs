@@ -37,6 +37,15 @@ pub(crate) struct Login {
     pub token: Secret,
 }
 
+/// What somebody says, as people may read it: short, on one line, and without the credential.
+pub(super) fn shown(said: &str, login: Option<&Login>, most_chars: usize) -> String {
+    let said = match login {
+        Some(login) => said.replace(login.token.reveal(), "[redacted]"),
+        None => said.to_owned(),
+    };
+    said.chars().filter(|char| !char.is_control()).take(most_chars).collect()
+}
+
 impl Settings {
     /// Takes the configuration, the environment in which credentials may lie, and the folder of the secrets.
     #[must_use]

@@ -11,7 +11,8 @@ use conductor_protocol::submit::GitWorkspace;
 use url::Url;
 
 use super::checkout::config;
-use super::mirror::{self, Mirror, is_commit_id};
+use super::large;
+use super::mirror::{Mirror, is_commit_id};
 use super::objects;
 use super::plan::{Module, Plan};
 use super::program::{Error, Git, Step};
@@ -46,9 +47,9 @@ pub(super) struct Submodules<'a> {
     /// The folder of the run's repositories.
     pub folder: &'a Path,
     pub mirrors: &'a Path,
-    /// The names of the mirrors that the run borrows from.
-    pub borrowed: Vec<String>,
-    /// What was checked out, in the same order.
+    /// Whether their large files are wanted.
+    pub lfs: bool,
+    /// What was checked out.
     pub modules: Vec<Module>,
 }
 
@@ -72,7 +73,7 @@ impl Submodules<'_> {
         }
         let urls = self.urls(outer)?;
         for (path, commit) in links {
-            if self.borrowed.len() == MAX_SUBMODULES {
+            if self.modules.len() == MAX_SUBMODULES {
                 return Err(bad(&path, &format!("is one more than {MAX_SUBMODULES}")));
             }
             let named = urls.get(&path).ok_or_else(|| bad(&path, "has no address"))?;
@@ -108,16 +109,19 @@ impl Submodules<'_> {
             let why = format!("where the submodule {path} belongs is no folder");
             return Err(Error::Workspace { why, hint: HINT });
         }
-        let number = self.borrowed.len();
-        self.borrowed.push(mirror_name(&repository));
-        self.modules.push(Module { path: path.to_owned(), commit: commit.to_owned() });
-        let own = own_of(self.folder, number);
+        let own = own_of(self.folder, self.modules.len());
+        let mirror = mirror_name(&repository);
+        self.modules.push(Module { path: path.to_owned(), commit: commit.to_owned(), mirror });
         objects::make_repository(&own, Some(&repository))?;
         let mut step = Step::new(&own, &["read-tree", "--reset", "-u", commit]);
         step.work_tree = Some(&work);
         self.git.run(&step)?;
+        if self.lfs {
+            large::fill(self.git, &work, &own, &repository, &asked.url)?;
+        }
         let theirs = work.join(".git");
-        objects::make_for_task(&theirs, &config(self.git, &asked.url), &format!("{commit}\n"), &repository)?;
+        let config = config(self.git, &asked.url, self.lfs.then_some(&repository))?;
+        objects::make_for_task(&theirs, &config, &format!("{commit}\n"), &repository)?;
         fs::copy(own.join("index"), theirs.join("index"))
             .map_err(Error::disk("make the repository of a submodule"))?;
         Ok(own)
@@ -215,9 +219,9 @@ pub(super) fn take_over(
     mirrors: &Path,
     plan: &Plan,
 ) -> Result<(), Error> {
-    for (number, (module, mirror)) in plan.modules.iter().zip(&plan.submodules).enumerate() {
+    for (number, module) in plan.modules.iter().enumerate() {
         let own = own_of(folder, number);
-        objects::make_repository(&own, Some(&mirrors.join(mirror).join("repo.git")))?;
+        objects::make_repository(&own, Some(&module.repository(mirrors)))?;
         if is_folder(&place.work_path, &module.path) {
             let work = place.work_path.join(&module.path);
             let mut step = Step::new(&own, &["read-tree", &module.commit]);
@@ -229,10 +233,10 @@ pub(super) fn take_over(
 }
 
 /// Notes that a task borrows from the mirrors of submodules, as another did whose work it goes on with.
-pub(super) fn lend(git: &Git<'_>, mirrors: &Path, names: &[String], task: &str) -> Result<(), Error> {
-    for name in names {
-        let url = fs::read_to_string(mirrors.join(name).join("url")).unwrap_or_default();
-        mirror::Mirror::lock_named(git, mirrors, name, &url)?.lend(task)?;
+pub(super) fn lend(git: &Git<'_>, mirrors: &Path, modules: &[Module], task: &str) -> Result<(), Error> {
+    for Module { mirror, .. } in modules {
+        let url = fs::read_to_string(mirrors.join(mirror).join("url")).unwrap_or_default();
+        Mirror::lock_named(git, mirrors, mirror, &url)?.lend(task)?;
     }
     Ok(())
 }

@@ -32,11 +32,13 @@ pub(crate) fn write_config_of_tasks(workspace: &Path, git: &config::Git) -> io::
     fs::rename(&new, &path)
 }
 
+/// A value as it stands in a file of configuration.
+pub(super) fn quoted(text: &str) -> String {
+    let kept: String = text.chars().filter(|char| !char.is_control()).collect();
+    format!("\"{}\"", kept.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 fn text(git: &config::Git) -> String {
-    let quoted = |text: &str| {
-        let kept: String = text.chars().filter(|char| !char.is_control()).collect();
-        format!("\"{}\"", kept.replace('\\', "\\\\").replace('"', "\\\""))
-    };
     format!(
         "[include]\n\tpath = /etc/gitconfig\n[user]\n\tname = {}\n\temail = {}\n[safe]\n\tdirectory = *\n\
          [init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n",

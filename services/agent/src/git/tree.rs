@@ -106,7 +106,6 @@ impl Tree {
             version: Plan::VERSION,
             sent: asked.sent.is_some(),
             mirror: mirror_name(&repository),
-            submodules: Vec::new(),
             modules: Vec::new(),
             origin: start.head.clone(),
             base: start.commit.clone(),
@@ -122,11 +121,10 @@ impl Tree {
         };
         checkout::checkout(git, place, &folder, &repository, &start, &plan)?;
         if plan.workspace.submodules {
-            let (borrowed, modules) = (Vec::new(), Vec::new());
-            let mut submodules =
-                Submodules { git, place, folder: &folder, mirrors: &mirrors, borrowed, modules };
+            let (lfs, modules) = (plan.workspace.lfs, Vec::new());
+            let mut submodules = Submodules { git, place, folder: &folder, mirrors: &mirrors, lfs, modules };
             submodules.check_out(&folder.join("own.git"), &start.commit, &plan.workspace.url)?;
-            (plan.submodules, plan.modules) = (submodules.borrowed, submodules.modules);
+            plan.modules = submodules.modules;
         }
         plan.write(&folder)?;
         Ok(Self { plan, folder, mirrors })
@@ -149,7 +147,7 @@ impl Tree {
         mirror.lend(place.task_id)?;
         let repository = mirror.repository();
         drop(mirror);
-        submodules::lend(git, &mirrors, &old.submodules, place.task_id)?;
+        submodules::lend(git, &mirrors, &old.modules, place.task_id)?;
         let folder = fresh(&place.folder())?;
         // What only was not opened yet is still the work of the run before.
         let goes_on = old.pushed && !asked.push_only;
@@ -220,11 +218,13 @@ impl Tree {
     /// The folders of objects that the task's repository and its submodules borrow.
     #[must_use]
     pub fn borrowed(&self) -> Vec<PathBuf> {
-        let names = [&self.plan.mirror].into_iter().chain(&self.plan.submodules);
-        let objects = names.map(|name| self.mirrors.join(name).join("repo.git/objects"));
-        let large =
-            self.plan.workspace.lfs.then(|| large::store(&self.mirror())).filter(|store| store.exists());
-        objects.chain(large).collect()
+        let modules = self.plan.modules.iter().map(|module| module.repository(&self.mirrors));
+        let repositories = [self.mirror()].into_iter().chain(modules);
+        let folders = |repository: PathBuf| {
+            let large = self.plan.workspace.lfs.then(|| large::store(&repository));
+            [Some(repository.join("objects")), large.filter(|store| store.exists())]
+        };
+        repositories.flat_map(folders).flatten().collect()
     }
 
     /// What is told of the repository.

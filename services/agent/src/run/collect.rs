@@ -1,10 +1,9 @@
 //! The list of the files that a run left: bounded, with checksums.
 
-use std::fmt::Write;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::fd::BorrowedFd;
 
-use sha2::{Digest, Sha256};
+use conductor_runtime::digest;
 
 use super::beneath::{self, RelativePath};
 use super::types::{FileList, ResultFile};
@@ -35,25 +34,8 @@ pub fn collect(work: BorrowedFd<'_>, listing: &mut Listing, max_files: usize, ma
 pub(super) fn checksum(work: BorrowedFd<'_>, path: &str, bytes: u64) -> io::Result<Option<String>> {
     let Ok(path) = RelativePath::new(path) else { return Ok(None) };
     let Some(file) = beneath::open_file(work, path)? else { return Ok(None) };
-    let mut file = file.take(bytes + 1);
-    let mut sha256 = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    let mut length = 0;
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok((length == bytes).then(|| hex(&sha256.finalize())));
-        }
-        length += count as u64;
-        sha256.update(&buffer[..count]);
-    }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes all that is written to it");
-        text
-    })
+    let (length, sha256) = digest::copy(file.take(bytes + 1), io::sink())?;
+    Ok((length == bytes).then_some(sha256))
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Component, Path};
 
 use conductor_protocol::control::UploadKind;
+use conductor_runtime::digest::Digesting;
 use rustix::fs::Mode;
-use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 use super::beneath::{self, Existing, RelativePath};
@@ -56,7 +56,7 @@ pub fn place(
 ) -> Result<(), Error> {
     let id = input.upload.id.to_string();
     let data = open(private, &id)?;
-    let mut source = Hashing { inner: data, hasher: Sha256::new(), bytes: 0 };
+    let mut source = Digesting::new(data);
     match input.upload.kind {
         UploadKind::Raw => {
             let mut file = beneath::create_file(work, RelativePath::new(&input.path)?, existing)?;
@@ -73,10 +73,10 @@ pub fn place(
         UploadKind::Bundle => return Err(Error::Repository { id }),
     }
     let damaged = |what| Error::Damaged { id: id.clone(), what };
-    if source.bytes != input.upload.bytes {
+    let (bytes, digest) = source.finish();
+    if bytes != input.upload.bytes {
         return Err(damaged("its length is another"));
     }
-    let digest: String = source.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     if digest == input.upload.sha256 { Ok(()) } else { Err(damaged("its SHA-256 is another")) }
 }
 
@@ -149,22 +149,6 @@ fn copy(from: &mut impl Read, to: &mut impl io::Write, id: &str) -> Result<u64, 
 fn allow_execution(file: &File, id: &str) -> Result<(), Error> {
     rustix::fs::fchmod(file, EXECUTABLE)
         .map_err(|errno| Error::Read { id: id.to_owned(), source: errno.into() })
-}
-
-/// Reads, and digests what was read.
-struct Hashing {
-    inner: File,
-    hasher: Sha256,
-    bytes: u64,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        self.bytes += count as u64;
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

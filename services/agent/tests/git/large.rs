@@ -15,7 +15,7 @@ use crate::private::{Forge, KNOWN, TOKEN, holds};
 const ATTRIBUTES: &str = "*.bin filter=lfs diff=lfs merge=lfs -text\n";
 
 fn oid(content: &str) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(content))
 }
 
 fn pointer(content: &str) -> String {
@@ -151,6 +151,42 @@ fn the_real_git_lfs_and_conductor_read_what_the_other_wrote() {
     assert_eq!(fs::read(mine.path().join("app/b.bin")).unwrap(), [0; 300_000]);
     assert!(call(&["lfs", "ls-files", "--name-only"]).contains("b.bin"));
     assert_eq!(call(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn large_files_of_submodules_are_there_and_what_a_run_makes_of_them_is_told_as_pointers() {
+    let forge = forge("https://elsewhere.example");
+    let outer = Repository::with(&[("a.txt", "outer\n")]);
+    let bare = forge.bare();
+    outer.git(&["submodule", "--quiet", "add", &format!("file://{}", bare.display()), "deps/app"]);
+    outer.git(&["config", "--file", ".gitmodules", "submodule.deps/app.url", &forge.server.url("me/app")]);
+    outer.commit(&[]);
+    let mut place = forge.place_with(KNOWN, |config| config.file_roots = vec![std::env::temp_dir()]);
+    let workspace = GitWorkspace { lfs: true, submodules: true, ..outer.workspace() };
+    let text = "cd deps/app; cat d/large.bin same.bin; git status --porcelain; echo changed > d/large.bin; \
+                git add .; git show :d/large.bin | tail -n 1";
+    let attempt = script(workspace.clone(), text);
+    succeeded(&place.run(&attempt));
+    assert_eq!(place.output(&attempt), "large\nsame\nsize 8\n");
+    let diff = place.diff(&attempt);
+    assert!(diff.contains(&format!("+oid sha256:{}", oid("changed\n"))), "{diff}");
+    assert!(diff.contains("b/deps/app/d/large.bin") && !diff.contains("same.bin"), "{diff}");
+    // A run that goes on finds them as they were left.
+    let mut second = script(workspace, "cd deps/app; cat d/large.bin same.bin; git status --porcelain");
+    (second.git.workspace, second.starts_from) = (None, Some(StartsFrom::Task(attempt.task_id)));
+    succeeded(&place.run(&second));
+    assert_eq!(place.output(&second), "changed\nsame\nM  d/large.bin\n");
+    assert!(place.diff(&second).contains(&oid("changed\n")) && !place.diff(&second).contains("same.bin"));
+}
+
+#[test]
+fn a_server_that_is_busy_for_a_moment_is_asked_again_for_its_large_files() {
+    let forge = forge("https://elsewhere.example");
+    let mut place = forge.place(KNOWN);
+    forge.server.fail_next(1);
+    let attempt = script(large(&forge), "cat d/large.bin");
+    succeeded(&place.run(&attempt));
+    assert_eq!(place.output(&attempt), "large\n");
 }
 
 #[test]

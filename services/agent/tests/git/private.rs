@@ -38,6 +38,15 @@ impl Forge {
     }
 
     pub fn place(&self, credential: &str) -> Place {
+        self.place_with(credential, |_| {})
+    }
+
+    /// One whose configuration has something more.
+    pub fn place_with(
+        &self,
+        credential: &str,
+        change: impl FnOnce(&mut conductor_runtime::config::Git),
+    ) -> Place {
         let credential = credential.replace("HOST", &self.server.host());
         let credential = (!credential.is_empty()).then(|| serde_json::from_str(&credential).unwrap());
         let environment = [("FORGE_TOKEN".into(), TOKEN.into())];
@@ -46,6 +55,7 @@ impl Forge {
             config.ca_file = Some(self.authorities.path().to_owned());
             config.allow_private = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
             config.credentials = credential.into_iter().collect();
+            change(&mut config);
             *settings = conductor_agent::git::Settings::new(config, &environment, "/nonexistent".into());
         })
     }

@@ -17,7 +17,7 @@ fn upload(place: &Place, bytes: &[u8]) -> AssignedUpload {
     let folder = place.folder.path().join("workspace/private/uploads").join(id.to_string());
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("data"), bytes).unwrap();
-    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(bytes));
     AssignedUpload { id, kind: UploadKind::Bundle, bytes: bytes.len() as u64, sha256 }
 }
 

@@ -119,6 +119,29 @@ fn what_a_run_changed_in_submodules_is_in_its_difference_and_is_pushed_nowhere()
 }
 
 #[test]
+fn a_push_that_is_repeated_tells_what_was_changed_in_submodules_too() {
+    let inner = Repository::with(&[("b.txt", "inner\n")]);
+    let outer = around(&inner, &inner.url());
+    let hook = outer.folder.path().join(".git/hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut place = Place::alone();
+    let workspace = GitWorkspace { push: Some(Push::Branch), ..with_submodules(&outer) };
+    let attempt = script(workspace, "echo two > a.txt; echo mine > deps/inner/mine.txt");
+    assert_eq!(failed(&place.run(&attempt)).0, FailureReason::PushFailed);
+    fs::remove_file(hook).unwrap();
+    let mut again = script(GitWorkspace::default(), "false");
+    (again.git.workspace, again.git.push_only) = (None, true);
+    again.starts_from = Some(StartsFrom::Task(attempt.task_id));
+    let outcome = place.run(&again);
+    assert!(succeeded(&outcome).pushed);
+    assert_eq!(outcome.flags, ["submodules_not_pushed"]);
+    assert_eq!(place.diff(&again), place.diff(&attempt));
+    assert!(place.diff(&again).contains("+++ b/deps/inner/mine.txt\n"));
+}
+
+#[test]
 fn a_run_that_leaves_its_submodules_alone_has_no_part_of_them_in_its_difference() {
     let inner = Repository::with(&[("b.txt", "inner\n"), (".gitignore", "*.o\n")]);
     let outer = around(&inner, &inner.url());

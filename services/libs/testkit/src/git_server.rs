@@ -38,7 +38,7 @@ struct Shared {
     token: String,
     ended: AtomicBool,
     refused: AtomicUsize,
-    /// How many answers of the API are failures before it works, and how many refusals.
+    /// How many answers of the API and of the store of large files are failures before it works, and how many refusals.
     failing: AtomicUsize,
     refusing: AtomicUsize,
     pull_requests: Mutex<Vec<Value>>,
@@ -46,6 +46,17 @@ struct Shared {
     storage: Mutex<Option<String>>,
     /// How many requests to the storage of another server showed a credential of that one.
     exposed: AtomicUsize,
+}
+
+impl Shared {
+    /// Whether the next answer is to be a failure.
+    fn fails_now(&self) -> bool {
+        takes_one(&self.failing)
+    }
+}
+
+fn takes_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 impl std::fmt::Debug for Shared {
@@ -142,7 +153,7 @@ impl GitServer {
         self.shared.exposed.load(Ordering::SeqCst)
     }
 
-    /// Makes the next answers of the API failures.
+    /// Makes the next answers of the API and of the store of large files failures.
     pub fn fail_next(&self, count: usize) {
         self.shared.failing.store(count, Ordering::SeqCst);
     }

@@ -10,27 +10,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
-use conductor_outbound::{Answer, At, Call, Method, Outbound, Post, Reach, Refused, system};
+use conductor_outbound::{Answer, At, Call, Method, Post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::super::digest;
+use super::super::http::Http;
 use super::super::program::{Error, Git};
 use super::super::remote::{Remote, Transport};
-use super::super::settings::Login;
 use super::Pointer;
+use crate::runner::Inbox;
 
 /// The most files that are asked about at once, and the most bytes of an answer.
 const MAX_ASKED: usize = 100;
 const MAX_ANSWER_BYTES: usize = 8 << 20;
-/// How often a file is tried when the way to the server seems to be the trouble.
+/// How often a file is tried when the way to the server seems to be the trouble, and the pause after the first try, which
+/// grows fivefold.
 const TRIES: u32 = 3;
-/// The most characters of an answer that are told.
-const MAX_SHOWN_CHARS: usize = 300;
-/// How often it is looked whether the run was ended.
-const LOOK: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const WHAT: &str = "lfs";
 const JSON: &str = "application/vnd.git-lfs+json";
 const OWN: [&str; 3] = ["host", "content-length", "transfer-encoding"];
 const BYTES: &str = "application/octet-stream";
@@ -65,16 +64,14 @@ struct Action {
 
 /// The way to the store of a repository.
 pub(super) struct Server<'a> {
-    git: &'a Git<'a>,
-    outbound: Outbound,
-    runtime: tokio::runtime::Runtime,
+    http: Http<'a>,
+    inbox: &'a Inbox,
     /// Ends in a slash.
     store: Url,
-    login: Option<Login>,
 }
 
 impl<'a> Server<'a> {
-    pub fn of(git: &'a Git<'a>, remote: &Remote) -> Result<Self, Error> {
+    pub fn of(git: &Git<'a>, remote: &Remote) -> Result<Self, Error> {
         let Transport::Https { .. } = remote.transport else {
             return Err(Error::Workspace {
                 why: "large files are fetched over https alone".to_owned(),
@@ -83,14 +80,9 @@ impl<'a> Server<'a> {
         };
         let whole = format!("{}.git/info/lfs/", remote.url.trim_end_matches('/').trim_end_matches(".git"));
         let store = whole.parse().map_err(|_| failed("its address cannot be made"))?;
-        let config = &git.settings.config;
-        let reach = Reach { allowed: config.allow_private.clone(), key: "git.allow_private" };
-        let authorities = git.settings.authorities()?;
-        let outbound = Outbound::new(reach, system(), config.timeout, authorities.as_deref());
-        // A slot is a thread of its own, which waits here as it waits for its processes.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(Error::disk("ask a server"))?;
-        Ok(Self { git, outbound, runtime, store, login: git.settings.login(&remote.host())? })
+        let login = git.settings.login(&remote.host())?;
+        let http = Http::open(git, login, WHAT, git.settings.config.timeout)?;
+        Ok(Self { http, inbox: git.inbox, store })
     }
 
     /// Fetches files into a folder of such; what is not what was asked for is not kept.
@@ -125,12 +117,12 @@ impl<'a> Server<'a> {
             hasher.update(piece);
             file.write_all(piece)
         };
-        let fetched = self.wait(self.outbound.fetch(self.at(action)?, take)).and_then(|status| {
+        let fetched = self.http.wait(self.http.outbound.fetch(self.at(action)?, take)).and_then(|status| {
             match status {
                 200..=299 => {}
                 status => return Err(failed(format!("the server answered {status} for {}", pointer.oid))),
             }
-            if bytes != pointer.size || digest::hex(hasher) != pointer.oid {
+            if bytes != pointer.size || hex::encode(hasher.finalize()) != pointer.oid {
                 return Err(failed(format!("what came for {} is something else", pointer.oid)));
             }
             fs::rename(&new, &path).map_err(disk())
@@ -163,8 +155,8 @@ impl<'a> Server<'a> {
                     if !at.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
                         at.headers.push(("content-type".to_owned(), BYTES.to_owned()));
                     }
-                    let put = self.outbound.put(at, open(pointer)?, pointer.size, MAX_ANSWER_BYTES);
-                    self.taken(&self.wait(put)?, pointer)
+                    let put = self.http.outbound.put(at, open(pointer)?, pointer.size, MAX_ANSWER_BYTES);
+                    self.taken(&self.http.wait(put)?, pointer)
                 })?;
                 if let Some(action) = &object.actions.verify {
                     let body = json!({"oid": pointer.oid, "size": pointer.size});
@@ -189,7 +181,7 @@ impl<'a> Server<'a> {
                 status => {
                     let said = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
                     let said =
-                        self.clean(said["message"].as_str().unwrap_or("it has no store of large files"));
+                        self.http.shown(said["message"].as_str().unwrap_or("it has no store of large files"));
                     Err(failed(format!("the server answered {status}: {said}")))
                 }
             }
@@ -209,7 +201,7 @@ impl<'a> Server<'a> {
         }
         let post = Post { url: at.url, content_type: JSON, headers, body: body.to_string().into_bytes() };
         let call = Call { method: Method::POST, post, max_answer_bytes: MAX_ANSWER_BYTES };
-        self.wait(self.outbound.call(call))
+        self.http.wait(self.http.outbound.call(call))
     }
 
     /// Where an action leads, with the credential where that is the repository's own host.
@@ -223,7 +215,7 @@ impl<'a> Server<'a> {
         let mut headers: Vec<(String, String)> =
             given.map(|(name, value)| (name.clone(), value.clone())).collect();
         let lets_in = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        if let Some(login) = &self.login
+        if let Some(login) = &self.http.login
             && !lets_in
             && action.href.origin() == self.store.origin()
         {
@@ -242,44 +234,19 @@ impl<'a> Server<'a> {
     }
 
     fn refused(&self, error: &Value, pointer: &Pointer) -> Error {
-        let said = self.clean(error["message"].as_str().unwrap_or("no reason"));
+        let said = self.http.shown(error["message"].as_str().unwrap_or("no reason"));
         failed(format!("the server says of {}: {} {said}", pointer.oid, error["code"]))
-    }
-
-    /// What a server says, as people may read it.
-    fn clean(&self, said: &str) -> String {
-        let said = match &self.login {
-            Some(login) => said.replace(login.token.reveal(), "[redacted]"),
-            None => said.to_owned(),
-        };
-        said.chars().filter(|char| !char.is_control()).take(MAX_SHOWN_CHARS).collect()
-    }
-
-    fn wait<T>(&self, asked: impl Future<Output = Result<T, Refused>>) -> Result<T, Error> {
-        self.runtime.block_on(async {
-            let ended = async {
-                loop {
-                    tokio::time::sleep(LOOK).await;
-                    if let Some(end) = self.git.inbox.ends() {
-                        return end;
-                    }
-                }
-            };
-            tokio::select! {
-                biased;
-                answer = asked => answer.map_err(|refused| failed(refused.why)),
-                end = ended => Err(Error::Ended(end)),
-            }
-        })
     }
 
     /// Tries again what may have failed in passing.
     fn tried<T>(&self, what: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        let mut tries = 1..TRIES;
+        let (mut tries, mut pause) = (1..TRIES, FIRST_PAUSE);
         loop {
             match what() {
                 Err(Error::Git { words, .. }) if is_passing(&words) && tries.next().is_some() => {
                     tracing::warn!(%words, "a large file failed and is tried again");
+                    self.inbox.rest(pause).map_err(Error::Ended)?;
+                    pause *= 5;
                 }
                 done => return done,
             }
@@ -288,11 +255,11 @@ impl<'a> Server<'a> {
 }
 
 fn is_passing(words: &str) -> bool {
-    ["answered 5", "no connection", "no answer within", "broke off", "did not answer"]
+    ["answered 5", "answered 429", "no connection", "no answer within", "broke off", "did not answer"]
         .iter()
         .any(|passing| words.contains(passing))
 }
 
 fn failed(words: impl Into<String>) -> Error {
-    Error::Git { what: "lfs".to_owned(), words: words.into() }
+    Error::Git { what: WHAT.to_owned(), words: words.into() }
 }

@@ -14,9 +14,9 @@ use std::path::Path;
 
 use conductor_protocol::agent::AssignedUpload;
 
-use super::super::digest;
 use super::super::program::{Error, Git, Step, arg};
 use super::{HEAD, Mirror, Start, is_commit_id, name};
+use conductor_runtime::digest;
 
 const START: &str = "refs/conductor/start";
 const SHALLOW: &str = "refs/conductor/shallow/";

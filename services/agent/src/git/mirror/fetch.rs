@@ -4,13 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use conductor_protocol::submit::GitWorkspace;
-use rustix::event::{PollFd, PollFlags};
 
 use super::super::program::{Error, Git, Step};
 use super::super::push;
 use super::super::remote::Remote;
 use super::{HEAD, Mirror, WANTED};
-use crate::runner::wait;
 
 /// With so many packs they are rolled together.
 const MAX_PACKS: usize = 40;
@@ -79,7 +77,7 @@ impl Mirror {
                 Ok(_) => return self.roll_packs(git),
                 Err(Error::Git { words, .. }) if is_passing(&words) && tries.next().is_some() => {
                     tracing::warn!(%words, "a fetch failed and is tried again");
-                    wait(&mut [PollFd::new(git.inbox, PollFlags::IN)], FETCH_PAUSE);
+                    git.inbox.rest(FETCH_PAUSE).map_err(Error::Ended)?;
                 }
                 Err(Error::Git { what, words }) => {
                     return Err(Error::Git { what: format!("{what} of {}", remote.shown()), words });

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::super::mirror::bytes_below;
-use super::super::settings::Login;
+use super::super::settings::{Login, shown};
 use super::{Error, Git, Printed, Step};
 use crate::process::{Exit, Reply, boot_ms};
 use crate::runner::{End, wait};
@@ -154,15 +154,11 @@ fn read(from: &mut Option<OwnedFd>, buffer: &mut [u8], into: &mut Vec<u8>, most:
     true
 }
 
-/// What git said, as people may read it: short, on few lines, and without the credential.
+/// What git said, as people may read it.
 fn words(said: &[u8], login: Option<&Login>) -> String {
     let text = String::from_utf8_lossy(said);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("hint:"));
-    let mut text = lines.collect::<Vec<_>>().join("; ");
-    if let Some(login) = login {
-        text = text.replace(login.token.reveal(), "[redacted]");
-    }
-    text.chars().filter(|char| !char.is_control()).take(MAX_SHOWN_CHARS).collect()
+    shown(&lines.collect::<Vec<_>>().join("; "), login, MAX_SHOWN_CHARS)
 }
 
 #[cfg(test)]

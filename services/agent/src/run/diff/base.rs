@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::super::beneath::{self, RelativePath};
-use super::super::collect::{checksum, hex};
+use super::super::collect::checksum;
 use super::super::types::InputFile;
 use super::super::walk::Listing;
 use super::{MAX_TEXT_BYTES, is_binary};
@@ -43,7 +43,7 @@ pub(in crate::run) fn keep_base(private: BorrowedFd<'_>, files: &[InputFile]) ->
     }
     let mut keeper = Keeper::open(private, files.len())?;
     for InputFile { path, content, executable } in files {
-        let sha256 = hex(&Sha256::digest(content));
+        let sha256 = hex::encode(Sha256::digest(content));
         keeper.keep(path, content.len() as u64, sha256, *executable, Some(content))?;
     }
     keeper.write(private)
@@ -66,7 +66,7 @@ pub(in crate::run) fn keep_work_as_base(private: BorrowedFd<'_>, work: BorrowedF
     for file in &listing.files {
         let content = if file.bytes <= MAX_TEXT_BYTES { read(work, &file.path)? } else { None };
         let sha256 = match &content {
-            Some(content) => Some(hex(&Sha256::digest(content))),
+            Some(content) => Some(hex::encode(Sha256::digest(content))),
             None => checksum(work, &file.path, file.bytes)?,
         };
         if let Some(sha256) = sha256 {

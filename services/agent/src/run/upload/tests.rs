@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use conductor_protocol::agent::AssignedUpload;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::*;
@@ -26,7 +27,7 @@ impl Place {
 
     /// Puts these bytes in their place.
     fn put(&self, kind: UploadKind, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(bytes));
         self.put_as(
             kind,
             path,

@@ -2,11 +2,10 @@
 
 use std::process::Command;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{Answer, Request, Shared};
+use super::{Answer, Request, Shared, takes_one};
 
 /// Whose words are spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +26,7 @@ struct Asked {
 /// Answers what is asked of the APIs; none when it is no call of them.
 pub(super) fn answer(shared: &Shared, request: &Request) -> Option<Answer> {
     let asked = asked(&request.path)?;
-    let takes_one = |left: &AtomicUsize| {
-        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-    };
-    if takes_one(&shared.failing) {
+    if shared.fails_now() {
         return Some(Answer::json("502 Bad Gateway", &json!({"message": "come back later"})));
     }
     if takes_one(&shared.refusing) {

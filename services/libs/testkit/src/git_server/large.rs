@@ -29,6 +29,9 @@ pub(super) fn stored(shared: &Shared, request: &Request) -> io::Result<Option<An
 pub(super) fn answer(shared: &Shared, request: &Request) -> io::Result<Option<Answer>> {
     let Some((repository, what)) = request.path.split_once(".git/info/lfs/objects/") else { return Ok(None) };
     let folder = shared.root.join(format!("{}.git", repository.trim_start_matches('/'))).join("lfs/objects");
+    if shared.fails_now() {
+        return Ok(Some(Answer::json("502 Bad Gateway", &json!({"message": "come back later"}))));
+    }
     if what == "batch" {
         return Ok(Some(batch(shared, request, repository, &folder)));
     }
