@@ -3,9 +3,9 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use conductor_protocol::submit::explain;
-use conductor_protocol::{Code, Problem};
+use conductor_protocol::{Code, Problem, json};
 use conductor_web::{Refusal, Site, Whole};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -22,6 +22,19 @@ pub(crate) struct Sent(pub(crate) Box<RawValue>);
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
+/// The body of a request that has nothing to say: none, or an empty object. What a route would not heed is refused.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+impl FromRequest<App> for Nothing {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        Json::from_request(request, app).await.map(|Json(nothing)| nothing)
+    }
+}
+
 impl FromRequest<App> for Sent {
     type Rejection = Refusal;
 
@@ -36,13 +49,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
         let bytes = whole(request, &app.site).await?;
         let raw = if bytes.is_empty() { accepted(b"{}")? } else { accepted(&bytes)? };
-        serde_json::from_str(raw.get()).map(Self).map_err(|_| explain::<T>(raw.get(), "").into())
+        Ok(Self(json::read(raw.get(), "")?))
     }
 }
 
 async fn whole(request: Request, site: &Site) -> Result<Bytes, Refusal> {
-    is_json(request.headers())?;
-    Ok(Whole::from_request(request, site).await?.0)
+    let kind = is_json(request.headers());
+    let bytes = Whole::from_request(request, site).await?.0;
+    // Nothing is of no kind, whatever a client says of it by habit.
+    if !bytes.is_empty() {
+        kind?;
+    }
+    Ok(bytes)
 }
 
 /// Closed as the list of codes is, another kind of body is an invalid request.

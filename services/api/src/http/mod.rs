@@ -9,7 +9,7 @@ mod sse;
 mod websocket;
 
 pub(crate) use answer::{created, items, json, none, passed};
-pub(crate) use body::{Json, Sent};
+pub(crate) use body::{Json, Nothing, Sent};
 pub(crate) use path::{Named, Pair, Task, Within};
 pub(crate) use query::Params;
 pub(crate) use range::{Part, part};

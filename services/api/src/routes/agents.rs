@@ -7,7 +7,7 @@ use conductor_protocol::Code;
 use conductor_protocol::control::{AgentView, Call, RunnerOffer, TaskTypeView};
 use conductor_web::{Caller, Refusal};
 
-use crate::http::{Named, Params, items, json, none};
+use crate::http::{Named, Nothing, Params, items, json, none};
 use crate::server::App;
 
 /// Lists the agents.
@@ -55,6 +55,7 @@ pub(crate) async fn drain(
     State(app): State<App>,
     Named(name): Named,
     RawQuery(query): RawQuery,
+    _: Nothing,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(none(caller.control(&app.site).await?.drain_agent(name, true).await?))
@@ -71,6 +72,7 @@ pub(crate) async fn resume(
     State(app): State<App>,
     Named(name): Named,
     RawQuery(query): RawQuery,
+    _: Nothing,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(none(caller.control(&app.site).await?.drain_agent(name, false).await?))
@@ -87,6 +89,7 @@ pub(crate) async fn revoke(
     State(app): State<App>,
     Named(name): Named,
     RawQuery(query): RawQuery,
+    _: Nothing,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(none(caller.control(&app.site).await?.revoke_agent(name).await?))

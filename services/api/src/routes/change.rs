@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::submit::{Accepted, accepted};
 use super::tasks::{FILTER, filter};
-use crate::http::{Json, Params, Task, json, none, passed};
+use crate::http::{Json, Nothing, Params, Task, json, none, passed};
 use crate::server::App;
 
 /// Why a task is cancelled.
@@ -133,6 +133,7 @@ pub(crate) async fn retry(
     State(app): State<App>,
     Task(id): Task,
     RawQuery(query): RawQuery,
+    _: Nothing,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     let submitted = caller.control(&app.site).await?.retry(id).await?;

@@ -5,7 +5,7 @@ use axum::response::Response;
 use conductor_protocol::control::{Call, Pin};
 use conductor_web::{Caller, Refusal};
 
-use crate::http::{Params, Task, none};
+use crate::http::{Nothing, Params, Task, none};
 use crate::server::App;
 
 /// Pins a run: retention keeps it whatever its age, and it cannot be deleted.
@@ -20,6 +20,7 @@ pub(crate) async fn pin(
     State(app): State<App>,
     Task(id): Task,
     RawQuery(query): RawQuery,
+    _: Nothing,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(none(caller.control(&app.site).await?.call(Call::Pin(Pin { id, pinned: true })).await?))

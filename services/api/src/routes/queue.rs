@@ -8,7 +8,7 @@ use conductor_protocol::control::{
 use conductor_protocol::limits;
 use conductor_web::{Caller, Refusal};
 
-use crate::http::{Json, Params, none, passed};
+use crate::http::{Json, Nothing, Params, none, passed};
 use crate::server::App;
 
 /// The longest time that trends reach back, and the longest step.
@@ -41,6 +41,7 @@ pub(crate) async fn pause(
     caller: Caller,
     State(app): State<App>,
     RawQuery(query): RawQuery,
+    _: Nothing,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(none(caller.control(&app.site).await?.pause(true).await?))
@@ -55,6 +56,7 @@ pub(crate) async fn resume(
     caller: Caller,
     State(app): State<App>,
     RawQuery(query): RawQuery,
+    _: Nothing,
 ) -> Result<Response, Refusal> {
     Params::read(query.as_deref(), &[])?;
     Ok(none(caller.control(&app.site).await?.pause(false).await?))

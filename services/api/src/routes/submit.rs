@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use conductor_core::TaskId;
 use conductor_protocol::control::{Submit, Submitted};
-use conductor_protocol::submit::{SubmitTask, explain};
+use conductor_protocol::json::read;
+use conductor_protocol::submit::SubmitTask;
 use conductor_protocol::{Code, Problem, limits, text};
 use conductor_web::{Caller, Refusal};
 use serde::{Deserialize, Serialize};
@@ -122,7 +123,7 @@ pub(crate) async fn batch(
     Params::read(query.as_deref(), &[])?;
     let key = key(&headers)?;
     let Sent(body) = Sent::from_request(request, &app).await?;
-    let batch: Batch = serde_json::from_str(body.get()).map_err(|_| explain::<Batch>(body.get(), ""))?;
+    let batch: Batch = read(body.get(), "")?;
     if batch.tasks.is_empty() || batch.tasks.len() > limits::MAX_BATCH_TASKS {
         let detail = format!("from 1 to {} tasks, are {}", limits::MAX_BATCH_TASKS, batch.tasks.len());
         return Err(Problem::at("/tasks", detail).into());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use axum::extract::ws::Utf8Bytes;
 use conductor_core::TaskId;
-use conductor_protocol::submit::explain;
+use conductor_protocol::json;
 use conductor_protocol::{Code, Problem};
 use conductor_web::{Caller, Refusal};
 use futures_util::StreamExt as _;
@@ -99,9 +99,9 @@ impl Subscriptions {
 
     /// Does what a client says; answers what there is to say to that.
     pub(super) async fn take(&mut self, text: &str) -> Vec<Utf8Bytes> {
-        let said = match serde_json::from_str::<Said>(text) {
+        let said = match json::read::<Said>(text, "") {
             Ok(said) => said,
-            Err(_) => return vec![told(&explain::<Said>(text, ""))],
+            Err(problem) => return vec![told(&problem)],
         };
         let done = match said {
             Said::Subscribe(subscribe) => self.subscribe(subscribe).await,

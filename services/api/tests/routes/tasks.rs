@@ -61,6 +61,22 @@ async fn a_batch_is_accepted_or_refused_as_one() {
 }
 
 #[tokio::test]
+async fn what_a_route_would_not_heed_is_refused() {
+    let place = Place::new().await;
+    let id = place.run("print a").await;
+    for path in ["/v1/queue/pause", "/v1/agents/one/drain", &format!("/v1/tasks/{id}/retry")] {
+        let problem = place.post(path, json!({"group": "red"})).await.problem(400, "invalid_request");
+        assert_eq!(pointers(&problem), ["/group"], "{path}");
+    }
+    assert_eq!(place.get("/v1/queue").await.json()["paused"], false);
+    // As curl sends nothing with `-d ''`.
+    let empty =
+        place.ask("POST", "/v1/queue/pause").header("Content-Type: application/x-www-form-urlencoded");
+    empty.body("").send().await.with(204);
+    assert_eq!(place.get("/v1/queue").await.json()["paused"], true);
+}
+
+#[tokio::test]
 async fn a_bad_body_is_refused_with_the_place_of_its_fault() {
     let place = Place::new().await;
     let send = async |body: &str| {
@@ -71,6 +87,13 @@ async fn a_bad_body_is_refused_with_the_place_of_its_fault() {
     assert_eq!(
         pointers(&send(r#"{"prompt":"x","retry":{"max_attempts":"3"}}"#).await),
         ["/retry/max_attempts"]
+    );
+    assert_eq!(pointers(&send(r#"["print hello"]"#).await), [""]);
+    assert_eq!(pointers(&send(r#"{"prompt":"x","retry":[3,1]}"#).await), ["/retry"]);
+    assert_eq!(pointers(&send(r#"{"prompt":"x","workspace":{}}"#).await), ["/workspace"]);
+    assert_eq!(
+        pointers(&send(r#"{"prompt":"x","files":[{"path":".","content":""}]}"#).await),
+        ["/files/0/path"]
     );
     assert!(send("{\"prompt\":").await["detail"].as_str().unwrap().contains("not JSON"));
     assert!(send("").await["detail"].as_str().unwrap().contains("empty"));

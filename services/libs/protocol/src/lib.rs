@@ -9,6 +9,7 @@ pub mod agent;
 pub mod control;
 pub mod event;
 pub mod frame;
+pub mod json;
 pub mod limits;
 pub mod problem;
 pub mod submit;

@@ -8,6 +8,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::json;
 use crate::problem::Problem;
 
 mod check;
@@ -220,7 +221,7 @@ impl SubmitTask {
     /// # Errors
     /// When the text is not JSON, a field is unknown or a value is of the wrong kind.
     pub fn parse(json: &str, at: &str) -> Result<Self, Problem> {
-        serde_json::from_str(json).map_err(|_| explain::<Self>(json, at))
+        json::read(json, at)
     }
 
     /// The most that it may do without a person, by itself and by its type: what narrows more holds.
@@ -228,34 +229,4 @@ impl SubmitTask {
     pub fn permitted(&self) -> Option<Permission> {
         Permission::narrower(self.preset.as_ref().and_then(|preset| preset.permission), self.permission)
     }
-}
-
-/// Reads JSON again, slowly, to say where its first fault is.
-pub fn explain<'de, T: Deserialize<'de>>(json: &'de str, at: &str) -> Problem {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let fault = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(fault) => fault,
-        Ok(_) => return Problem::at(at, "not one JSON value: something follows it"),
-    };
-    let mut pointer = at.to_owned();
-    for segment in fault.path() {
-        use serde_path_to_error::Segment;
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
-                pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")))
-            }
-            Segment::Enum { variant } => pointer.push_str(&format!("/{variant}")),
-            Segment::Unknown => {}
-        }
-    }
-    let message = fault.inner().to_string();
-    // An unknown field is named by its parent's path alone; its own name stands in the message.
-    if let Some(field) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
-        let named = pointer.rsplit('/').next().is_some_and(|last| last == field);
-        if !named {
-            pointer = format!("{pointer}/{field}");
-        }
-    }
-    Problem::at(pointer, message)
 }

@@ -114,10 +114,9 @@ fn take(
     under_way: &UnderWay,
     streams: &mut HashMap<u64, AbortHandle>,
 ) -> Option<Message> {
-    let request: Request = match serde_json::from_str(text) {
+    let request: Request = match conductor_protocol::json::read(text, "") {
         Ok(request) => request,
-        Err(_) => {
-            let problem = conductor_protocol::submit::explain::<Request>(text, "");
+        Err(problem) => {
             let id = id_of(text);
             return Some(socket::text(&Response { id, body: ResponseBody::Error(problem) }));
         }

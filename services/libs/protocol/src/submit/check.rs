@@ -1,12 +1,14 @@
 //! The checks of a submitted task that need nothing but the task itself.
 
-use std::path::{Component, Path};
-
 use conductor_core::Name;
 
-use super::{InputFile, SubmitTask, Workspace};
-use crate::limits;
+use super::{SubmitTask, Workspace};
 use crate::problem::{FieldError, Problem};
+use crate::{json, limits};
+
+mod files;
+
+pub use files::check_path;
 
 /// Environment names that a task may not set: they redirect or load code.
 const REFUSED_ENV: [&str; 5] = ["PATH", "HOME", "NODE_OPTIONS", "BASH_ENV", "ENV"];
@@ -55,9 +57,7 @@ pub fn check(task: &SubmitTask, at: &str) -> Result<(), Problem> {
     check_names(task, &mut faults);
     check_numbers(task, &mut faults);
     check_wishes(task, &mut faults);
-    for (index, file) in task.files.iter().enumerate() {
-        check_file(index, file, &mut faults);
-    }
+    files::check_files(&task.files, &mut faults);
     check_env(task, &mut faults);
     check_secrets(task, &mut faults);
     check_workspace(task, &mut faults);
@@ -159,8 +159,9 @@ fn check_names(task: &SubmitTask, faults: &mut Faults) {
     }
     faults.at_most("labels", task.labels.len(), limits::MAX_LABELS, "labels");
     for (key, value) in &task.labels {
-        faults.name(&format!("labels/{key}"), Some(key));
-        faults.name(&format!("labels/{key}"), Some(value));
+        let field = format!("labels/{}", json::escaped(key));
+        faults.name(&field, Some(key));
+        faults.name(&field, Some(value));
     }
 }
 
@@ -183,7 +184,6 @@ fn check_numbers(task: &SubmitTask, faults: &mut Faults) {
     }
     faults.at_most("depends_on", task.depends_on.len(), limits::MAX_DEPENDENCIES, "dependencies");
     faults.at_most("subtasks", task.subtasks.len(), limits::MAX_SUBTASKS, "subtasks");
-    faults.at_most("files", task.files.len(), limits::MAX_FILES, "files");
 }
 
 fn check_workspace(task: &SubmitTask, faults: &mut Faults) {
@@ -228,51 +228,6 @@ fn check_copied(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn check_file(index: usize, file: &InputFile, faults: &mut Faults) {
-    let field = format!("files/{index}");
-    if let Err(detail) = check_path(&file.path) {
-        faults.add(&format!("{field}/path"), detail);
-    }
-    let sources = [file.content.is_some(), file.base64.is_some(), file.upload.is_some()];
-    if sources.iter().filter(|given| **given).count() != 1 {
-        faults.add(&field, "give exactly one of content, base64 and upload");
-    }
-    if let Some(text) = &file.base64
-        && crate::text::from_base64::<serde_json::Error>(text).is_err()
-    {
-        faults.add(&format!("{field}/base64"), "not base64");
-    }
-}
-
-/// Checks that a path stays below the folder it is relative to.
-///
-/// # Errors
-/// Says what is wrong with it.
-pub fn check_path(path: &str) -> Result<(), String> {
-    if path.is_empty() {
-        return Err("the path is empty".into());
-    }
-    if path.len() > limits::MAX_PATH_BYTES {
-        return Err(format!("at most {} bytes", limits::MAX_PATH_BYTES));
-    }
-    if path.contains('\0') {
-        return Err("the path holds a zero byte".into());
-    }
-    if path.ends_with('/') {
-        return Err("the path names a folder".into());
-    }
-    for component in Path::new(path).components() {
-        match component {
-            Component::Normal(_) | Component::CurDir => {}
-            Component::ParentDir => return Err(format!("{path:?} leaves the work folder with ..")),
-            Component::RootDir | Component::Prefix(_) => {
-                return Err(format!("{path:?} is absolute; give it relative to the work folder"));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn check_webhook(url: &str, faults: &mut Faults) {
     if url.len() > limits::MAX_URL_BYTES {
         return faults.add("webhook/url", format!("at most {} bytes", limits::MAX_URL_BYTES));
@@ -293,7 +248,7 @@ fn check_env(task: &SubmitTask, faults: &mut Faults) {
     faults.at_most("env", task.env.len(), limits::MAX_ENV, "variables");
     for (key, value) in &task.env {
         let upper = key.to_ascii_uppercase();
-        let field = format!("env/{key}");
+        let field = format!("env/{}", json::escaped(key));
         if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
             faults.add(&field, "not a name and value of an environment variable");
         } else if REFUSED_ENV.contains(&upper.as_str())
