@@ -26,6 +26,15 @@ async fn a_token_is_made_used_and_taken() {
 }
 
 #[tokio::test]
+async fn the_groups_of_a_token_may_be_given_as_a_list() {
+    let place = Place::new().await;
+    let admin = Some(place.admin.as_str());
+    let body = r#"{"name":"ci","role":"viewer","groups":["red"]}"#;
+    let made = place.ask("POST", "/v1/tokens", admin, &[], body).await.with(201).json();
+    assert_eq!(made["token"]["groups"]["only"], serde_json::json!(["red"]));
+}
+
+#[tokio::test]
 async fn a_token_taken_elsewhere_is_refused_within_two_seconds() {
     let place = Place::new().await;
     let secret = place.token("ci", Role::Viewer, Groups::All).await;

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
+mod groups;
+
+pub use groups::Groups;
+
 /// What a token may do; each may do what the one before may, but an agent, which only works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -18,18 +22,6 @@ pub enum Role {
     Operator,
     /// Everything, tokens among it.
     Admin,
-}
-
-/// The groups that a token reaches.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Groups {
-    /// All of them, and tasks without one.
-    #[default]
-    All,
-    /// These alone.
-    Only(Vec<String>),
 }
 
 /// Names a secret without telling it: the SHA-256 of a token, session or login code, in hex.
