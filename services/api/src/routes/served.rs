@@ -7,8 +7,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use conductor_protocol::Code;
-use conductor_web::{Caller, Refusal};
+use conductor_web::{Caller, Refusal, range_not_satisfiable};
 
 use super::output::{ATTEMPT, OFFSET};
 use crate::http::{Part, part};
@@ -107,7 +106,7 @@ pub(crate) async fn served(
     let (status, from, to) = match part(headers, whole.bytes) {
         Part::Whole => (StatusCode::OK, offset.min(whole.bytes), whole.bytes),
         Part::Between(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
-        Part::Nothing => return Ok(nothing(whole.bytes)),
+        Part::Nothing => return Ok(range_not_satisfiable(whole.bytes)),
     };
     let reading = Reading::new(source.of(whole.attempt), &app.lines, caller, from, to);
     let mut response = if from == to { Body::empty().into_response() } else { body(reading).into_response() };
@@ -123,16 +122,6 @@ pub(crate) async fn served(
         answered.insert(CONTENT_RANGE, HeaderValue::try_from(range).expect("numbers"));
     }
     Ok(response)
-}
-
-/// Nothing of a range is there.
-fn nothing(bytes: u64) -> Response {
-    let detail = format!("nothing of the range is there; the whole has {bytes} bytes");
-    let mut response = Refusal::new(Code::InvalidRequest, detail).into_response();
-    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-    let range = HeaderValue::try_from(format!("bytes */{bytes}")).expect("a number");
-    response.headers_mut().insert(CONTENT_RANGE, range);
-    response
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ async fn output_is_read_in_whole_and_in_parts() {
     assert_eq!(tail.text(), "d\n");
     let beyond = place.ask("GET", &path).header("Range: bytes=13-").send().await;
     assert_eq!(beyond.header("content-range"), Some("bytes */13"));
-    beyond.with(416);
+    assert_eq!(beyond.with(416).json()["status"], 416);
     place.get(&format!("{path}?attempt=2")).await.problem(404, "not_found");
     place.get(&format!("{path}?attempt=0")).await.problem(400, "invalid_request");
 }

@@ -32,7 +32,7 @@ pub use cookie::{SESSION_COOKIES, clear_session, set_session};
 pub use headers::CSRF_HEADER;
 pub use limits::Limits;
 pub use listener::{Error as ListenError, Listener};
-pub use refusal::{Refusal, Shown, method_not_allowed, not_found};
+pub use refusal::{Refusal, Shown, method_not_allowed, not_found, range_not_satisfiable};
 pub use serve::serve;
 pub use site::{Options, Site, digest};
 pub use size::bytes;

@@ -110,6 +110,16 @@ pub async fn method_not_allowed() -> Response {
     written(problem, Some((StatusCode::METHOD_NOT_ALLOWED, "The method is not one of this path's")))
 }
 
+/// The answer to a range of which nothing is there.
+pub fn range_not_satisfiable(bytes: u64) -> Response {
+    let detail = format!("nothing of the range is there; the whole has {bytes} bytes");
+    let problem = Problem::new(Code::InvalidRequest, detail);
+    let mut response = written(problem, Some((StatusCode::RANGE_NOT_SATISFIABLE, "Nothing is there")));
+    let range = HeaderValue::try_from(format!("bytes */{bytes}")).expect("a number");
+    response.headers_mut().insert(header::CONTENT_RANGE, range);
+    response
+}
+
 /// The status and title are the code's, but where HTTP has words of its own.
 fn written(problem: Problem, other: Option<(StatusCode, &str)>) -> Response {
     let Problem { code, detail, errors, retry_after_seconds } = problem;
