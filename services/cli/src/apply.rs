@@ -193,6 +193,26 @@ new file mode 100644
     }
 
     #[test]
+    fn what_was_added_at_an_edge_is_not_added_again() {
+        for (was, hunk, becomes) in [
+            ("one\n", "@@ -1 +1,2 @@\n one\n+two\n", "one\ntwo\n"),
+            ("one\n", "@@ -1 +1,2 @@\n+zero\n one\n", "zero\none\n"),
+            ("", "@@ -0,0 +1 @@\n+one\n", "one\n"),
+            ("a\nb\nc\nd\n", "@@ -2,3 +2,4 @@\n b\n c\n d\n+e\n", "a\nb\nc\nd\ne\n"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("a.txt");
+            fs::write(&file, was).unwrap();
+            let diff = format!("diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n{hunk}");
+            apply(folder.path(), diff.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), becomes);
+            let error = apply(folder.path(), diff.as_bytes()).unwrap_err();
+            assert!(error.contains("a.txt: holds something else"), "{error}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), becomes);
+        }
+    }
+
+    #[test]
     fn a_failure_half_way_takes_back_what_was_done() {
         let folder = tempfile::tempdir().unwrap();
         before(folder.path());

@@ -99,5 +99,31 @@ fn changed(content: &[u8], change: &Change) -> Result<Vec<u8>, String> {
     }
     let patch =
         diffy::Patch::from_bytes(&change.hunks).map_err(|error| format!("cannot be read: {error}"))?;
-    diffy::apply_bytes(content, &patch).map_err(|_| "holds something else than what is changed".to_owned())
+    let refused = || "holds something else than what is changed".to_owned();
+    if !is_anchored(content, patch.hunks()) {
+        return Err(refused());
+    }
+    diffy::apply_bytes(content, &patch).map_err(|_| refused())
+}
+
+/// Tells whether a hunk that was at the beginning or the end of the file would be there again, as git asks. Else what a run appended
+/// would be appended once more each time.
+fn is_anchored(content: &[u8], hunks: &[diffy::Hunk<'_, [u8]>]) -> bool {
+    let (Some(first), Some(last)) = (hunks.first(), hunks.last()) else { return true };
+    let begins = first.old_range().start() <= 1;
+    let ends = !matches!(last.lines().last(), Some(diffy::Line::Context(_)));
+    let fits_begin = !begins || content.starts_with(&before(first));
+    let fits_end = !ends || content.ends_with(&before(last));
+    // A file that was empty has no line to be known by.
+    let fits_nothing = first.old_range().start() > 0 || content.is_empty();
+    fits_begin && fits_end && fits_nothing
+}
+
+/// The lines of a hunk as they were.
+fn before(hunk: &diffy::Hunk<'_, [u8]>) -> Vec<u8> {
+    let was = hunk.lines().iter().filter_map(|line| match line {
+        diffy::Line::Context(text) | diffy::Line::Delete(text) => Some(*text),
+        diffy::Line::Insert(_) => None,
+    });
+    was.collect::<Vec<_>>().concat()
 }
