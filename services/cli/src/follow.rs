@@ -138,8 +138,12 @@ async fn run_events(
     let mut events = control.run_events(output).await?;
     while let Some(event) = events.next().await? {
         let event: Box<RawValue> = event;
-        context.screen.output(event.get().as_bytes())?;
-        context.screen.output(b"\n")?;
+        if context.screen.is_json() {
+            context.screen.json(&event)?;
+        } else {
+            context.screen.output(event.get().as_bytes())?;
+            context.screen.output(b"\n")?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! What tasks wrote is never obeyed by a terminal: it goes through [`escape`] there, and as it is into a pipe or a file.
 
 mod escape;
+mod pieces;
 mod table;
 mod words;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::exit::Failure;
 use escape::Filter;
+use pieces::Pieces;
 
 pub use escape::clean;
 pub use table::Table;
@@ -29,6 +31,7 @@ pub struct Screen {
     out_is_terminal: bool,
     err_is_terminal: bool,
     filter: Filter,
+    pieces: Pieces,
     /// Whether a progress line stands on the terminal.
     progress_stands: bool,
     /// Whether the last byte of output ended a line.
@@ -45,6 +48,7 @@ impl Screen {
             out_is_terminal,
             err_is_terminal: io::stderr().is_terminal(),
             filter: Filter::for_output(),
+            pieces: Pieces::default(),
             progress_stands: false,
             at_line_start: true,
         }
@@ -82,9 +86,12 @@ impl Screen {
         self.write(format!("{}\n", text.as_ref()).as_bytes())
     }
 
-    /// Prints bytes that a task wrote.
+    /// Prints bytes that a task wrote: as they are, or each piece as one line of JSON.
     pub fn output(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let Some(last) = bytes.last() else { return Ok(()) };
+        if self.is_json() {
+            return self.pieces.take(bytes).map_or(Ok(()), |piece| self.json(&piece));
+        }
         self.at_line_start = *last == b'\n';
         if !self.out_is_terminal {
             return self.write(bytes);
@@ -96,6 +103,9 @@ impl Screen {
 
     /// Ends an output: what was held back is shown, colours end, and what follows begins on a line of its own.
     pub fn end_output(&mut self) -> Result<(), Failure> {
+        if let Some(piece) = self.pieces.rest() {
+            return self.json(&piece);
+        }
         if !self.out_is_terminal {
             return Ok(());
         }

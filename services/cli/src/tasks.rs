@@ -10,6 +10,7 @@ use conductor_protocol::control::{
 };
 use conductor_protocol::limits::MAX_PAGE;
 use conductor_protocol::task::TaskView;
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::args;
 use crate::context::Context;
@@ -18,6 +19,11 @@ use crate::follow::paced;
 use crate::screen::{Table, bytes, clean, now};
 use crate::server::{Need, Server};
 use crate::{show, submit};
+
+/// The most tasks of a list of which the prompt is asked for; a longer list is for programs.
+const MAX_UNNAMED: usize = 500;
+/// The most that are asked for at the same time.
+const MAX_ASKED: usize = 16;
 
 /// `list`
 pub async fn list(context: &mut Context<'_>, args: args::List) -> Result<Exit, Failure> {
@@ -55,6 +61,7 @@ pub async fn list(context: &mut Context<'_>, args: args::List) -> Result<Exit, F
     if context.screen.is_json() {
         context.screen.json(&whole)?;
     } else {
+        add_prompts(&mut server.link, &mut whole.items).await?;
         let columns = context.screen.is_terminal().then(|| context.screen.size().0);
         for line in show::rows(&whole.items, now()).lines(columns) {
             context.screen.line(line)?;
@@ -65,6 +72,21 @@ pub async fn list(context: &mut Context<'_>, args: args::List) -> Result<Exit, F
     }
     server.close(context, &[]).await?;
     Ok(Exit::Succeeded)
+}
+
+/// Gives the tasks of a list that have no name what they are called by instead, which lists do not carry.
+pub async fn add_prompts(link: &mut Link, tasks: &mut [TaskView]) -> Result<(), Failure> {
+    let control = link.control().await?;
+    let unnamed = tasks.iter_mut().filter(|task| task.name.is_none()).take(MAX_UNNAMED);
+    let asked = stream::iter(unnamed).for_each_concurrent(MAX_ASKED, async |task| {
+        // One that is gone by now stays as it is.
+        if let Ok(whole) = control.get(task.id).await {
+            task.prompt = whole.prompt;
+            task.command = whole.command;
+        }
+    });
+    asked.await;
+    Ok(())
 }
 
 /// `get`

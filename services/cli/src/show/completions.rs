@@ -18,6 +18,7 @@ pub fn completions(screen: &mut Screen, shell: clap_complete::Shell) -> Result<E
     };
     clap_complete::generate(shell, &mut command, "conductor", &mut script);
     screen.output(&script)?;
+    screen.end_output()?;
     Ok(Exit::Succeeded)
 }
 

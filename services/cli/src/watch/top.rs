@@ -12,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::screen::{ago, now};
 use crate::server::{Need, Server};
 use crate::show;
+use crate::tasks::add_prompts;
 
 /// How often it is refreshed.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -57,11 +58,13 @@ pub async fn top(context: &mut Context<'_>) -> Result<Exit, Failure> {
 async fn look(link: &mut Link) -> Result<View, Failure> {
     let state = vec![State::Running, State::Waiting];
     let request = ListRequest { filter: Filter { state, ..Filter::default() }, ..ListRequest::default() };
+    let mut live: Page = link.ask(&Call::List(Box::new(request))).await?;
+    add_prompts(link, &mut live.items).await?;
     Ok(View {
         status: link.ask(&Call::Status).await?,
         queue: link.ask(&Call::Queue).await?,
         agents: link.ask(&Call::Agents).await?,
-        live: link.ask(&Call::List(Box::new(request))).await?,
+        live,
     })
 }
 

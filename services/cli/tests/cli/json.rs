@@ -53,6 +53,12 @@ fn every_command_prints_json() {
     for line in events.lines() {
         serde_json::from_str::<Value>(line).unwrap();
     }
+    for args in [&["logs", &other][..], &["diff", &id], &["files", &id, "a.txt"], &["completions", "bash"]] {
+        let told = place.run(&[args, &["--output", "json"]].concat()).with(0).text();
+        let pieces = told.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+        let whole: String = pieces.map(|piece| piece["text"].as_str().expect("text").to_owned()).collect();
+        assert_eq!(whole, place.run(args).with(0).text(), "{args:?}");
+    }
     let lines = place.run(&["logs", "--events", &id]).with(0).text();
     assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{lines}");
 }
