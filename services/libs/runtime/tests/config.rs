@@ -257,6 +257,21 @@ fn an_event_log_in_redis_needs_its_address_which_is_a_secret() {
 }
 
 #[test]
+fn a_default_runner_that_is_not_there_is_refused() {
+    let said = Machine::new().file("tasks: {default_runner: nope}").problem_in_file();
+    assert!(said.contains("tasks.default_runner") && said.contains("no runner \"nope\""), "{said}");
+    let loaded = Machine::new().file("tasks: {default_runner: own}\nrunners: {own: {command: [own]}}").load();
+    assert_eq!(loaded.config.tasks.default_runner, "own");
+}
+
+#[test]
+fn a_variable_for_a_whole_section_is_told_what_the_section_has() {
+    let said = Machine::new().env("CONDUCTOR__GROUPS", "{}").problem("CONDUCTOR__GROUPS");
+    assert!(said.contains("groups: a section, which no variable holds; it has <name>"), "{said}");
+    assert!(!said.contains("unknown"), "{said}");
+}
+
+#[test]
 fn a_certificate_without_its_key_is_refused() {
     let said = Machine::new().file("tls: {cert_file: /cert.pem}").problem_in_file();
     assert!(said.contains("tls.cert_file") && said.contains("tls.key_file is not set"), "{said}");

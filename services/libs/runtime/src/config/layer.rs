@@ -170,6 +170,12 @@ impl Layer {
             self.warnings.push(format!("{origin}: {key} was removed and has no effect: {}", removed.advice));
             return;
         }
+        let below = schema::names_below(path);
+        if !below.is_empty() {
+            let why = format!("a section, which no variable holds; it has {}", below.join(", "));
+            self.problems.push(Problem::Bad { key: path.join("."), origin, why });
+            return;
+        }
         // The longest part of the path that leads somewhere is where the reader should look.
         let known =
             (0..path.len()).rev().find(|&end| !schema::names_below(&path[..end]).is_empty()).unwrap_or(0);

@@ -132,6 +132,7 @@ fn contradictions(values: &BTreeMap<Vec<String>, Leaf>) -> Vec<Problem> {
     let mut problems: Vec<_> = half_of_tls(values).into_iter().collect();
     problems.extend(short_lease(values));
     problems.extend(nowhere(values));
+    problems.extend(no_default_runner(values));
     problems.extend(super::runner::contradictions(values));
     problems.extend(super::task_type::contradictions(values));
     problems.extend(super::secret::contradictions(values));
@@ -151,6 +152,17 @@ fn no_mail_server(values: &BTreeMap<Vec<String>, Leaf>) -> Option<Problem> {
     let missing = ["url", "from"].into_iter().find(|name| !is_set(name))?;
     let why = format!("a rule sends mail, and smtp.{missing} is not set");
     Some(Problem::Bad { key: "notify".to_owned(), origin: rules.origin.clone(), why })
+}
+
+/// A default runner that is not there: every task that names none would be refused.
+fn no_default_runner(values: &BTreeMap<Vec<String>, Leaf>) -> Option<Problem> {
+    let leaf = values.get(&["tasks", "default_runner"].map(str::to_owned)[..])?;
+    let ValueKind::String(name) = &leaf.value else { return None };
+    if super::task_type::is_runner(name, values) {
+        return None;
+    }
+    let why = format!("there is no runner {name:?}");
+    Some(Problem::Bad { key: leaf.path.join("."), origin: leaf.origin.clone(), why })
 }
 
 /// An event log in Redis, and no Redis.

@@ -70,7 +70,8 @@ fn contradiction(leaf: &Leaf, values: &BTreeMap<Vec<String>, Leaf>) -> Option<Pr
     Some(Problem::Bad { key: leaf.path.join("."), origin: leaf.origin.clone(), why })
 }
 
-fn is_runner(name: &str, values: &BTreeMap<Vec<String>, Leaf>) -> bool {
+/// Tells whether a runner is there, built in or configured.
+pub(super) fn is_runner(name: &str, values: &BTreeMap<Vec<String>, Leaf>) -> bool {
     let is_set = |key: &str| values.contains_key(&["runners", name, key].map(str::to_owned)[..]);
     INSIDE.contains(&name) || BUILT_IN.contains(&name) || is_set("preset") || is_set("command")
 }
