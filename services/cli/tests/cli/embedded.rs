@@ -29,6 +29,9 @@ fn many_commands_at_once_share_one_server() {
     }
     let list = place.run(&["list", "--output", "json"]).with(0).json();
     assert_eq!(list["items"].as_array().unwrap().len(), 6);
+    // Tasks without a name are told apart by what they are to do.
+    let table = place.run(&["list"]).with(0).text();
+    assert!((0..6).all(|number| table.contains(&format!("print number {number}\n"))), "{table}");
     place.is_left_clean();
 }
 
