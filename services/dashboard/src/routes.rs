@@ -27,7 +27,7 @@ pub fn router(app: App) -> Router {
         .route("/queue", get(queue::show).post(queue::change))
         .route("/schedules", get(schedules::show).post(schedules::add))
         .route("/schedules/{id}/remove", post(schedules::remove))
-        .route("/audit", get(audit::show))
+        .route("/audit", get(audit::show).post(audit::verify))
         .route("/settings", get(settings::show))
         .route("/settings/tokens", post(settings::create))
         .route("/settings/tokens/revoke", post(settings::revoke))

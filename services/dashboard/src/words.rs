@@ -214,6 +214,16 @@ impl Words {
         }
     }
 
+    /// How far the audit is as it was written.
+    #[must_use]
+    pub fn audit_verified(&self, records: u64, until: u64) -> String {
+        let [records, until] = [records, until].map(crate::format::count);
+        match self.lang {
+            Lang::En => format!("{records} records are as they were written, up to #{until}."),
+            Lang::Ja => format!("#{until} までの {records} 件は書かれたままです。"),
+        }
+    }
+
     /// Tokens in few characters.
     #[must_use]
     pub fn tokens_short(&self, tokens: f64) -> String {

@@ -12,6 +12,7 @@ use crate::measure::measure;
 use crate::server::App;
 
 mod agents;
+mod audit;
 mod authz;
 mod browse;
 mod change;
@@ -99,7 +100,8 @@ fn of_the_rest() -> OpenApiRouter<App> {
         .routes(routes!(queue::open_lane))
         .routes(routes!(queue::stats))
         .routes(routes!(queue::trends))
-        .routes(routes!(queue::audit))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
         .routes(routes!(schedules::list, schedules::add))
         .routes(routes!(schedules::get, schedules::remove))
         .routes(routes!(uploads::create))

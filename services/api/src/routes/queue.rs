@@ -1,11 +1,8 @@
-//! The queue, numbers, and who did what.
+//! The queue, and numbers.
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use conductor_protocol::control::{
-    AuditCall, AuditPage, Call, LaneName, QueueView, StatsView, TrendsCall, TrendsView,
-};
-use conductor_protocol::limits;
+use conductor_protocol::control::{Call, LaneName, QueueView, StatsView, TrendsCall, TrendsView};
 use conductor_web::{Caller, Refusal};
 
 use crate::http::{Json, Nothing, Params, none, passed};
@@ -112,26 +109,4 @@ pub(crate) async fn trends(
         step_seconds: params.number("step_seconds", 1..=MAX_TREND_SECONDS)?.unwrap_or(STEP_SECONDS),
     };
     Ok(passed(caller.control(&app.site).await?.call(Call::Trends(call)).await?))
-}
-
-/// Reads who did what, newest first.
-#[utoipa::path(
-    get, path = "/v1/audit", tag = "access", operation_id = "list_audit",
-    params(
-        ("before" = Option<u64>, Query, minimum = 0, maximum = 9007199254740991_u64, description = "Entries before this `seq`: the last one of the page before."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "50 when it is not given."),
-    ),
-    responses((status = 200, description = "The entries.", body = AuditPage)),
-)]
-pub(crate) async fn audit(
-    caller: Caller,
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    let params = Params::read(query.as_deref(), &["before", "limit"])?;
-    let call = AuditCall {
-        before: params.number("before", 0..=(1 << 53) - 1)?,
-        limit: params.number("limit", 1..=limits::MAX_PAGE)?,
-    };
-    Ok(passed(caller.control(&app.site).await?.call(Call::Audit(call)).await?))
 }

@@ -109,5 +109,9 @@ async fn a_viewer_changes_nothing() {
         place.ask(method, &path).token(&token).json(&body).send().await.problem(403, "forbidden");
     }
     place.ask("GET", &format!("/v1/tasks/{id}/output")).token(&token).send().await.with(200);
-    place.ask("GET", "/v1/audit").token(&token).send().await.problem(403, "forbidden");
+    for path in ["/v1/audit", "/v1/audit/verify"] {
+        place.ask("GET", path).token(&token).send().await.problem(403, "forbidden");
+    }
+    let some = place.token("chief", Role::Admin, &["red"]).await;
+    place.ask("GET", "/v1/audit/verify").token(&some).send().await.problem(403, "forbidden");
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end where it finds something else than it expects")]
 
 mod attempts;
+mod audit;
 mod bytes;
 mod document;
 mod files;

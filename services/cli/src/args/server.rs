@@ -103,35 +103,14 @@ pub struct Audit {
 }
 
 /// What to do with the audit.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum AuditCommand {
     /// Checks that nothing was changed, taken out or put in.
     Verify {
         /// What an earlier check printed: the audit must still have that.
         #[arg(long, value_name = "SEQ:DIGEST")]
-        head: Option<AuditHead>,
+        head: Option<conductor_client::AuditHead>,
     },
-}
-
-/// A record of the audit and its digest, as a check prints them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuditHead {
-    /// The record's number.
-    pub seq: u64,
-    /// The digest.
-    pub digest: [u8; 32],
-}
-
-impl std::str::FromStr for AuditHead {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "it is a number, a colon and 64 hexadecimal digits";
-        let (seq, hex) = text.split_once(':').ok_or(wrong)?;
-        let mut digest = [0; 32];
-        hex::decode_to_slice(hex, &mut digest).map_err(|_| wrong)?;
-        Ok(Self { seq: seq.parse().map_err(|_| wrong)?, digest })
-    }
 }
 
 /// `config`

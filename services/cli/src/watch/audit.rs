@@ -1,17 +1,18 @@
 //! The audit: who did what, and whether that is what was written.
 
-use conductor_protocol::control::{AuditCall, AuditFault, AuditPage, AuditVerified, Call, VerifyAudit};
+use conductor_client::{AuditCheck, AuditHead};
+use conductor_protocol::control::{AuditCall, AuditFault, AuditPage, Call};
 use conductor_protocol::text::rfc3339;
 use serde::Serialize;
 
-use crate::args::{self, AuditCommand, AuditHead};
+use crate::args::{self, AuditCommand};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::screen::{Table, clean};
 use crate::server::{Need, Server};
 
 /// What a check of the whole audit found.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Checked {
     /// How many records are as they were written.
     records: u64,
@@ -25,9 +26,9 @@ struct Checked {
 /// `audit`
 pub async fn audit(context: &mut Context<'_>, args: &args::Audit) -> Result<Exit, Failure> {
     let mut server = Server::find(context, Need::State).await?;
-    let exit = match args.command {
+    let exit = match &args.command {
         None => list(context, &mut server, args).await?,
-        Some(AuditCommand::Verify { head }) => verify(context, &mut server, head).await?,
+        Some(AuditCommand::Verify { head }) => verify(context, &mut server, head.clone()).await?,
     };
     server.close(context, &[]).await?;
     Ok(exit)
@@ -54,42 +55,15 @@ async fn verify(
     server: &mut Server,
     kept: Option<AuditHead>,
 ) -> Result<Exit, Failure> {
-    let mut checked = Checked::default();
-    let mut from = VerifyAudit { until: kept.map(|kept| kept.seq), ..VerifyAudit::default() };
-    if let Some(kept) = kept {
-        from = stretch(context, server, &mut checked, from).await?;
-        let has_it = from.after == kept.seq && from.digest == Some(hex::encode(kept.digest));
-        if !has_it && checked.fault.is_none() {
-            let what = "it is not the record that this digest was kept of".to_owned();
-            checked.fault = Some(AuditFault { seq: kept.seq, what });
-        }
-    }
-    if checked.fault.is_none() {
-        from = stretch(context, server, &mut checked, VerifyAudit { until: None, ..from }).await?;
+    let mut check = AuditCheck::new(None, kept);
+    while let Some(call) = check.next() {
+        check.take(server.link.ask(&Call::VerifyAudit(call)).await?);
+        context.screen.progress(format!("{} records are as they were written", check.records));
     }
     context.screen.clear_progress();
-    checked.head = from.digest.map(|digest| format!("{}:{digest}", from.after));
-    tell(context, &checked)
-}
-
-/// Checks a stretch, call by call, and answers where the next one begins.
-async fn stretch(
-    context: &mut Context<'_>,
-    server: &mut Server,
-    checked: &mut Checked,
-    mut next: VerifyAudit,
-) -> Result<VerifyAudit, Failure> {
-    loop {
-        let found: AuditVerified = server.link.ask(&Call::VerifyAudit(next.clone())).await?;
-        checked.records += found.records;
-        checked.undigested += found.undigested;
-        checked.fault = found.fault;
-        next = VerifyAudit { after: found.through, digest: found.digest, until: next.until };
-        if checked.fault.is_some() || !found.more {
-            return Ok(next);
-        }
-        context.screen.progress(format!("{} records are as they were written", checked.records));
-    }
+    let head = check.head().map(|head| head.to_string());
+    let AuditCheck { records, undigested, fault, .. } = check;
+    tell(context, &Checked { records, undigested, head, fault })
 }
 
 fn tell(context: &mut Context<'_>, checked: &Checked) -> Result<Exit, Failure> {

@@ -397,6 +397,15 @@ messages! {
     remove_schedule_hint: "Remove the schedule?", "スケジュールを削除しますか？";
 
     // Audit.
+    verify_audit: "Is it as it was written?", "書かれたままか";
+    verify_audit_hint: "Each record has a digest over itself and the digest before it. A check goes along them and names the first record that was changed, taken out or put in.", "各記録には、その内容と前の記録のダイジェストから計算したダイジェストがあります。検証はそれをたどり、変更・削除・挿入された最初の記録を示します。";
+    kept_head: "What an earlier check told, if it was kept", "以前の検証が示した値（保管していれば）";
+    verify_now: "Verify", "検証";
+    verify_on: "Go on", "続ける";
+    audit_goes_on: "There is more to look at.", "まだ続きがあります。";
+    audit_fault: "Not as it was written:", "書かれたままではありません：";
+    audit_undigested: "more are from an earlier build, without a digest.", "件は以前のビルドのもので、ダイジェストがありません。";
+    keep_head: "Keep this elsewhere: a later check says whether the audit still has it.", "これを別の場所に保管してください。後の検証で、監査ログにまだそれがあるか分かります。";
     no_audit: "Nothing has been done yet.", "記録はまだありません。";
     when: "When", "日時";
     action: "Action", "操作";

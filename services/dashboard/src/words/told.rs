@@ -30,6 +30,17 @@ const SAID: &[(&str, &str)] = &[
     ("{} exited with {} without a result", "{} は結果を出さずに終了しました（終了コード {}）"),
     ("{} exited with {}", "{} が終了コード {} で終了しました"),
     ("{} was ended by signal {}", "{} がシグナル {} で終了しました"),
+    // Of the audit.
+    ("it was changed: it cannot be read any more", "変更されていて、もう読めません"),
+    ("it has no digest, and those before it have", "前の記録にはあるダイジェストがありません"),
+    (
+        "it was changed, or one before it was changed, taken out or put in",
+        "この記録が変更されたか、その前の記録が変更・削除・挿入されています",
+    ),
+    ("it is listed as something else than it is", "実際とは異なる内容で一覧に載っています"),
+    ("it is missing, at the end of the audit", "監査ログの末尾から失われています"),
+    ("it is not what the audit ends with", "監査ログの末尾の記録ではありません"),
+    ("it is not the record that this digest was kept of", "保管されたダイジェストの記録と一致しません"),
     // What a runner lacks.
     ("the program {} is not installed", "プログラム {} がインストールされていません"),
     ("no credential is set: {}", "認証情報が設定されていません: {}"),
@@ -270,7 +281,8 @@ mod tests {
     fn every_sentence_is_one_that_is_said() {
         let services = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut sources = String::new();
-        for folder in ["agent/src", "orchestrator/src", "libs/core/src"] {
+        for folder in ["agent/src", "orchestrator/src", "libs/core/src", "libs/store/src", "libs/client/src"]
+        {
             read(&services.join(folder), &mut sources);
         }
         // A literal over several lines is one text.

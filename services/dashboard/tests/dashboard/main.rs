@@ -2,6 +2,7 @@
 //! Chromium against the separate programs.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod audit;
 mod browser;
 mod chrome;
 mod doors;

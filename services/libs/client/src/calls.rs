@@ -2,11 +2,11 @@
 
 use conductor_core::{RequestId, ScheduleId, TaskId};
 use conductor_protocol::control::{
-    AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, Browse,
-    BrowseView, Call, Cancel, DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter, Gc,
-    GcView, Id, LaneName, ListRequest, Message, MetricsView, Output, Page, Pause, Pin, QueueView,
+    AddSchedule, Affected, AgentName, AgentView, AnswerBody, AnswerCall, AuditCall, AuditPage, AuditVerified,
+    Browse, BrowseView, Call, Cancel, DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter,
+    Gc, GcView, Id, LaneName, ListRequest, Message, MetricsView, Output, Page, Pause, Pin, QueueView,
     RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, TaskTypeView,
-    TrendsCall, TrendsView, Wait,
+    TrendsCall, TrendsView, VerifyAudit, Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::{TaskView, UsageView};
@@ -221,6 +221,14 @@ impl Control {
     /// As [`Control::ask`].
     pub async fn audit(&self, call: AuditCall) -> Result<AuditPage, Error> {
         self.ask(Call::Audit(call)).await
+    }
+
+    /// Checks that a stretch of the audit is as it was written.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub async fn verify_audit(&self, call: VerifyAudit) -> Result<AuditVerified, Error> {
+        self.ask(Call::VerifyAudit(call)).await
     }
 
     /// Keeps a run whatever its age, or lets it go.

@@ -8,6 +8,7 @@
 //! [`WhenFull`].
 
 mod access;
+mod audit;
 mod calls;
 mod connection;
 mod control;
@@ -20,6 +21,7 @@ mod target;
 mod told;
 mod uploads;
 
+pub use audit::{AuditCheck, AuditHead};
 pub use control::{Control, Options, WhenFull};
 pub use error::Error;
 pub use link::{Link, Patience};

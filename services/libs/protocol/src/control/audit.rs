@@ -57,6 +57,7 @@ pub struct VerifyAudit {
 
 /// What was found of a stretch of the audit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditVerified {
     /// How many records are as they were written.
     pub records: u64,
@@ -76,6 +77,7 @@ pub struct AuditVerified {
 
 /// A record that is not as it was written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditFault {
     /// Its number.
     pub seq: u64,
