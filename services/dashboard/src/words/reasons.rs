@@ -148,6 +148,9 @@ fn waits(pending: &PendingView) -> Option<String> {
             value("limit"),
             spent(pending)
         ),
+        PendingCode::AllWaiting => {
+            "実行できるエージェントはすべて、人やサブタスクを待つ実行で埋まっています（agent.max_waiting で増やせます）".to_owned()
+        }
         PendingCode::Busy => "実行できるエージェントはすべて使用中です".to_owned(),
         PendingCode::Other => return None,
     })
@@ -199,7 +202,7 @@ mod tests {
     use super::*;
 
     /// The kinds that tasks wait for; a new one does not compile until it is told.
-    const CODES: [PendingCode; 26] = [
+    const CODES: [PendingCode; 27] = [
         PendingCode::Blocked,
         PendingCode::RunAt,
         PendingCode::Backoff,
@@ -225,6 +228,7 @@ mod tests {
         PendingCode::DayBudget,
         PendingCode::GroupBudget,
         PendingCode::TaskBudget,
+        PendingCode::AllWaiting,
         PendingCode::Busy,
     ];
 

@@ -63,6 +63,7 @@ fn queued(obstacle: &Obstacle) -> (PendingCode, Vec<(&'static str, String)>) {
             (PendingCode::LaneRecovers, vec![("lane", lane.to_string()), ("limit", limit.to_string())])
         }
         Obstacle::Budget(short) => budget(short),
+        Obstacle::AllWaiting => (PendingCode::AllWaiting, Vec::new()),
         Obstacle::Busy => (PendingCode::Busy, Vec::new()),
     }
 }

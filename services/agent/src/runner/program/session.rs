@@ -24,6 +24,9 @@ const MAX_RECORDS: usize = 4_096;
 const MAX_PROJECTS_BYTES: u64 = 1 << 20;
 /// The folder of Claude Code in which each working directory has its sessions.
 const CLAUDE_PROJECTS: &str = ".claude/projects";
+/// The folder of Gemini, and of its records in it.
+const GEMINI: &str = ".gemini";
+const GEMINI_RECORDS: &str = ".gemini/tmp";
 /// The file of Gemini that knows the working directories.
 const GEMINI_PROJECTS: &str = ".gemini/projects.json";
 
@@ -55,7 +58,17 @@ fn read_in(home: BorrowedFd<'_>, spec: &RunnerSpec) -> Option<Note> {
     let note: Note = serde_json::from_reader(file).ok()?;
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     let is_id = !note.session.starts_with('-') && note.session.chars().all(fits) && !note.session.is_empty();
-    (is_id && note.kind == spec.output.as_str()).then_some(note)
+    (is_id && is_read(home, &note.kind, spec)).then_some(note)
+}
+
+/// Whether a program goes on with a session of this kind. Gemini CLI keeps the same records of one that it is spoken with as
+/// of one that it is started for each turn.
+fn is_read(home: BorrowedFd<'_>, kind: &str, spec: &RunnerSpec) -> bool {
+    let forms = [RunnerOutput::GeminiStreamJson, RunnerOutput::Acp];
+    let is_gemini = || forms.iter().any(|form| form.as_str() == kind) && forms.contains(&spec.output);
+    let has_records =
+        || spec.session_paths.iter().any(|path| path == GEMINI) && open_below(home, GEMINI_RECORDS).is_some();
+    kind == spec.output.as_str() || (is_gemini() && has_records())
 }
 
 /// Writes the note.
@@ -93,7 +106,7 @@ pub(in crate::runner) fn keep_record(folder: &Folder, spec: &RunnerSpec, note: &
         return;
     }
     let Ok(home) = beneath::open_folder(folder.private.as_fd(), "home") else { return };
-    let Some(all) = open_below(home.as_fd(), ".gemini/tmp") else { return };
+    let Some(all) = open_below(home.as_fd(), GEMINI_RECORDS) else { return };
     let end = format!("-{}.jsonl", note.session.chars().take(8).collect::<String>());
     for project in names(all.as_fd()) {
         let Some(chats) = open_below(all.as_fd(), &format!("{project}/chats")) else { continue };

@@ -51,6 +51,8 @@ pub enum Obstacle {
     LaneRecovers(Name, u32),
     /// A budget has nothing left to set aside for it.
     Budget(Box<Shortage>),
+    /// All agents that could run it are full of runs that wait, for people or for tasks that they submitted.
+    AllWaiting,
     /// All agents that could run it are busy.
     Busy,
 }
@@ -186,11 +188,11 @@ pub(crate) fn obstacle(view: View<'_>, id: TaskId, task: &Task) -> Obstacle {
     if staying.peek().is_none() {
         return Obstacle::Draining;
     }
-    let mut taking = staying.filter(|(_, session)| !session.disk_full).peekable();
-    if taking.peek().is_none() {
+    let taking: Vec<_> = staying.filter(|(_, session)| !session.disk_full).map(|(agent, _)| *agent).collect();
+    if taking.is_empty() {
         return Obstacle::AgentDiskFull;
     }
-    let lanes: Vec<_> = taking.map(|(agent, _)| lane_obstacle(view, agent, &runner)).collect();
+    let lanes: Vec<_> = taking.iter().map(|agent| lane_obstacle(view, agent, &runner)).collect();
     if lanes.iter().all(Option::is_some)
         && let Some(obstacle) = lanes.into_iter().flatten().next()
     {
@@ -208,5 +210,18 @@ pub(crate) fn obstacle(view: View<'_>, id: TaskId, task: &Task) -> Obstacle {
     if let Err(short) = budget::allowance(view, task, id, view.policy.budgets.meter(&runner)) {
         return Obstacle::Budget(Box::new(short));
     }
-    Obstacle::Busy
+    match taking.iter().all(|agent| is_full_of_waiting(view, agent)) {
+        true => Obstacle::AllWaiting,
+        false => Obstacle::Busy,
+    }
+}
+
+/// Whether an agent has no slot left, and all that it runs waits: it lends the slots of no more such runs then.
+fn is_full_of_waiting(view: View<'_>, agent: &Agent) -> bool {
+    let waits = |task: TaskId| {
+        let run = view.state.live(task).and_then(Task::run);
+        view.state.waits().has_subtasks(task) || run.is_some_and(|run| run.question.is_some())
+    };
+    let slots = usize::try_from(agent.image.profile.slots).unwrap_or(usize::MAX);
+    agent.runs.len() >= slots && agent.runs.values().all(|(_, task)| waits(*task))
 }

@@ -88,6 +88,7 @@ impl Machine {
                 | Obstacle::LaneRests(..)
                 | Obstacle::LaneRecovers(..)
                 | Obstacle::Budget(_)
+                | Obstacle::AllWaiting
                 | Obstacle::Busy => return None,
             };
             Some(Unserved { task: *task, since: *since, why })
@@ -179,6 +180,9 @@ fn queued_reason(obstacle: &Obstacle) -> String {
             format!("its credential {lane} is tried with {limit} at once after a limit")
         }
         Obstacle::Budget(short) => short_reason(short),
+        Obstacle::AllWaiting => {
+            "all agents that could run it are full of runs that wait for people or for tasks that they submitted; agent.max_waiting is how many of them lend their slots".into()
+        }
         Obstacle::Busy => "all agents that could run it are busy".into(),
     }
 }

@@ -153,3 +153,25 @@ fn a_question_that_was_answered_is_not_taken_back() {
     let step = world.say(ADA, AgentSay::Withdrawn { lease, request_id: RequestId(1) });
     assert_eq!((step.reply, step.events), (Reply::Accepted { fresh: true }, Vec::new()));
 }
+
+#[test]
+fn a_task_behind_runs_that_all_wait_is_told_apart_from_one_behind_a_run_at_work() {
+    let mut world = World::new();
+    let one_slot = Profile { slots: 1, ..profile(ADA, "ada", 1, &["mock"]) };
+    world.hello(1, one_slot, Vec::new()).expect("welcome");
+    world.say(ADA, AgentSay::Credits(1));
+    world.submit_one(|_| {});
+    let (_, lease) = world.start();
+    let behind = world.submit_one(|_| {});
+    let waits_for = |world: &World| world.machine.pending(behind);
+    assert_eq!(waits_for(&world), Some(Pending::Queued(Obstacle::Busy)));
+    world.say(ADA, AgentSay::Asked { lease, question: question(1) });
+    assert_eq!(waits_for(&world), Some(Pending::Queued(Obstacle::AllWaiting)));
+    world.say(ADA, AgentSay::Credits(1));
+    let (_, other) = world.start();
+    assert_eq!(waits_for(&world), None, "the slot was lent after all");
+    let last = world.submit_one(|_| {});
+    assert_eq!(world.machine.pending(last), Some(Pending::Queued(Obstacle::Busy)), "one of them works");
+    world.say(ADA, AgentSay::Asked { lease: other, question: question(2) });
+    assert!(world.machine.pending_reason(last).unwrap().contains("agent.max_waiting"));
+}

@@ -79,6 +79,8 @@ pub enum PendingCode {
     GroupBudget,
     /// The budget of the `task`, itself or one above it, has nothing left to set aside, as above.
     TaskBudget,
+    /// All agents that could run it are full of runs that wait, for people or for tasks that they submitted.
+    AllWaiting,
     /// All agents that could run it are busy.
     Busy,
     /// One that a later release knows.

@@ -1,5 +1,6 @@
 //! Sessions that go on: in a later task, and after the program died.
 
+use conductor_core::TaskId;
 use conductor_protocol::task::State;
 use conductor_testkit::models::Turn;
 use conductor_testkit::world::eventually;
@@ -53,6 +54,30 @@ async fn a_follow_up_of_gemini_goes_on_in_the_same_session() {
 async fn a_follow_up_over_the_agent_client_protocol_goes_on_in_the_same_session() {
     for cli in Cli::ACP {
         a_follow_up_goes_on_in_the_same_session(cli).await;
+    }
+}
+
+#[tokio::test]
+async fn gemini_goes_on_in_the_same_session_whether_it_asks_a_person_or_not() {
+    let Some(place) = Place::new(Cli::Gemini).await else { return };
+    let mut told = Vec::new();
+    let mut before = None;
+    for (prompt, permission) in [("one-skips", "skip"), ("two-asks", "ask"), ("three-skips", "skip")] {
+        place.server.add(prompt, [Turn::say(format!("Heard {prompt}."))]);
+        let workspace = before.map(|(task, _)| json!({"continue": TaskId::to_string(&task)}));
+        let task = place.run(prompt, &json!({"permission": permission, "workspace": workspace})).await;
+        assert_eq!(task.state, State::Succeeded, "{task:#?}");
+        let last = place.server.requests().pop().unwrap().to_string();
+        let forgotten: Vec<_> = told.iter().filter(|said: &&String| !last.contains(said.as_str())).collect();
+        assert!(
+            forgotten.is_empty(),
+            "{prompt}: it does not know {forgotten:?} of before: {:#?}",
+            place.events(task.id, 1)
+        );
+        told.extend([prompt.to_owned(), format!("Heard {prompt}.")]);
+        let session = task.result.unwrap().session_id.unwrap();
+        assert!(before.is_none_or(|(_, known)| known == session), "{prompt}");
+        before = Some((task.id, session));
     }
 }
 
