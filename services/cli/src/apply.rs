@@ -46,6 +46,12 @@ pub async fn run(context: &mut Context<'_>, args: &args::Apply) -> Result<Exit, 
     if !args.dry_run {
         commit::commit(&folder, &plan).map_err(|error| Failure::Failed(error.to_string()))?;
     }
+    for step in plan.steps.iter().filter(|step| step.brings_pointer()) {
+        let path = clean(&step.path.to_string());
+        let what =
+            "is a large file and comes as its pointer; git lfs pull brings the content of what was pushed";
+        context.screen.note(format!("{path} {what}"));
+    }
     tell(context, &plan, args.dry_run)?;
     Ok(Exit::Succeeded)
 }
@@ -346,6 +352,29 @@ new file mode 100644
         apply(folder.path(), diff.as_bytes()).unwrap();
         let names: Vec<_> = contents(folder.path()).into_iter().map(|(name, ..)| name).collect();
         assert_eq!(names, ["q\"é\n", "two words"]);
+    }
+
+    #[test]
+    fn a_large_file_is_told_apart_from_one_that_comes_whole() {
+        let pointer = |digit: &str| {
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n", digit.repeat(64))
+        };
+        let diff = format!(
+            "diff --git a/a.bin b/a.bin\n--- a/a.bin\n+++ b/a.bin\n@@ -1,3 +1,3 @@\n version https://git-lfs.github.com/spec/v1\n\
+             -oid sha256:{}\n+oid sha256:{}\n size 5\n",
+            "1".repeat(64),
+            "2".repeat(64)
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let plan = |content: &str| {
+            fs::write(folder.path().join("a.bin"), content).unwrap();
+            plan::make(&File::open(folder.path()).unwrap(), &patch::parse(diff.as_bytes()).unwrap())
+        };
+        assert!(plan(&pointer("1")).unwrap().steps[0].brings_pointer());
+        let refused = plan("its content\n").unwrap_err();
+        assert!(refused[0].starts_with("a.bin: is a large file"), "{refused:?}");
+        assert!(plan(&pointer("3")).unwrap_err()[0].contains("something else"));
+        assert!(plan(WHOLE).is_err(), "another file is no pointer");
     }
 
     #[test]

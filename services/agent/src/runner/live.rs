@@ -13,6 +13,7 @@ use super::attempt::{Limits, OnOutputLimit};
 use super::cause::{Cause, disk};
 use super::control::{Answer, Inbox, Message, Progress, Question, Report, ReportBody, Spending};
 use super::outcome::{Usage, Verdict};
+use super::program::render;
 use super::turnstile::Turn;
 use crate::process::boot_ms;
 use crate::run::events::{Event, EventFile};
@@ -161,6 +162,12 @@ impl Live {
         self.events.push(self.elapsed_ms(), event).map_err(|error| disk(&error))?;
         self.grew();
         Ok(())
+    }
+
+    /// Adds an event to `events.ndjson`, and to `output.log` what people read of it.
+    pub fn show(&mut self, event: &Event) -> Result<(), Cause> {
+        self.event(event)?;
+        render::text(event).map_or(Ok(()), |text| self.print(text.as_bytes()))
     }
 
     /// Says back what has come to end the run, if anything has. Answers that nobody waits for are forgotten.

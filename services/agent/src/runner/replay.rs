@@ -14,7 +14,7 @@ use super::cause::{Cause, disk};
 use super::live::Live;
 use super::outcome::{Failure, FailureReason, Usage, Verdict};
 use super::program::parse::{Parser, Said};
-use super::program::{RAW, RAW_TIMES, render};
+use super::program::{RAW, RAW_TIMES};
 use super::slots::Ended;
 use crate::run::Folder;
 use crate::run::beneath::{self, RelativePath};
@@ -65,17 +65,11 @@ fn play(lines: File, times: Option<File>, live: &mut Live) -> Result<Parser, Cau
             parser.begin_turn("");
         }
         for event in parser.line(&line) {
-            live.event(&event)?;
-            if let Some(text) = render::text(&event) {
-                live.print(text.as_bytes())?;
-            }
+            live.show(&event)?;
         }
     }
     for event in parser.finish() {
-        live.event(&event)?;
-        if let Some(text) = render::text(&event) {
-            live.print(text.as_bytes())?;
-        }
+        live.show(&event)?;
     }
     Ok(parser)
 }

@@ -83,6 +83,8 @@ fn one_that_is_killed_goes_on_where_it_was_and_only_once() {
         assert_eq!(outcome.verdict, Verdict::Succeeded, "{dialect}: {outcome:?}");
         assert_eq!(place.read(&attempt, "work/log"), "one\ntwo\n");
         let told = place.told(&attempt, "retry", "text");
+        let output = place.read(&attempt, "attempts/1/output.log");
+        assert!(told.iter().all(|text| output.contains(&format!("[retry] {text}\n"))), "{dialect}: {output}");
         assert!(told.len() == 1 && told[0].contains("without a result"), "{dialect}: {told:?}");
         let (_, outcome) = place.play("crash; crash; crash");
         assert_eq!(failed(&outcome).0, FailureReason::NoResult, "{dialect}");

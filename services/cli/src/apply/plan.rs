@@ -8,6 +8,10 @@ use super::tree::{Found, RelativePath, Stamp, look};
 /// The largest file that is changed.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
+/// How the pointer begins that stands in a diff for a large file, as git-lfs has them, and the longest one.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+const MAX_POINTER_BYTES: usize = 1_024;
+
 /// What is to be done.
 #[derive(Debug)]
 pub struct Plan {
@@ -32,6 +36,12 @@ pub struct Content {
 }
 
 impl Step {
+    /// Whether it brings the pointer of a large file in the place of its content.
+    pub fn brings_pointer(&self) -> bool {
+        let is_pointer = |bytes: &[u8]| bytes.len() <= MAX_POINTER_BYTES && bytes.starts_with(POINTER);
+        self.becomes.as_ref().is_some_and(|content| is_pointer(&content.bytes))
+    }
+
     /// What is done to it, in a word.
     pub fn word(&self) -> &'static str {
         match (&self.was, &self.becomes) {
@@ -99,7 +109,16 @@ fn changed(content: &[u8], change: &Change) -> Result<Vec<u8>, String> {
     }
     let patch =
         diffy::Patch::from_bytes(&change.hunks).map_err(|error| format!("cannot be read: {error}"))?;
-    let refused = || "holds something else than what is changed".to_owned();
+    let is_of_pointer = || change.hunks.windows(POINTER.len()).any(|part| part == POINTER);
+    let refused = || {
+        let why = match !content.starts_with(POINTER) && is_of_pointer() {
+            true => {
+                "is a large file, of which the diff has the pointer and not the content; fetch the branch of the run"
+            }
+            false => "holds something else than what is changed",
+        };
+        why.to_owned()
+    };
     if !is_anchored(content, patch.hunks()) {
         return Err(refused());
     }

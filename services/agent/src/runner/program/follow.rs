@@ -14,12 +14,12 @@ use super::super::cause::{Cause, disk};
 use super::super::command::READ_BYTES;
 use super::super::watched::{Gone, Ready, Watched, has_more};
 use super::lines::{Line, Lines};
+use super::missing;
 use super::parse::{Known, Parser};
 use super::plan::Plan;
 use super::raw::Raw;
 use super::spent::Guard;
 use super::talk::{Begin, Talk};
-use super::{missing, render};
 use crate::process::{Exit, Keeper, Stdio, boot_ms};
 use crate::run::Folder;
 use crate::run::events::Event;
@@ -325,11 +325,8 @@ impl<'a> Follow<'a> {
         {
             self.missing = Some(command);
         }
-        if let Err(cause) = self.watched.live.event(event) {
+        if let Err(cause) = self.watched.live.show(event) {
             self.watched.end(cause);
-        }
-        if let Some(text) = render::text(event) {
-            self.print(text.as_bytes());
         }
     }
 

@@ -232,14 +232,14 @@ pub(super) fn run(
                 return (ended, state);
             }
             Next::NewSession { why } => {
-                let told = live.event(&crate::run::events::Event::Retry { text: why });
+                let told = live.show(&crate::run::events::Event::Retry { text: why });
                 if let Err(cause) = told {
                     return (Ended::without_child(live.verdict(cause)), state);
                 }
                 order.is_interrupted = false;
             }
             Next::GoOn { why } => {
-                let told = live.event(&crate::run::events::Event::Retry { text: why });
+                let told = live.show(&crate::run::events::Event::Retry { text: why });
                 if let Err(cause) = told {
                     return (Ended::without_child(live.verdict(cause)), state);
                 }

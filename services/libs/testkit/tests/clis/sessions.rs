@@ -61,10 +61,10 @@ async fn a_follow_up_over_the_agent_client_protocol_goes_on_in_the_same_session(
 async fn gemini_goes_on_in_the_same_session_whether_it_asks_a_person_or_not() {
     let Some(place) = Place::new(Cli::Gemini).await else { return };
     let mut told = Vec::new();
-    let mut before = None;
+    let mut before: Option<(TaskId, String)> = None;
     for (prompt, permission) in [("one-skips", "skip"), ("two-asks", "ask"), ("three-skips", "skip")] {
         place.server.add(prompt, [Turn::say(format!("Heard {prompt}."))]);
-        let workspace = before.map(|(task, _)| json!({"continue": TaskId::to_string(&task)}));
+        let workspace = before.as_ref().map(|(task, _)| json!({"continue": task.to_string()}));
         let task = place.run(prompt, &json!({"permission": permission, "workspace": workspace})).await;
         assert_eq!(task.state, State::Succeeded, "{task:#?}");
         let last = place.server.requests().pop().unwrap().to_string();
