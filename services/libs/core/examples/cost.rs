@@ -132,41 +132,11 @@ fn actor() -> Arc<Actor> {
 }
 
 fn submit(tasks: Vec<NewTask>) -> Command {
-    Command::Submit(Submit {
-        tasks,
-        key: None,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: Vec::new(),
-        budgets: Vec::new(),
-        by: actor(),
-    })
+    Command::Submit(Submit::of(tasks, actor()))
 }
 
 fn task(ids: &mut Ids) -> NewTask {
-    NewTask {
-        id: ids.next(),
-        work: Work::Run,
-        runner: name("mock"),
-        name: None,
-        task_type: name("generic"),
-        group: name("default"),
-        priority: Priority::default(),
-        timeout_ms: 1_800_000,
-        queue_timeout_ms: None,
-        max_attempts: 1,
-        backoff_ms: 5_000,
-        body_bytes: 120,
-        requires: Box::new([]),
-        labels: Box::new([]),
-        depends_on: Box::new([]),
-        on_dependency_failure: OnDependencyFailure::Cancel,
-        run_at: None,
-        parent: None,
-        retry_of: None,
-        continues: None,
-        schedule: None,
-    }
+    NewTask { body_bytes: 120, ..NewTask::plain(ids.next(), name("mock")) }
 }
 
 fn profile(agent: AgentId) -> Profile {

@@ -266,6 +266,22 @@ pub struct Submit {
     pub by: Arc<Actor>,
 }
 
+impl Submit {
+    /// These tasks, with nothing beside them.
+    #[must_use]
+    pub fn of(tasks: Vec<NewTask>, by: Arc<Actor>) -> Self {
+        Self {
+            tasks,
+            key: None,
+            settled: Vec::new(),
+            webhooks: Vec::new(),
+            secrets: Vec::new(),
+            budgets: Vec::new(),
+            by,
+        }
+    }
+}
+
 /// What an agent says on its connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentSay {

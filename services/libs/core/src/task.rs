@@ -104,6 +104,36 @@ pub struct NewTask {
     pub schedule: Option<crate::id::ScheduleId>,
 }
 
+impl NewTask {
+    /// A task that asks for nothing but to be run, once, for at most half an hour.
+    #[must_use]
+    pub fn plain(id: TaskId, runner: Name) -> Self {
+        Self {
+            id,
+            work: Work::Run,
+            runner,
+            name: None,
+            task_type: Name::new("generic").expect("a fixed name"),
+            group: Name::new("default").expect("a fixed name"),
+            priority: Priority::default(),
+            timeout_ms: 1_800_000,
+            queue_timeout_ms: None,
+            max_attempts: 1,
+            backoff_ms: 5_000,
+            body_bytes: 0,
+            requires: Box::default(),
+            labels: Box::default(),
+            depends_on: Box::default(),
+            on_dependency_failure: OnDependencyFailure::Cancel,
+            run_at: None,
+            parent: None,
+            retry_of: None,
+            continues: None,
+            schedule: None,
+        }
+    }
+}
+
 /// Why a task or an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the contract's and speak for themselves")]

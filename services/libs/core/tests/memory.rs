@@ -3,39 +3,14 @@
 
 use std::sync::Arc;
 
-use conductor_core::{
-    Actor, Command, Machine, Name, NewTask, Now, OnDependencyFailure, Policy, Priority, Role, State, Submit,
-    TaskId, Work,
-};
+use conductor_core::{Actor, Command, Machine, Name, NewTask, Now, Policy, Role, State, Submit, TaskId};
 
 fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
 fn task(number: u128) -> NewTask {
-    NewTask {
-        id: TaskId(number),
-        work: Work::Run,
-        runner: name("mock"),
-        name: None,
-        task_type: name("generic"),
-        group: name("default"),
-        priority: Priority::default(),
-        timeout_ms: 1_800_000,
-        queue_timeout_ms: None,
-        max_attempts: 1,
-        backoff_ms: 5_000,
-        body_bytes: 120,
-        requires: Box::default(),
-        labels: Box::default(),
-        depends_on: Box::default(),
-        on_dependency_failure: OnDependencyFailure::Cancel,
-        run_at: None,
-        parent: None,
-        retry_of: None,
-        continues: None,
-        schedule: None,
-    }
+    NewTask { body_bytes: 120, ..NewTask::plain(TaskId(number), name("mock")) }
 }
 
 fn resident_bytes() -> usize {
@@ -50,15 +25,7 @@ fn a_queued_task_costs_at_most_500_bytes() {
     let mut machine = Machine::new(Policy::default(), State::default(), Now::default());
     let before = resident_bytes();
     for number in 1..=120_000 {
-        let submit = Submit {
-            tasks: vec![task(number)],
-            key: None,
-            settled: Vec::new(),
-            webhooks: Vec::new(),
-            secrets: Vec::new(),
-            budgets: Vec::new(),
-            by: by.clone(),
-        };
+        let submit = Submit::of(vec![task(number)], by.clone());
         machine.handle(Now::default(), Command::Submit(submit)).unwrap();
     }
     let each = (resident_bytes() - before) / machine.state().len();

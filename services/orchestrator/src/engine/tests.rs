@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conductor_core::{
-    Actor, AgentId, Command, EventKind, InstanceId, Machine, Name, NewTask, Now, OnDependencyFailure, Policy,
-    Priority, Profile, Role, RunnerOffer, State, Submit, TaskId, Work,
+    Actor, AgentId, Command, EventKind, InstanceId, Machine, Name, NewTask, Now, Policy, Profile, Role,
+    RunnerOffer, State, Submit, TaskId,
 };
 use conductor_protocol::{Code, Problem};
 use conductor_runtime::clock::Clock;
@@ -31,38 +31,8 @@ fn actor() -> Arc<Actor> {
 }
 
 fn submit(number: u128) -> Command {
-    let task = NewTask {
-        id: TaskId(number),
-        work: Work::Run,
-        runner: name("mock"),
-        name: None,
-        task_type: name("generic"),
-        group: name("default"),
-        priority: Priority::default(),
-        timeout_ms: 1_000,
-        queue_timeout_ms: None,
-        max_attempts: 1,
-        backoff_ms: 0,
-        body_bytes: 0,
-        requires: Box::default(),
-        labels: Box::default(),
-        depends_on: Box::default(),
-        on_dependency_failure: OnDependencyFailure::Cancel,
-        run_at: None,
-        parent: None,
-        retry_of: None,
-        continues: None,
-        schedule: None,
-    };
-    Command::Submit(Submit {
-        tasks: vec![task],
-        key: None,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: Vec::new(),
-        budgets: Vec::new(),
-        by: actor(),
-    })
+    let task = NewTask { timeout_ms: 1_000, ..NewTask::plain(TaskId(number), name("mock")) };
+    Command::Submit(Submit::of(vec![task], actor()))
 }
 
 fn cancel_of_nothing() -> Command {

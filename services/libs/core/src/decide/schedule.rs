@@ -84,8 +84,7 @@ pub(crate) fn fire(step: &mut Context<'_>, occurrence: Occurrence) -> Result<Rep
     let webhooks = webhook.then_some(made).into_iter().collect();
     let secrets = if secrets.is_empty() { Vec::new() } else { vec![(made, secrets)] };
     let budgets = if budget.is_none() { Vec::new() } else { vec![(made, budget)] };
-    let submit =
-        Submit { tasks: vec![*task], key: None, settled: Vec::new(), webhooks, secrets, budgets, by };
+    let submit = Submit { webhooks, secrets, budgets, ..Submit::of(vec![*task], by) };
     if let Err(refused) = submit::submit(step, submit) {
         let again = step.now().wall.after(TRY_AGAIN_MS);
         step.live().disarm_schedule(id);

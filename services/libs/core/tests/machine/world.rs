@@ -35,15 +35,7 @@ pub fn actor() -> Arc<Actor> {
 
 /// Tasks of the tester's that name nothing besides.
 pub fn submit(tasks: Vec<NewTask>) -> Submit {
-    Submit {
-        tasks,
-        key: None,
-        settled: Vec::new(),
-        webhooks: Vec::new(),
-        secrets: Vec::new(),
-        budgets: Vec::new(),
-        by: actor(),
-    }
+    Submit::of(tasks, actor())
 }
 
 pub fn failure(reason: FailureReason) -> AttemptEnd {
@@ -90,29 +82,7 @@ impl World {
     /// A task that asks for nothing special.
     pub fn task(&mut self) -> NewTask {
         self.next += 1;
-        NewTask {
-            id: TaskId(self.next),
-            work: Work::Run,
-            runner: name("mock"),
-            name: None,
-            task_type: name("generic"),
-            group: name("default"),
-            priority: Priority::default(),
-            timeout_ms: 60_000,
-            queue_timeout_ms: None,
-            max_attempts: 1,
-            backoff_ms: 5_000,
-            body_bytes: 120,
-            requires: Box::new([]),
-            labels: Box::new([]),
-            depends_on: Box::new([]),
-            on_dependency_failure: OnDependencyFailure::Cancel,
-            run_at: None,
-            parent: None,
-            retry_of: None,
-            continues: None,
-            schedule: None,
-        }
+        NewTask { timeout_ms: 60_000, body_bytes: 120, ..NewTask::plain(TaskId(self.next), name("mock")) }
     }
 
     /// Gives a command and checks what came of it.

@@ -33,29 +33,7 @@ pub fn actor() -> Arc<Actor> {
 /// A task as most are.
 #[must_use]
 pub fn plain_task(id: u128) -> NewTask {
-    NewTask {
-        id: TaskId(id),
-        work: Work::Run,
-        runner: name("mock"),
-        name: None,
-        task_type: name("generic"),
-        group: name("default"),
-        priority: Priority::default(),
-        timeout_ms: 1_800_000,
-        queue_timeout_ms: None,
-        max_attempts: 1,
-        backoff_ms: 5_000,
-        body_bytes: 120,
-        requires: Box::default(),
-        labels: Box::default(),
-        depends_on: Box::default(),
-        on_dependency_failure: OnDependencyFailure::Cancel,
-        run_at: None,
-        parent: None,
-        retry_of: None,
-        continues: None,
-        schedule: None,
-    }
+    NewTask { body_bytes: 120, ..NewTask::plain(TaskId(id), name("mock")) }
 }
 
 /// A task with everything set.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use conductor_core::{
     Actor, AgentId, BodyDigest, CancelReason, Command, Effect, Incarnation, KeyId, Mono, Name, NewTask, Now,
-    OnDependencyFailure, Policy, Priority, Reply, RequestId, Role, Submit, TaskId, Wall, Work,
+    Policy, Reply, RequestId, Role, Submit, TaskId, Wall,
 };
 
 use super::action::{Action, Asked};
@@ -400,29 +400,7 @@ impl World {
     fn task(&mut self) -> NewTask {
         let name = |text| Name::new(text).expect("a name");
         self.ids += 1;
-        NewTask {
-            id: TaskId(self.ids),
-            work: Work::Run,
-            runner: name("mock"),
-            name: None,
-            task_type: name("generic"),
-            group: name("default"),
-            priority: Priority::default(),
-            timeout_ms: 600_000,
-            queue_timeout_ms: None,
-            max_attempts: 1,
-            backoff_ms: 5_000,
-            body_bytes: 100,
-            requires: Box::new([]),
-            labels: Box::new([]),
-            depends_on: Box::new([]),
-            on_dependency_failure: OnDependencyFailure::Cancel,
-            run_at: None,
-            parent: None,
-            retry_of: None,
-            continues: None,
-            schedule: None,
-        }
+        NewTask { timeout_ms: 600_000, body_bytes: 100, ..NewTask::plain(TaskId(self.ids), name("mock")) }
     }
 }
 

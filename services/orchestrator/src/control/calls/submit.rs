@@ -100,8 +100,7 @@ impl Plain {
         let webhooks = std::mem::take(&mut prepared.webhooks);
         let budgets = std::mem::take(&mut prepared.budgets);
         let by = caller.actor.clone();
-        let command =
-            Command::Submit(Submit { tasks, key, settled: Vec::new(), webhooks, secrets, budgets, by });
+        let command = Command::Submit(Submit { key, webhooks, secrets, budgets, ..Submit::of(tasks, by) });
         Ok(Some((Self { prepared, places }, command, payloads)))
     }
 }

@@ -82,29 +82,7 @@ fn record(seq: u64) -> TaskRecord {
         exit_code: Some(0),
         usage: Usage::default(),
     };
-    let task = NewTask {
-        id: ID,
-        work: Work::Run,
-        runner: name("auto"),
-        name: None,
-        task_type: name("generic"),
-        group: name("default"),
-        priority: Priority::default(),
-        timeout_ms: 1_000,
-        queue_timeout_ms: None,
-        max_attempts: 1,
-        backoff_ms: 0,
-        body_bytes: 0,
-        requires: Box::default(),
-        labels: Box::default(),
-        depends_on: Box::default(),
-        on_dependency_failure: OnDependencyFailure::Cancel,
-        run_at: None,
-        parent: None,
-        retry_of: None,
-        continues: None,
-        schedule: None,
-    };
+    let task = NewTask { timeout_ms: 1_000, ..NewTask::plain(ID, name("auto")) };
     TaskRecord {
         task,
         created_by: Arc::new(Actor { name: name("me"), role: Role::Admin, via: name("cli"), address: None }),
