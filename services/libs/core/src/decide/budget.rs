@@ -86,15 +86,15 @@ pub(crate) fn allowance(
         .into_iter()
         .chain(group.map(|group| (Purse::Group(group.clone()), rules.groups.get(group).copied())));
     for (purse, limits) in days {
-        let named = match &purse {
-            Purse::Group(group) => Some(group),
-            Purse::Day | Purse::Task(_) => None,
+        let (named, counts) = match &purse {
+            Purse::Group(group) => (Some(group), view.state.counts_for_its_group(id, cover)),
+            Purse::Day | Purse::Task(_) => (None, cover.is_none()),
         };
         let (spent, held) = today(view, named);
         for unit in units() {
             let Some(limit) = limits.and_then(|limits| limits.get(unit)) else { continue };
             let (spent, held) = (spent.get(unit), held.get(unit));
-            if cover.is_none() && spent.saturating_add(held) >= limit {
+            if counts && spent.saturating_add(held) >= limit {
                 return Err(Shortage { purse, unit, limit, spent, held });
             }
             match most.get(unit) {

@@ -27,7 +27,8 @@ pub(crate) struct Account {
 pub(crate) struct Held {
     /// How much. Of a task that runs it shrinks by what is spent below it.
     pub(crate) amount: Amount,
-    /// The running task above it out of whose amount this is taken; it counts against the day without one.
+    /// The running task above it out of whose amount this is taken. Without one it counts against everybody's day, and
+    /// without one of its own group against its group's.
     pub(crate) cover: Option<TaskId>,
 }
 
@@ -65,16 +66,13 @@ impl Ledger {
         (!self.spent.is_zero()).then_some(self.day)
     }
 
-    fn hold(&mut self, group: &Name, amount: Amount) {
-        if amount.is_zero() {
-            return;
+    fn hold_of(&mut self, group: &Name, amount: Amount) {
+        if !amount.is_zero() {
+            self.held_by_group.entry(group.clone()).or_default().add(amount);
         }
-        self.held.add(amount);
-        self.held_by_group.entry(group.clone()).or_default().add(amount);
     }
 
-    fn release(&mut self, group: &Name, amount: Amount) {
-        self.held.take(amount);
+    fn release_of(&mut self, group: &Name, amount: Amount) {
         if let Some(held) = self.held_by_group.get_mut(group) {
             held.take(amount);
             if held.is_zero() {
@@ -138,19 +136,42 @@ impl State {
     pub(super) fn hold(&mut self, task: TaskId, held: Held) {
         self.tasks.get_mut(&task).expect("the caller has seen it").rare_mut().account.held = Some(held);
         self.above(task, held.cover, |account| account.below.add(held.amount));
-        if held.cover.is_none() {
+        self.hold_days(task, held);
+    }
+
+    /// Whether what is set aside for a run counts against its group's day: nothing of the same group covers it.
+    pub(crate) fn counts_for_its_group(&self, task: TaskId, cover: Option<TaskId>) -> bool {
+        cover.is_none_or(|cover| self.group_of(cover) != self.group_of(task))
+    }
+
+    /// Sets something aside of the days that a run counts against.
+    fn hold_days(&mut self, task: TaskId, held: Held) {
+        let Held { amount, cover } = held;
+        if cover.is_none() {
+            self.ledger.held.add(amount);
+        }
+        if self.counts_for_its_group(task, cover) {
             let group = self.group_of(task).expect("it is live").clone();
-            self.ledger.hold(&group, held.amount);
+            self.ledger.hold_of(&group, amount);
+        }
+    }
+
+    /// Lets go of something that was set aside of the days that a run counts against.
+    fn release_days(&mut self, task: TaskId, held: Held) {
+        let Held { amount, cover } = held;
+        if cover.is_none() {
+            self.ledger.held.take(amount);
+        }
+        if self.counts_for_its_group(task, cover) {
+            let group = self.group_of(task).expect("it is live").clone();
+            self.ledger.release_of(&group, amount);
         }
     }
 
     /// Lets go of a part of what is set aside for a task's run.
     fn release(&mut self, task: TaskId, cover: Option<TaskId>, part: Amount) {
         self.above(task, cover, |account| account.below.take(part));
-        if cover.is_none() {
-            let group = self.group_of(task).expect("it is live").clone();
-            self.ledger.release(&group, part);
-        }
+        self.release_days(task, Held { amount: part, cover });
     }
 
     pub(super) fn budget_spent(
@@ -172,20 +193,24 @@ impl State {
         if let Some(Held { amount: aside, cover }) = held {
             self.release(task, cover, aside);
             self.uncover(task, cover);
-            // What is spent below a run comes out of what was set aside for it.
-            let mut next = cover;
-            while let Some(cover) = next {
-                let known = self.tasks.get_mut(&cover).and_then(|task| task.rare.as_mut());
-                let Some(held) = known.and_then(|rare| rare.account.held.as_mut()) else { break };
-                let part = held.amount.min(amount);
-                held.amount.take(part);
-                next = held.cover;
-                self.release(cover, next, part);
-            }
+            self.take_from(cover, amount);
         }
         let group = self.group_of(task).expect("it is live").clone();
         self.ledger.spend(day, &group, amount);
         Ok(())
+    }
+
+    /// What is gone below a run comes out of what was set aside for it.
+    fn take_from(&mut self, cover: Option<TaskId>, amount: Amount) {
+        let mut next = cover;
+        while let Some(cover) = next {
+            let known = self.tasks.get_mut(&cover).and_then(|task| task.rare.as_mut());
+            let Some(held) = known.and_then(|rare| rare.account.held.as_mut()) else { break };
+            let part = held.amount.min(amount);
+            held.amount.take(part);
+            next = held.cover;
+            self.release(cover, next, part);
+        }
     }
 
     /// What was set aside for a run is let go; what is for runs below it that go on counts by itself from now on.
@@ -196,13 +221,12 @@ impl State {
             let Some(held) = rare.account.held.as_mut().filter(|held| held.cover == Some(task)) else {
                 continue;
             };
+            let before = *held;
             held.cover = cover;
             let amount = held.amount;
             self.from(parent, cover, &mut |account| account.below.add(amount));
-            if cover.is_none() {
-                let group = self.group_of(below).expect("it is live").clone();
-                self.ledger.hold(&group, amount);
-            }
+            self.release_days(below, before);
+            self.hold_days(below, Held { amount, cover });
         }
     }
 
@@ -220,14 +244,23 @@ impl State {
         }
     }
 
-    /// A task is over while others run below it: what is set aside for them is none of those above it any more.
+    /// A task is over while others run below it: what is set aside for them is none of those above it any more. What covered
+    /// it is parted from them, too.
     pub(super) fn cut_off(&mut self, id: TaskId, parent: Option<TaskId>) {
         let above: Vec<_> =
             parent.into_iter().flat_map(|parent| self.line(parent)).map(|(id, _)| id).collect();
         for below in self.all_below(id) {
             let Some(held) = self.live(below).and_then(|task| task.account().held) else { continue };
-            if held.cover.is_none_or(|cover| above.contains(&cover)) {
-                self.from(parent, held.cover, &mut |account| account.below.take(held.amount));
+            if held.cover.is_some_and(|cover| !above.contains(&cover)) {
+                continue;
+            }
+            self.from(parent, held.cover, &mut |account| account.below.take(held.amount));
+            if held.cover.is_some() {
+                self.release_days(below, held);
+                self.take_from(held.cover, held.amount);
+                let alone = Held { cover: None, ..held };
+                self.tasks.get_mut(&below).expect("it was just seen").rare_mut().account.held = Some(alone);
+                self.hold_days(below, alone);
             }
         }
     }
