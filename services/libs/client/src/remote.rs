@@ -79,7 +79,19 @@ impl Remote {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // The key is the socket's; an API asks for a token in the request.
-        Control::with_request(self.request()?, stream, "", options).await
+        let opened = Control::with_request(self.request()?, stream, "", options).await;
+        opened.map_err(|error| self.without_token(error))
+    }
+
+    /// Says where a token is taken from when one is asked for and none was shown.
+    fn without_token(&self, error: Error) -> Error {
+        match error {
+            Error::Refused(problem) if problem.code == Code::Unauthorized && self.token.is_empty() => {
+                let detail = format!("{} asks for a token: set CONDUCTOR_TOKEN", self.address());
+                Error::Refused(Problem::new(Code::Unauthorized, detail))
+            }
+            other => other,
+        }
     }
 
     fn request(&self) -> Result<Request, Error> {
@@ -141,6 +153,16 @@ mod tests {
         let remote = Remote::new("https://a.example/conductor/", "secret").unwrap();
         assert_eq!(remote.request().unwrap().uri().to_string(), "wss://a.example/conductor/v1/control");
         assert!(!format!("{remote:?}").contains("secret"));
+    }
+
+    #[test]
+    fn who_shows_no_token_is_told_where_one_is_taken_from() {
+        let refused = || Error::Refused(Problem::new(Code::Unauthorized, "show a token"));
+        for (token, part) in [("", "set CONDUCTOR_TOKEN"), ("old", "show a token")] {
+            let remote = Remote::new("https://a.example", token).unwrap();
+            let Error::Refused(problem) = remote.without_token(refused()) else { panic!("{token}") };
+            assert!(problem.detail.ends_with(part), "{}", problem.detail);
+        }
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub fn rfc3339(at: Wall) -> String {
 /// # Errors
 /// Says what is wrong with the text.
 pub fn parse_rfc3339(text: &str) -> Result<Wall, String> {
-    let timestamp: jiff::Timestamp =
-        text.parse().map_err(|_| "not an RFC 3339 time such as 2026-01-31T08:00:00Z".to_owned())?;
+    let timestamp: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| "not an RFC 3339 time before 9999-12-31, such as 2026-01-31T08:00:00Z".to_owned())?;
     Ok(Wall(timestamp.as_millisecond()))
 }
 

@@ -162,6 +162,9 @@ fn check_names(task: &SubmitTask, faults: &mut Faults) {
         let field = format!("labels/{}", json::escaped(key));
         faults.name(&field, Some(key));
         faults.name(&field, Some(value));
+        if key.contains(':') {
+            faults.add(&field, "a key holds no colon: lists are filtered by key:value");
+        }
     }
 }
 
@@ -331,6 +334,7 @@ mod tests {
             ),
             ["/secrets/1", "/secrets/2", "/secrets/3", "/secrets/4", "/secrets/5"]
         );
+        assert_eq!(pointers(r#"{"prompt":"x","labels":{"a:b":"c","d":"e:f"}}"#), ["/labels/a:b"]);
         assert_eq!(pointers(r#"{"prompt":"x","run_at":"soon"}"#), ["/run_at"]);
         assert_eq!(pointers(r#"{"command":["x"],"runner":"mock"}"#), ["/runner"]);
         for url in ["", "hooks.example", "ftp://example.com/", "http://", "https://me:secret@example.com/"] {
