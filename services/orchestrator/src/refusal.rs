@@ -3,16 +3,19 @@
 use conductor_core::{Rejection, Volume};
 use conductor_protocol::{Code, Problem};
 
+/// Where dependencies are asked for, in a task that is submitted alone.
+pub(crate) const DEPENDS_ON: &str = "/depends_on";
+
 /// The problem that tells of a rejection.
 pub(crate) fn problem(rejection: &Rejection) -> Problem {
     let not_found = |what: String| Problem::new(Code::NotFound, what);
     match rejection {
         Rejection::UnknownTask(task) => not_found(format!("there is no live task {task}")),
         Rejection::UnknownDependency(task) => {
-            Problem::at("/depends_on", format!("there is no task {task} to depend on"))
+            Problem::at(DEPENDS_ON, format!("there is no task {task} to depend on"))
         }
         Rejection::DependencyCycle(task) => {
-            Problem::at("/depends_on", format!("the dependencies run in a circle through {task}"))
+            Problem::at(DEPENDS_ON, format!("the dependencies run in a circle through {task}"))
         }
         Rejection::TaskExists(task) => Problem::new(Code::Conflict, format!("task {task} exists")),
         Rejection::BadParent(task) => Problem::at(
@@ -36,7 +39,7 @@ pub(crate) fn problem(rejection: &Rejection) -> Problem {
             Problem::new(Code::Conflict, detail)
         }
         Rejection::TooManyDependencies { task, limit } => {
-            Problem::at("/depends_on", format!("task {task} depends on more than {limit} tasks"))
+            Problem::at(DEPENDS_ON, format!("task {task} depends on more than {limit} tasks"))
         }
         Rejection::TooManyWaits { limit } => {
             Problem::new(Code::QueueFull, format!("{limit} dependencies are waited for, which is the limit"))

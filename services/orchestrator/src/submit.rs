@@ -137,7 +137,7 @@ mod tests {
         let done = prepared(&[r#"{"prompt":"x","depends_on":[{"ref":"b"}]}"#, r#"{"prompt":"y","ref":"b"}"#])
             .expect("prepares");
         assert_eq!(*done.tasks[0].depends_on, [done.ids[1]]);
-        assert!(done.outside.is_empty());
+        assert!(done.outside().is_empty());
     }
 
     #[test]

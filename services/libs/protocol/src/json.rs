@@ -9,7 +9,8 @@ mod strict;
 
 use strict::Strict;
 
-/// Reads a value. Other than serde by itself, it takes no list in place of an object.
+/// Reads a value. Other than serde by itself, it takes no list in place of an object, and no key of a map
+/// twice.
 ///
 /// # Errors
 /// Says what is wrong and where.
@@ -113,6 +114,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_no_choice_with_fields() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Shape {
+            Box { width: u32, height: u32 },
+        }
+        let (at, detail) = refused::<Shape>(r#"{"box":[1,2]}"#);
+        assert_eq!(at, "/box");
+        assert!(detail.contains("list, expected an object"), "{detail}");
+        let shape: Shape = read(r#"{"box":{"width":1,"height":2}}"#, "").expect("a box");
+        assert_eq!(shape, Shape::Box { width: 1, height: 2 });
+    }
+
+    #[test]
     fn a_choice_says_what_there_is_to_choose() {
         for json in [
             r#"{"prompt":"x","workspace":{}}"#,
@@ -140,6 +155,7 @@ mod tests {
             (r#"{"labels":[]}"#, "/labels", "list, expected an object "),
             ("null", "", "null, expected an object "),
             (r#"{"prompt":"x","prompt":"y"}"#, "/prompt", "duplicate field"),
+            (r#"{"labels":{"a":"x","b":"y","a":"z"}}"#, "/labels/a", "duplicate field"),
             (r#"{"retry":{"a/b":1}}"#, "/retry/a~1b", "unknown field"),
         ] {
             let (at, detail) = refused::<SubmitTask>(json);

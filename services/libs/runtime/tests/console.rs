@@ -67,6 +67,26 @@ fn a_folder_that_cannot_be_written_is_named() {
     assert!(error.to_string().contains("/proc/self"), "{error}");
 }
 
+#[test]
+fn what_a_library_writes_of_its_callers_takes_a_filter_that_names_it() {
+    let told = |level: &str| {
+        let logs = tempfile::tempdir().unwrap();
+        let telemetry = Telemetry { log_level: level.to_owned(), ..options_of(LogFormat::Auto) };
+        let options =
+            Options { console_level: Some("off"), ..Options::new("tester", &telemetry, logs.path()) };
+        let (dispatch, guard) = telemetry::build(&options).unwrap();
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::debug!(target: "rmcp::service", "a caller's prompt");
+            tracing::debug!("our own");
+        });
+        drop((dispatch, guard));
+        let file = lines(&fs::read_to_string(logs.path().join("tester.log")).unwrap());
+        file.iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("debug"), ["our own"]);
+    assert_eq!(told("debug,rmcp=debug"), ["a caller's prompt", "our own"]);
+}
+
 /// Not a test: what the tests above start.
 #[test]
 #[ignore = "the program that the other tests start"]

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use conductor_core::{Limit, Name, NewTask, TaskId};
+use conductor_core::{Limit, Name, NewTask, Rejection, TaskId};
 use conductor_protocol::{Code, Problem};
 use conductor_runtime::config::SecretUse;
 use conductor_store::log::Payload;
 
+use crate::refusal;
 use crate::uploads::Wanted;
 
 /// Tasks ready for the machine.
@@ -29,9 +30,17 @@ pub(crate) struct Prepared {
     /// The uploads that they ask for.
     pub(crate) uploads: Vec<Wanted>,
     /// Dependencies that are not among them.
-    pub(crate) outside: Vec<TaskId>,
+    pub(super) outside: Vec<Outside>,
     /// What the tasks are called among themselves.
     pub(crate) refs: HashMap<String, TaskId>,
+}
+
+/// A dependency that is not among the tasks.
+#[derive(Debug)]
+pub(super) struct Outside {
+    pub(super) task: TaskId,
+    /// The place that names it.
+    pub(super) at: String,
 }
 
 /// A task with the secrets that its runs get.
@@ -79,8 +88,25 @@ impl Prepared {
         Ok(std::mem::take(&mut self.secrets).into_iter().map(|asked| (asked.task, asked.names)).collect())
     }
 
-    /// Tells of a problem by refs where it names tasks by ids that nobody was told yet.
-    pub(crate) fn in_refs(&self, mut problem: Problem) -> Problem {
+    /// The dependencies that are not among the tasks.
+    pub(crate) fn outside(&self) -> Vec<TaskId> {
+        self.outside.iter().map(|outside| outside.task).collect()
+    }
+
+    /// The problem of a dependency that is not there.
+    pub(crate) fn unknown_dependency(&self, task: TaskId) -> Problem {
+        self.as_asked(refusal::problem(&Rejection::UnknownDependency(task)))
+    }
+
+    /// Tells of a problem with the places of what was asked, and by refs where it names tasks by ids that nobody was told
+    /// yet.
+    pub(crate) fn as_asked(&self, mut problem: Problem) -> Problem {
+        for error in problem.errors.iter_mut().filter(|error| error.pointer == refusal::DEPENDS_ON) {
+            let named = self.outside.iter().find(|outside| error.detail.contains(&outside.task.to_string()));
+            if let Some(outside) = named {
+                error.pointer.clone_from(&outside.at);
+            }
+        }
         for (reference, id) in &self.refs {
             let (id, reference) = (id.to_string(), format!("{reference:?}"));
             problem.detail = problem.detail.replace(&id, &reference);

@@ -6,7 +6,7 @@ use conductor_protocol::{FieldError, Problem, limits};
 use conductor_store::log::{Payload, PayloadKey};
 use serde_json::value::RawValue;
 
-use super::prepared::{Asked, Prepared};
+use super::prepared::{Asked, Outside, Prepared};
 use super::{Defaults, Origin};
 use crate::task_types::asks_model;
 use crate::uploads::Wanted;
@@ -94,14 +94,15 @@ impl Preparing<'_> {
     fn dependencies(&mut self, place: usize, depends_on: &[Dependency], at: &str) {
         let mut known = Vec::new();
         for (index, dependency) in depends_on.iter().enumerate() {
+            let at = format!("{at}/depends_on/{index}");
             match dependency {
-                Dependency::Id(id) => known.push(*id),
-                Dependency::Ref(reference) => {
-                    self.pending.push((place, reference.clone(), format!("{at}/depends_on/{index}")));
+                Dependency::Id(id) => {
+                    known.push(*id);
+                    self.done.outside.push(Outside { task: *id, at });
                 }
+                Dependency::Ref(reference) => self.pending.push((place, reference.clone(), at)),
             }
         }
-        self.done.outside.extend(&known);
         self.done.tasks[place].depends_on = known.into();
     }
 

@@ -220,8 +220,8 @@ async fn tasks_are_made_in_reached_groups_and_tied_to_tasks_that_are_seen() {
     submit(&both, json!({"prompt": "x", "group": "red", "depends_on": [mine.to_string()]})).await.unwrap();
 
     for (tied, pointer) in [
-        (json!({"prompt": "x", "depends_on": [scene.queued.to_string()]}), "/depends_on"),
-        (json!({"prompt": "x", "depends_on": [scene.finished.to_string()]}), "/depends_on"),
+        (json!({"prompt": "x", "depends_on": [scene.queued.to_string()]}), "/depends_on/0"),
+        (json!({"prompt": "x", "depends_on": [scene.finished.to_string()]}), "/depends_on/0"),
         (
             json!({"prompt": "x", "workspace": {"continue": scene.finished.to_string()}}),
             "/workspace/continue",

@@ -31,6 +31,23 @@ async fn a_paused_queue_gives_nothing_out_and_then_the_highest_priority_first() 
 }
 
 #[tokio::test]
+async fn a_dependency_that_is_not_there_is_named_by_its_place() {
+    let server = Server::new().await;
+    let there = server.submit(json!({"prompt": "x"})).await.to_string();
+    let nowhere = conductor_core::TaskId(77).to_string();
+    let waits = |on: &[&str]| json!({"prompt": "x", "depends_on": on});
+    for (tasks, pointer) in [
+        (vec![waits(&[&there, &nowhere])], "/depends_on/1"),
+        (vec![waits(&[&there]), waits(&[&nowhere])], "/tasks/1/depends_on/0"),
+        (vec![json!({"subtasks": [waits(&[&nowhere])]})], "/subtasks/0/depends_on/0"),
+    ] {
+        let problem = server.try_submit(tasks, None).await.unwrap_err();
+        assert_eq!((problem.code, problem.errors[0].pointer.as_str()), (Code::InvalidRequest, pointer));
+        assert!(problem.errors[0].detail.contains(&nowhere), "{problem:?}");
+    }
+}
+
+#[tokio::test]
 async fn waiting_makes_up_for_priority_in_the_end() {
     let server = Server::with(&[("CONDUCTOR__TASKS__AGEING_SECONDS", "60")]).await;
     let old = server.submit(json!({"prompt": "x", "priority": 2})).await;

@@ -1,12 +1,15 @@
-//! A deserializer around that of JSON that takes an object alone where a struct is meant.
+//! A deserializer around that of JSON that takes an object alone where a struct is meant, and each of its keys once.
 //!
 //! What serde derives for a struct takes a list of its fields as well, in the order in which the program happens to have them.
-//! Everything is passed on as it is but for that, and for the words about a choice.
+//! A map takes a key again and forgets what came with it before. Everything is passed on as it is but for that, and for
+//! the words about a choice.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 
 /// What is below one is strict as well.
@@ -140,7 +143,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Strict(access))
+        self.0.visit_map(Once { access: Strict(access), seen: HashSet::new() })
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
@@ -196,6 +199,47 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
     }
 }
 
+/// A map that has each of its keys once. A struct sees to that by itself.
+struct Once<A> {
+    access: Strict<A>,
+    seen: HashSet<String>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Once<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        let key = NewKey { seed, seen: &mut self.seen };
+        self.access.next_key_seed(key)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.access.next_value_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.access.size_hint()
+    }
+}
+
+/// A key that was not there before.
+struct NewKey<'a, S> {
+    seed: S,
+    seen: &'a mut HashSet<String>,
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NewKey<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        if !self.seen.insert(key.clone()) {
+            return Err(Error::custom(format_args!("duplicate field `{key}`")));
+        }
+        self.seed.deserialize(key.into_deserializer())
+    }
+}
+
 impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Strict<A> {
     type Error = A::Error;
     type Variant = Strict<A::Variant>;
@@ -226,6 +270,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, Strict(visitor))
+        self.0.struct_variant(fields, Object(visitor))
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn add(
     let task = [call.task.clone()];
     let mut prepared = submit::prepare(&task, &super::submit::defaults(context, caller), Origin::default())
         .map_err(|problem| within(problem, "/task"))?;
-    if !prepared.outside.is_empty() || prepared.tasks[0].run_at.is_some() || prepared.tasks.len() > 1 {
+    if !prepared.outside().is_empty() || prepared.tasks[0].run_at.is_some() || prepared.tasks.len() > 1 {
         return Err(Problem::at("/task", "a scheduled task has no dependencies, no subtasks and no run_at"));
     }
     caller.check_group(&prepared.tasks[0].group)?;

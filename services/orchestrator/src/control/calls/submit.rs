@@ -64,7 +64,7 @@ pub(super) async fn submit_each(
     for ((place, known), answered) in plain.into_iter().zip(answers) {
         let submitted = match answered {
             Ok(applied) => answer(&known.places, applied.reply),
-            Err(problem) => Err(known.prepared.in_refs(problem)),
+            Err(problem) => Err(known.prepared.as_asked(problem)),
         };
         outcomes[place] = submitted.map_or_else(Outcome::Refused, Outcome::Accepted);
     }
@@ -87,7 +87,7 @@ impl Plain {
         let key = call.key.as_deref().map(|key| submit::key(key, &caller.actor, &call.tasks)).transpose()?;
         let mut prepared = submit::prepare(&call.tasks, defaults, Origin::default())?;
         let continues = prepared.tasks.iter().any(|task| task.continues.is_some());
-        if continues || !prepared.uploads.is_empty() || !prepared.outside.is_empty() {
+        if continues || !prepared.uploads.is_empty() || !prepared.outside().is_empty() {
             return Ok(None);
         }
         for task in &prepared.tasks {
@@ -141,9 +141,10 @@ async fn accept_prepared(
 ) -> Result<Submitted, Problem> {
     let secrets = prepared.take_secrets(&context.defaults.secrets)?;
     let places = places(&prepared);
+    let outside = prepared.outside();
     for turn in 1..=TRIES {
-        let last = prepared.outside.is_empty() || turn == TRIES;
-        let settled = settled(context, &prepared.outside).await?;
+        let last = outside.is_empty() || turn == TRIES;
+        let settled = settled(context, &outside).await?;
         let (tasks, payloads) = match last {
             true => (std::mem::take(&mut prepared.tasks), std::mem::take(&mut prepared.payloads)),
             false => (prepared.tasks.clone(), prepared.payloads.clone()),
@@ -158,11 +159,11 @@ async fn accept_prepared(
         };
         match context.engine.change(command, payloads, Vec::new()).await {
             Ok(applied) => return answer(&places, applied.reply),
-            Err(problem) if last || !names_dependency(&problem) => return Err(prepared.in_refs(problem)),
+            Err(problem) if last || !names_dependency(&problem) => return Err(prepared.as_asked(problem)),
             // Perhaps a dependency ended between the look and the submit; History knows it by now.
             Err(problem) => {
-                if known(context, &prepared.outside).await?.len() < prepared.outside.len() {
-                    return Err(problem);
+                if known(context, &outside).await?.len() < outside.len() {
+                    return Err(prepared.as_asked(problem));
                 }
             }
         }
@@ -172,7 +173,7 @@ async fn accept_prepared(
 }
 
 fn names_dependency(problem: &Problem) -> bool {
-    problem.errors.iter().any(|error| error.pointer == "/depends_on")
+    problem.errors.iter().any(|error| error.pointer == refusal::DEPENDS_ON)
 }
 
 /// Where the tasks that were asked for stand among all of them.
@@ -279,9 +280,9 @@ async fn check_groups(context: &Context, caller: &Caller, prepared: &Prepared) -
             caller.check_group(&task.group)?;
         }
     }
-    match unseen(context, caller, &prepared.outside).await?.first() {
+    match unseen(context, caller, &prepared.outside()).await?.first() {
         // In the words of the machine for one that is not there.
-        Some(unseen) => Err(refusal::problem(&Rejection::UnknownDependency(*unseen))),
+        Some(unseen) => Err(prepared.unknown_dependency(*unseen)),
         None => Ok(()),
     }
 }
