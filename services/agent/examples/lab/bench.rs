@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use conductor_agent::process::{Keepers, Reply, Stdio, spawn};
-use conductor_agent::runner::{Attempt, Limits, Programs, ReportBody, Settings, Slots, Start, Verdict, What};
+use conductor_agent::runner::{Attempt, Programs, ReportBody, Settings, Slots, Verdict, What};
 use tokio::sync::mpsc;
 
 const PARALLEL: usize = 4;
@@ -130,23 +130,8 @@ fn attempts(time: Duration) -> anyhow::Result<(u64, f64)> {
 
 fn attempt() -> Attempt {
     Attempt {
-        task_id: uuid::Uuid::now_v7(),
-        number: 1,
-        what: What::Command { argv: vec!["/bin/true".into()] },
         task_json: "{\"command\":[\"/bin/true\"]}\n".into(),
-        files: Vec::new(),
-        uploads: Vec::new(),
-        budget: Default::default(),
-        env: Vec::new(),
-        secrets: Vec::new(),
-        start: Start::Fresh,
-        starts_from: None,
-        git: Default::default(),
-        submits: None,
-        read_only: false,
-        verify: None,
-        timeout: Duration::from_secs(60),
-        limits: Limits::default(),
+        ..Attempt::plain(uuid::Uuid::now_v7(), What::Command { argv: vec!["/bin/true".into()] })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use conductor_agent::git::{self, Asked};
-use conductor_agent::runner::{Attempt, Limits, ReportBody, Settings, Slots, Start, Verdict, What};
+use conductor_agent::runner::{Attempt, ReportBody, Settings, Slots, Verdict, What};
 use conductor_protocol::submit::GitWorkspace;
 use tokio::sync::mpsc;
 
@@ -67,23 +67,8 @@ pub fn run(files: usize) -> anyhow::Result<()> {
 fn attempt(url: &str) -> Attempt {
     let workspace = GitWorkspace { url: url.to_owned(), ..GitWorkspace::default() };
     Attempt {
-        task_id: uuid::Uuid::now_v7(),
-        number: 1,
-        what: What::Command { argv: vec!["true".into()] },
-        task_json: "{}".into(),
-        files: Vec::new(),
-        uploads: Vec::new(),
-        budget: Default::default(),
-        env: Vec::new(),
-        secrets: Vec::new(),
-        start: Start::Fresh,
-        starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Nothing".into(), ..Asked::default() },
-        submits: None,
-        read_only: false,
-        verify: None,
-        timeout: Duration::from_secs(60),
-        limits: Limits::default(),
+        ..Attempt::plain(uuid::Uuid::now_v7(), What::Command { argv: vec!["true".into()] })
     }
 }
 

@@ -187,25 +187,15 @@ fn attempt(job: Job) -> Attempt {
         (Some(argv), _) => What::Command { argv },
         (None, prompt) => What::Mock { prompt: prompt.unwrap_or_default() },
     };
+    let files = job.files.into_iter();
     Attempt {
-        task_id: job.task.parse().expect("the test names tasks by ids"),
         number: job.attempt,
-        what,
-        task_json: "{}\n".into(),
-        files: job
-            .files
-            .into_iter()
+        files: files
             .map(|(path, text)| InputFile { path, content: text.into(), executable: false })
             .collect(),
-        uploads: Vec::new(),
-        budget: Default::default(),
         env: job.env,
-        secrets: Vec::new(),
-        starts_from: None,
-        git: Default::default(),
         submits: job.api.map(|url| Submits { url, token: Secret::new("token-of-the-attempt") }),
         read_only: job.read_only,
-        verify: None,
         start: if job.resume { Start::Resume } else { Start::Fresh },
         timeout: Duration::from_millis(job.timeout_ms.unwrap_or(60_000)),
         limits: Limits {
@@ -217,6 +207,7 @@ fn attempt(job: Job) -> Attempt {
             grace: job.grace_ms.map_or(defaults.grace, Duration::from_millis),
             ..defaults
         },
+        ..Attempt::plain(job.task.parse().expect("the test names tasks by ids"), what)
     }
 }
 

@@ -81,6 +81,30 @@ pub enum What {
 }
 
 impl Attempt {
+    /// The first attempt at a task that asks for nothing besides what runs, for a minute at most.
+    #[must_use]
+    pub fn plain(task_id: Uuid, what: What) -> Self {
+        Self {
+            task_id,
+            number: 1,
+            what,
+            task_json: "{}\n".to_owned(),
+            files: Vec::new(),
+            uploads: Vec::new(),
+            env: Vec::new(),
+            secrets: Vec::new(),
+            start: Start::Fresh,
+            starts_from: None,
+            git: git::Asked::default(),
+            submits: None,
+            read_only: false,
+            verify: None,
+            timeout: Duration::from_secs(60),
+            limits: Limits::default(),
+            budget: Budget::default(),
+        }
+    }
+
     /// The task whose work, and whose session, this one goes on with.
     #[must_use]
     pub fn source_task(&self) -> Option<Uuid> {

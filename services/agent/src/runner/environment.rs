@@ -4,8 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What a child inherits: where programs are, how people write, where installed toolchains live.
-const INHERITED: [&str; 24] = [
+use crate::sandbox::TOOLCHAINS;
+
+/// What a child inherits besides where toolchains are: where programs are, and how people write.
+const INHERITED: [&str; 11] = [
     "PATH",
     "LANG",
     "LANGUAGE",
@@ -15,19 +17,6 @@ const INHERITED: [&str; 24] = [
     "USER",
     "LOGNAME",
     "SHELL",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "RUSTUP_HOME",
-    "GOROOT",
-    "JAVA_HOME",
-    "DOTNET_ROOT",
-    "NVM_DIR",
-    "PYENV_ROOT",
-    "RBENV_ROOT",
-    "SDKMAN_DIR",
-    "ASDF_DIR",
-    "ASDF_DATA_DIR",
-    "VOLTA_HOME",
     "NIX_PROFILES",
     "NIX_SSL_CERT_FILE",
 ];
@@ -170,7 +159,9 @@ impl Inherited {
 
 fn is_inherited(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
-        INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        INHERITED.contains(&name)
+            || TOOLCHAINS.contains(&name)
+            || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     })
 }
 

@@ -85,8 +85,8 @@ const SYSTEM: [&str; 63] = [
 const ETC_PREFIXES: [&str; 7] = ["java", "python", "php", "ruby", "openssl", "vim", "xdg"];
 const SINGLE: [&str; 2] = ["/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"];
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
-/// Variables that name toolchains, which children inherit as well.
-const TOOLCHAINS: [&str; 13] = [
+/// Variables that name toolchains; children inherit them and may read what they name.
+pub(crate) const TOOLCHAINS: [&str; 13] = [
     "RUSTUP_HOME",
     "GOROOT",
     "JAVA_HOME",

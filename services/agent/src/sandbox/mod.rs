@@ -21,6 +21,7 @@ use conductor_protocol::agent::{Egress, LimitsView, SandboxMode, SandboxView};
 
 pub(crate) use confine::{confine, limit_files, limit_processes};
 pub use egress::Ways;
+pub(crate) use grants::TOOLCHAINS;
 pub use grants::{Error as GrantError, Needs};
 pub use kernel::{Feature, Kernel};
 use policy::Access;

@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use conductor_agent::git::{self, Asked};
 use conductor_agent::process::KeeperProgram;
 use conductor_agent::runner::{
-    Attempt, FailureReason, Limits, Outcome, Report, ReportBody, Settings, Slots, Start, Verdict, What,
+    Attempt, FailureReason, Outcome, Report, ReportBody, Settings, Slots, Verdict, What,
 };
 use conductor_protocol::submit::GitWorkspace;
 use tokio::sync::mpsc;
@@ -165,24 +164,10 @@ pub fn git(folder: &Path, args: &[&str]) -> String {
 
 /// An attempt that runs a script of the shell in a repository.
 pub fn script(workspace: GitWorkspace, script: &str) -> Attempt {
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
     Attempt {
-        task_id: Uuid::now_v7(),
-        number: 1,
-        what: What::Command { argv: ["sh", "-c", script].map(str::to_owned).to_vec() },
-        task_json: "{}".into(),
-        files: Vec::new(),
-        uploads: Vec::new(),
-        budget: Default::default(),
-        env: Vec::new(),
-        secrets: Vec::new(),
-        start: Start::Fresh,
-        starts_from: None,
         git: Asked { workspace: Some(workspace), title: "Change things".into(), ..Asked::default() },
-        submits: None,
-        read_only: false,
-        verify: None,
-        timeout: Duration::from_secs(60),
-        limits: Limits::default(),
+        ..Attempt::plain(Uuid::now_v7(), What::Command { argv })
     }
 }
 

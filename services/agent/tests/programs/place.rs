@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conductor_agent::git::{self, Asked};
+use conductor_agent::git;
 use conductor_agent::process::KeeperProgram;
 use conductor_agent::runner::{
-    Attempt, Control, Limits, Order, Outcome, Programs, Report, ReportBody, Settings, Slots, Start, What,
+    Attempt, Control, Order, Outcome, Programs, Report, ReportBody, Settings, Slots, What,
 };
 use conductor_runtime::config::{Permission, RunnerSpec, Sources, load};
 use serde_json::Value;
@@ -59,25 +59,7 @@ impl Place {
             is_interrupted: false,
             begins_anew: false,
         };
-        Attempt {
-            task_id: Uuid::now_v7(),
-            number: 1,
-            what: What::Program(Box::new(order)),
-            task_json: "{}".into(),
-            files: Vec::new(),
-            uploads: Vec::new(),
-            budget: Default::default(),
-            env: Vec::new(),
-            secrets: Vec::new(),
-            start: Start::Fresh,
-            starts_from: None,
-            git: Asked::default(),
-            submits: None,
-            read_only: false,
-            verify: None,
-            timeout: Duration::from_secs(60),
-            limits: Limits::default(),
-        }
+        Attempt::plain(Uuid::now_v7(), What::Program(Box::new(order)))
     }
 
     /// Starts an attempt; what it reports is to be heard.

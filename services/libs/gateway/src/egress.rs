@@ -12,7 +12,6 @@ use conductor_runtime::credentials::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use head::{Head, Target};
 pub use rules::{EgressRules, HostRule, NoRule};
@@ -62,19 +61,7 @@ impl Gateways {
     pub fn egress_on(&self, listener: Option<TcpListener>) -> Result<Egress, Error> {
         let run = Current::default();
         let current = Arc::clone(&run);
-        let open = self.open(listener, move |listener| async move {
-            let mut connections = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                        if let Ok((stream, _)) = accepted {
-                            connections.spawn(serve(stream, Arc::clone(&current)));
-                        }
-                    }
-                    Some(_) = connections.join_next() => {}
-                }
-            }
-        })?;
+        let open = self.open(listener, MAX_CONNECTIONS, move |stream| serve(stream, Arc::clone(&current)))?;
         Ok(Egress { open, run })
     }
 }

@@ -3,7 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use crate::egress::copy;
 use crate::places::CONNECT_TIMEOUT;
@@ -24,19 +23,7 @@ impl Gateways {
     /// # Errors
     /// When it cannot be listened on, or the thread of gateways is gone.
     pub fn forward(&self, listener: TcpListener, to: SocketAddr) -> Result<Forward, Error> {
-        let open = self.open(Some(listener), move |listener| async move {
-            let mut connections = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                        if let Ok((stream, _)) = accepted {
-                            connections.spawn(pass(stream, to));
-                        }
-                    }
-                    Some(_) = connections.join_next() => {}
-                }
-            }
-        })?;
+        let open = self.open(Some(listener), MAX_CONNECTIONS, move |stream| pass(stream, to))?;
         Ok(Forward { open })
     }
 }

@@ -12,7 +12,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use conductor_runtime::credentials::Secret;
-use tokio::task::JoinSet;
 use url::Url;
 
 use meter::Meter;
@@ -80,19 +79,8 @@ impl Gateways {
     pub fn model_on(&self, listener: Option<TcpListener>, order: ModelOrder) -> Result<Model, Error> {
         let meter = Arc::new(Meter::new(order.limit, order.prices.clone()));
         let service = Service::new(order, Arc::clone(&meter));
-        let open = self.open(listener, move |listener| async move {
-            let mut connections = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                        if let Ok((stream, _)) = accepted {
-                            connections.spawn(service::serve(stream, service.clone()));
-                        }
-                    }
-                    Some(_) = connections.join_next() => {}
-                }
-            }
-        })?;
+        let open =
+            self.open(listener, MAX_CONNECTIONS, move |stream| service::serve(stream, service.clone()))?;
         Ok(Model { open, meter })
     }
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -64,10 +65,16 @@ impl Drop for Open {
 }
 
 impl Gateways {
-    /// Has a listener served; without one it listens on a free port of loopback.
-    pub(crate) fn open<F, S>(&self, listener: Option<TcpListener>, serve: F) -> Result<Open, Error>
+    /// Has each connection to a listener served, so many at the same time; more wait to be taken. Without a listener it
+    /// listens on a free port of loopback.
+    pub(crate) fn open<F, S>(
+        &self,
+        listener: Option<TcpListener>,
+        max_connections: usize,
+        serve: F,
+    ) -> Result<Open, Error>
     where
-        F: FnOnce(tokio::net::TcpListener) -> S + Send + 'static,
+        F: Fn(TcpStream) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
         let listener = match listener {
@@ -87,7 +94,7 @@ impl Gateways {
                 let _ = is_open.wait_for(|open| !open).await;
             };
             tokio::select! {
-                () = serve(listener) => {}
+                () = serve_each(listener, max_connections, serve) => {}
                 () = closed => {}
             }
         };
@@ -128,6 +135,25 @@ impl Drop for Thread {
     }
 }
 
+/// Serves each connection to a listener, and ends them all when it is dropped.
+async fn serve_each<F, S>(listener: tokio::net::TcpListener, max_connections: usize, serve: F)
+where
+    F: Fn(TcpStream) -> S,
+    S: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < max_connections => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve(stream));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
 /// Serves what is ordered until nobody can order more; then all ends.
 async fn serve(mut orders: mpsc::Receiver<Serving>) {
     let mut all = JoinSet::new();
@@ -144,7 +170,6 @@ async fn serve(mut orders: mpsc::Receiver<Serving>) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -152,13 +177,12 @@ mod tests {
     #[test]
     fn a_port_is_closed_with_what_opened_it() {
         let gateways = Gateways::default();
-        let open =
-            gateways.open(None, |listener| async move { while listener.accept().await.is_ok() {} }).unwrap();
+        let open = gateways.open(None, 1, |stream| async move { drop(stream) }).unwrap();
         let address = open.address();
-        assert!(TcpStream::connect(address).is_ok());
+        assert!(std::net::TcpStream::connect(address).is_ok());
         drop(open);
         let since = Instant::now();
-        while TcpStream::connect(address).is_ok() {
+        while std::net::TcpStream::connect(address).is_ok() {
             assert!(since.elapsed() < Duration::from_secs(20), "the port stays open");
             std::thread::yield_now();
         }

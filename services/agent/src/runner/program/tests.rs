@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::runner::{Attempt, Limits, Order, Start, What};
+use crate::runner::{Attempt, Order, What};
 use conductor_runtime::config::{Arguments, Permission, RunnerOutput, RunnerSpec};
 
 /// A runner of this command that needs nothing.
@@ -48,23 +48,5 @@ pub fn order() -> Order {
 
 /// An attempt at a command that does nothing.
 pub fn attempt() -> Attempt {
-    Attempt {
-        task_id: uuid::Uuid::nil(),
-        number: 1,
-        what: What::Command { argv: vec!["true".into()] },
-        task_json: String::new(),
-        files: Vec::new(),
-        uploads: Vec::new(),
-        env: Vec::new(),
-        secrets: Vec::new(),
-        start: Start::Fresh,
-        starts_from: None,
-        git: crate::git::Asked::default(),
-        submits: None,
-        read_only: false,
-        verify: None,
-        timeout: Duration::from_secs(60),
-        limits: Limits::default(),
-        budget: conductor_gateway::Limit::default(),
-    }
+    Attempt::plain(uuid::Uuid::nil(), What::Command { argv: vec!["true".into()] })
 }
