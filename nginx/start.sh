@@ -3,7 +3,7 @@
 set -eu
 : "${CONDUCTOR_NGINX_TEMPLATE:=/etc/nginx/nginx.conf.template}"
 : "${CONDUCTOR_NGINX_RUN:=/run/nginx}"
-: "${CONDUCTOR_NGINX_WORKERS:=auto}"
+: "${CONDUCTOR_NGINX_WORKERS:=2}"
 : "${CONDUCTOR_FILES_LISTEN:=8090}"
 : "${CONDUCTOR_FILES_HEALTH_LISTEN:=127.0.0.1:8091}"
 : "${CONDUCTOR_API:=conductor:8081}"

@@ -7,6 +7,9 @@ use conductor_testkit::world::eventually;
 
 use crate::nginx::{DASHBOARD, LIMIT, Site};
 
+/// What one token may ask for at once, as nginx.conf.template has it.
+const MOST_AT_ONCE: usize = 64;
+
 #[tokio::test]
 async fn who_shows_no_token_gets_nothing_and_a_browser_is_sent_to_the_login_and_back() {
     let Some(site) = Site::new().await else { return };
@@ -97,6 +100,30 @@ async fn a_revoked_token_opens_nothing_five_seconds_later() {
     let limit = std::time::Duration::from_secs(5);
     eventually(limit, "the token is refused", async || {
         (site.get(&path, Some(&red)).await.status == 401).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_asks_for_very_much_at_once_waits_and_keeps_nobody_else_out() {
+    let Some(site) = Site::new().await else { return };
+    let (id, work) = site.run("red").await;
+    fs::write(work.join("a.txt"), "inside").unwrap();
+    fs::File::create(work.join("large.bin")).unwrap().set_len(1 << 40).unwrap();
+    let (greedy, other) = (site.viewer("red").await, site.place.admin.clone());
+    let path = format!("/tasks/{id}/work/large.bin");
+    let mut reads = Vec::new();
+    for _ in 0..MOST_AT_ONCE {
+        reads.push(site.begin(&path, &greedy).await);
+    }
+    // All of them come from one address here, as they do behind a proxy.
+    let small = format!("/tasks/{id}/work/a.txt");
+    site.get(&small, Some(&greedy)).await.with(429);
+    site.get(&small, Some(&other)).await.with(200);
+    site.get(&small, None).await.with(401);
+    drop(reads);
+    eventually(LIMIT, "there is room again", async || {
+        (site.get(&small, Some(&greedy)).await.status == 200).then_some(())
     })
     .await;
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use conductor_protocol::control::{Groups, Role};
 use conductor_testkit::world::eventually;
 use rustix::process::{Pid, Signal};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 use crate::place::{Answer, Place, ask};
 
@@ -72,6 +74,18 @@ impl Site {
         let own = self.address.to_string();
         let answer = crate::place::ask_as(self.address, host, "GET", path, Some(token), &[], "").await;
         answer.unwrap_or_else(|| panic!("nginx at {own} listens"))
+    }
+
+    /// Asks for a file and reads no more than the first line of the answer, for as long as the stream is kept.
+    pub async fn begin(&self, path: &str, token: &str) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
+        stream
     }
 
     /// A task of a group with an empty work folder; answers its id and the folder.
