@@ -17,7 +17,7 @@ fn fill(stack: &Stack, file: &str) {
     assert!(said.contains("No space left"), "{said}");
 }
 
-fn is_refused(api: &Http) -> bool {
+pub fn is_refused(api: &Http) -> bool {
     let answer = api.post("/v1/tasks", &json!({"prompt": "one more", "runner": "mock"}));
     let refused = answer.status == 503 && answer.json()["code"] == "storage_full";
     assert!(refused || answer.status == 201 || answer.status == 0 || answer.status == 503, "{answer:?}");
@@ -25,16 +25,17 @@ fn is_refused(api: &Http) -> bool {
 }
 
 /// One slot in all, so that what waits behind a run is queued.
-fn one_slot(volume: &str, mib: u32) -> Options {
-    Options::default()
-        .small_volume(volume, mib)
-        .variable("CONDUCTOR__RETENTION__FREE_FLOOR_BYTES", FLOOR_BYTES)
-        .variable("CONDUCTOR_AGENTS", "1")
-        .variable("CONDUCTOR__AGENT__SLOTS", "1")
+pub fn one_slot() -> Options {
+    Options::default().variable("CONDUCTOR_AGENTS", "1").variable("CONDUCTOR__AGENT__SLOTS", "1")
+}
+
+/// The same with a small volume, of which little has to be free.
+fn on_a_small(volume: &str, mib: u32) -> Options {
+    one_slot().small_volume(volume, mib).variable("CONDUCTOR__RETENTION__FREE_FLOOR_BYTES", FLOOR_BYTES)
 }
 
 /// Waits until a queued task says that it waits for room on this volume.
-fn waits_for_room(api: &Http, id: &str, volume: &str) {
+pub fn waits_for_room(api: &Http, id: &str, volume: &str) {
     let said = format!("the {volume} volume has less free space");
     until(SOON, &said, || {
         let task = api.task(id)?;
@@ -46,7 +47,7 @@ fn waits_for_room(api: &Http, id: &str, volume: &str) {
 #[test]
 #[ignore = "needs a Docker Engine: scripts/test appliance"]
 fn on_a_full_state_volume_submits_are_refused_work_completes_reads_are_served_and_room_is_taken_again() {
-    let options = one_slot("state", 96);
+    let options = on_a_small("state", 96);
     let Some(mut stack) = Stack::new(&options) else { return };
     stack.up();
     stack.keep("state");
@@ -89,7 +90,7 @@ fn on_a_full_state_volume_submits_are_refused_work_completes_reads_are_served_an
 #[test]
 #[ignore = "needs a Docker Engine: scripts/test appliance"]
 fn on_a_full_workspace_volume_what_runs_ends_nothing_starts_reads_are_served_and_room_is_taken_again() {
-    let Some(mut stack) = Stack::new(&one_slot("workspace", 48)) else { return };
+    let Some(mut stack) = Stack::new(&on_a_small("workspace", 48)) else { return };
     stack.up();
     stack.keep("workspace");
     let api = stack.api();
