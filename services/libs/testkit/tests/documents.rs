@@ -1,5 +1,5 @@
 //! Holds the documents together: a link leads to a file and a heading that exist, and the page on configuration names
-//! every key.
+//! every key, and the pages on containers every variable.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -101,6 +101,34 @@ fn the_page_on_configuration_names_every_key_and_no_other() {
     let is_known = |name: &str| keys.iter().any(|key| name == key || name.starts_with(&format!("{key}.<")));
     let unknown: Vec<_> = named_keys(&page, &keys).into_iter().filter(|name| !is_known(name)).collect();
     assert!(unknown.is_empty(), "docs/configuration.md names {unknown:?}, which are no keys");
+}
+
+/// The variables that a compose file takes from its environment.
+fn taken(text: &str) -> BTreeSet<&str> {
+    let is_part = |it: char| it.is_ascii_alphanumeric() || it == '_';
+    let names = text.split("${").skip(1).filter_map(|rest| rest.split(|it: char| !is_part(it)).next());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_variable_of_a_compose_file_has_its_word_where_people_look_for_it() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("the file is there");
+    let compose = ["docker-compose.yml", "docker-compose.redis.yml", "docker-compose.override.yml.example"];
+    let (example, page) = (read(".env.example"), read("docs/docker.md"));
+    let mut missing = Vec::new();
+    for file in compose {
+        for name in taken(&read(file)) {
+            let is_in_example = example.contains(&format!("#{name}="));
+            if !is_in_example || !page.contains(&format!("`{name}`")) {
+                missing.push(format!("{file}: {name}"));
+            }
+        }
+    }
+    let (stack, page) = (read("docker-stack.yml"), read("docs/swarm.md"));
+    let unnamed = taken(&stack).into_iter().filter(|name| !page.contains(&format!("`{name}`")));
+    missing.extend(unnamed.map(|name| format!("docker-stack.yml: {name}")));
+    assert!(missing.is_empty(), "without a word of explanation: {missing:?}");
+    assert!(taken(&stack).contains("CONDUCTOR_EXPECT_STATE"), "the variables are found");
 }
 
 #[test]
