@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conductor_client::Link;
+use conductor_client::{Beginnings, Link};
 use conductor_core::TaskId;
 use conductor_protocol::control::{
     Affected, AnswerBody, AnswerCall, Call, Cancel, Done, FilesView, Filter, Id, ListRequest, Message,
@@ -10,7 +10,6 @@ use conductor_protocol::control::{
 };
 use conductor_protocol::limits::MAX_PAGE;
 use conductor_protocol::task::TaskView;
-use futures_util::stream::{self, StreamExt as _};
 
 use crate::args;
 use crate::context::Context;
@@ -20,10 +19,8 @@ use crate::screen::{Table, bytes, clean, now};
 use crate::server::{Need, Server};
 use crate::{show, submit};
 
-/// The most tasks of a list of which the prompt is asked for; a longer list is for programs.
+/// The tasks of a list that are given a beginning where they have no name; a longer list is for programs.
 const MAX_UNNAMED: usize = 500;
-/// The most that are asked for at the same time.
-const MAX_ASKED: usize = 16;
 
 /// `list`
 pub async fn list(context: &mut Context<'_>, args: args::List) -> Result<Exit, Failure> {
@@ -61,7 +58,9 @@ pub async fn list(context: &mut Context<'_>, args: args::List) -> Result<Exit, F
     if context.screen.is_json() {
         context.screen.json(&whole)?;
     } else {
-        add_prompts(&mut server.link, &mut whole.items).await?;
+        let shown = whole.items.len().min(MAX_UNNAMED);
+        let control = server.link.control().await?;
+        Beginnings::default().add(&control, &mut whole.items[..shown]).await;
         let columns = context.screen.is_terminal().then(|| context.screen.size().0);
         for line in show::rows(&whole.items, now()).lines(columns) {
             context.screen.line(line)?;
@@ -72,21 +71,6 @@ pub async fn list(context: &mut Context<'_>, args: args::List) -> Result<Exit, F
     }
     server.close(context, &[]).await?;
     Ok(Exit::Succeeded)
-}
-
-/// Gives the tasks of a list that have no name what they are called by instead, which lists do not carry.
-pub async fn add_prompts(link: &mut Link, tasks: &mut [TaskView]) -> Result<(), Failure> {
-    let control = link.control().await?;
-    let unnamed = tasks.iter_mut().filter(|task| task.name.is_none()).take(MAX_UNNAMED);
-    let asked = stream::iter(unnamed).for_each_concurrent(MAX_ASKED, async |task| {
-        // One that is gone by now stays as it is.
-        if let Ok(whole) = control.get(task.id).await {
-            task.prompt = whole.prompt;
-            task.command = whole.command;
-        }
-    });
-    asked.await;
-    Ok(())
 }
 
 /// `get`

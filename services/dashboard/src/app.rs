@@ -6,12 +6,12 @@ use askama::Template;
 use axum::extract::FromRef;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use conductor_client::Beginnings;
 use conductor_protocol::{Code, Problem};
 use conductor_web::{Refusal, Site};
 use url::Url;
 
 use crate::frame::Frame;
-use crate::titles::Titles;
 use crate::words::Words;
 
 /// What a page may load and where its forms may lead: from here, and nowhere else.
@@ -23,8 +23,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub struct App {
     /// Its HTTP side.
     pub site: Site,
-    /// What tasks without a name are called.
-    pub titles: Arc<Titles>,
+    /// How tasks without a name begin.
+    pub beginnings: Arc<Beginnings>,
     /// Where the file server is, when there is one.
     pub files: Option<Url>,
 }

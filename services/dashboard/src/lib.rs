@@ -22,7 +22,6 @@ mod program;
 mod routes;
 mod served;
 mod server;
-mod titles;
 mod ui;
 mod visitor;
 mod words;

@@ -67,7 +67,7 @@ pub async fn start(
     let listener = Listener::bind(&config.listen, &config.tls).await?;
     let (address, url) = (listener.address(), listener.url());
     let site = Site::start(config.site, link, clock, shutdown);
-    let router = routes::router(App { site: site.clone(), titles: Arc::default(), files: config.files });
+    let router = routes::router(App { site: site.clone(), beginnings: Arc::default(), files: config.files });
     shutdown.spawn("dashboard listener", conductor_web::serve(listener, site, router, shutdown.clone()));
     Ok(Dashboard { address, url })
 }

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
-use conductor_client::{Control, Error};
+use conductor_client::{Beginnings, Control, Error};
 use conductor_core::Wall;
 use conductor_protocol::control::{ListRequest, Page, Role};
 use conductor_protocol::{Code, Problem};
@@ -17,7 +17,6 @@ use crate::files;
 use crate::format::escape_url;
 use crate::frame::{Frame, Section, Who};
 use crate::params::Params;
-use crate::titles::Titles;
 use crate::words::{Lang, Words};
 
 /// The cookie that keeps the viewer's language.
@@ -83,7 +82,7 @@ pub struct Visitor {
     pub guest: Guest,
     /// Who it is.
     pub caller: Caller,
-    titles: Arc<Titles>,
+    beginnings: Arc<Beginnings>,
 }
 
 impl Visitor {
@@ -119,7 +118,7 @@ impl Visitor {
     /// As the orchestrator's.
     pub async fn list(&self, control: &Control, request: ListRequest) -> Result<Page, Error> {
         let mut page = control.list(request).await?;
-        self.titles.add(control, &mut page.items).await;
+        self.beginnings.add(control, &mut page.items).await;
         Ok(page)
     }
 
@@ -223,7 +222,9 @@ impl FromRequestParts<App> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let guest = Guest::new(parts, app);
         match MaybeCaller::from_request_parts(parts, app).await {
-            Ok(MaybeCaller(Some(caller))) => Ok(Self { guest, caller, titles: Arc::clone(&app.titles) }),
+            Ok(MaybeCaller(Some(caller))) => {
+                Ok(Self { guest, caller, beginnings: Arc::clone(&app.beginnings) })
+            }
             Ok(MaybeCaller(None)) if parts.method == Method::GET => Err(login_first(&guest)),
             Ok(MaybeCaller(None)) => {
                 let detail = guest.lang.words().session_over;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conductor_client::Link;
+use conductor_client::{Beginnings, Link};
 use conductor_protocol::control::{AgentView, Call, Filter, ListRequest, Page, QueueView, StatusView};
 use conductor_protocol::task::State;
 use serde::Serialize;
@@ -12,7 +12,6 @@ use crate::exit::{Exit, Failure};
 use crate::screen::{ago, now};
 use crate::server::{Need, Server};
 use crate::show;
-use crate::tasks::add_prompts;
 
 /// How often it is refreshed.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -31,8 +30,9 @@ struct View {
 /// `top`: on a terminal until Ctrl-C, else once.
 pub async fn top(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut server = Server::find(context, Need::Running).await?;
+    let beginnings = Beginnings::default();
     loop {
-        let view = look(&mut server.link).await?;
+        let view = look(&mut server.link, &beginnings).await?;
         if context.screen.is_json() {
             context.screen.json(&view)?;
             return Ok(Exit::Succeeded);
@@ -55,11 +55,11 @@ pub async fn top(context: &mut Context<'_>) -> Result<Exit, Failure> {
     }
 }
 
-async fn look(link: &mut Link) -> Result<View, Failure> {
+async fn look(link: &mut Link, beginnings: &Beginnings) -> Result<View, Failure> {
     let state = vec![State::Running, State::Waiting];
     let request = ListRequest { filter: Filter { state, ..Filter::default() }, ..ListRequest::default() };
     let mut live: Page = link.ask(&Call::List(Box::new(request))).await?;
-    add_prompts(link, &mut live.items).await?;
+    beginnings.add(&link.control().await?, &mut live.items).await;
     Ok(View {
         status: link.ask(&Call::Status).await?,
         queue: link.ask(&Call::Queue).await?,

@@ -9,6 +9,7 @@
 
 mod access;
 mod audit;
+mod beginnings;
 mod calls;
 mod connection;
 mod control;
@@ -22,6 +23,7 @@ mod told;
 mod uploads;
 
 pub use audit::{AuditCheck, AuditHead};
+pub use beginnings::Beginnings;
 pub use control::{Control, Options, WhenFull};
 pub use error::Error;
 pub use link::{Link, Patience};
