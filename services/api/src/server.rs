@@ -12,7 +12,7 @@ use conductor_runtime::lifecycle::Shutdown;
 use conductor_web::{ListenError, Listener, Site};
 
 use crate::browse::FileHosts;
-use crate::live::{Hub, Lines};
+use crate::live::{Hub, Lines, Uses};
 use crate::measure::Measures;
 use crate::routes;
 use crate::submits::Submits;
@@ -80,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) submits: Submits,
     /// State changes, for all who follow them.
     pub(crate) hub: Hub,
+    /// What tasks that run use, for all who follow it.
+    pub(crate) uses: Uses,
     /// Connections for what takes long.
     pub(crate) lines: Lines,
     /// The most bytes of the files of one archive.
@@ -114,6 +116,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: &Shutdown, link: Link
         measures: Measures::default(),
         submits: Submits::start(&site),
         hub: Hub::start(&site),
+        uses: Uses::start(&site),
         lines: Lines::new(site.clone()),
         max_archive_bytes: config.max_archive_bytes,
         file_hosts: Arc::new(config.file_hosts),

@@ -11,6 +11,7 @@ const live = document.getElementById('live');
 const stale = document.getElementById('stale');
 const task = document.getElementById('task');
 let used = task?.dataset.used;
+let knowsCosts = false;
 let seq = Number(document.body.dataset.seq) || 0;
 let log = document.body.dataset.log || '';
 let pause = FIRST_PAUSE;
@@ -45,6 +46,7 @@ function found(hello) {
   stale.hidden = true;
   if (since) touch('tasks', 'agents', 'queue', 'schedules', 'task', 'run');
   since = null;
+  knowsCosts = false;
   output.follow(socket);
 }
 
@@ -54,6 +56,7 @@ function connect() {
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   if (seq) url.searchParams.set('since', seq);
   if (task) url.searchParams.set('task', task.dataset.task);
+  else if (document.querySelector('[data-costs]')) url.searchParams.set('costs', 1);
   socket = new WebSocket(url);
   socket.onmessage = ({ data }) => hear(JSON.parse(data));
   socket.onclose = lost;
@@ -65,6 +68,7 @@ function hear(message) {
   else if (message.resync) { seq = 0; touch('tasks', 'agents', 'queue', 'schedules', 'task', 'run'); }
   else if (message.run) touch('run');
   else if ('used' in message) uses(message.used);
+  else if (message.costs) cost(message.costs);
   else output.hear(message);
 }
 
@@ -72,6 +76,16 @@ function hear(message) {
 function uses(mark) {
   if (mark !== used) touch('used');
   used = mark;
+}
+
+// What tasks cost that run stands in the page's cells; their sums are loaded anew. It is told at first of all that run.
+function cost(costs) {
+  for (const cell of document.querySelectorAll('[data-cost]')) {
+    const now = costs[cell.dataset.cost];
+    if (now && cell.textContent !== now) cell.textContent = now;
+  }
+  if (knowsCosts) touch('used');
+  knowsCosts = true;
 }
 
 function happened(event) {

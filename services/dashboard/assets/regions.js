@@ -10,6 +10,8 @@ let timer = 0;
 let running = false;
 let took = 0;
 let lastSlow = 0;
+let slowTimer = 0;
+const postponed = new Set();
 
 export function isHeld(region) {
   // What somebody is typing or choosing is not taken from them.
@@ -25,6 +27,16 @@ export function touch(...topics) {
   if (!timer && !running) timer = setTimeout(load, pause);
 }
 
+// What is loaded seldom is loaded once more after the last change.
+function later(topics, pause) {
+  for (const topic of topics) postponed.add(topic);
+  slowTimer ||= setTimeout(() => {
+    slowTimer = 0;
+    touch(...postponed);
+    postponed.clear();
+  }, pause);
+}
+
 document.addEventListener('visibilitychange', () => {
   if (document.hidden || !timer) return;
   clearTimeout(timer);
@@ -32,13 +44,16 @@ document.addEventListener('visibilitychange', () => {
 });
 
 function due() {
-  const now = Date.now();
-  const slow = now - lastSlow > SLOW_PAUSE;
-  const regions = [...document.querySelectorAll('[data-region]')].filter((region) => {
+  const pause = lastSlow + SLOW_PAUSE - Date.now();
+  const regions = [];
+  for (const region of document.querySelectorAll('[data-region]')) {
     const topics = region.dataset.region.split(' ');
-    return topics.some((topic) => wanted.has(topic)) && (slow || !topics.includes('slow'));
-  });
-  if (slow) lastSlow = now;
+    const changed = topics.filter((topic) => wanted.has(topic));
+    if (!changed.length) continue;
+    if (topics.includes('slow') && pause > 0) { later(changed, pause); continue; }
+    if (topics.includes('slow')) lastSlow = Date.now();
+    regions.push(region);
+  }
   return regions;
 }
 

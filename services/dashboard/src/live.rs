@@ -3,20 +3,25 @@
 //! The page says `{"follow":{"id":..,"attempt":..,"offset":..,"sgr":".."}}` to follow an output, once. The server says
 //! `{"hello":{"log":..}}` at first, `{"event":{..}}` for every state change after the `since` of the address,
 //! `{"out":[pieces],"next":offset}` for output, `{"over":attempt}` at its end, `{"run":1}` when the runner reported
-//! something, `{"used":".."}` when the `task` of the address has used more, and `{"resync":1}` when the page has to be loaded anew because what it missed is not kept.
+//! something, `{"used":".."}` when the `task` of the address has used more, `{"costs":{"<task>":"$1.50"}}` of tasks that have
+//! used more where the address has `costs`, and `{"resync":1}` when the page has to be loaded anew because what it missed
+//! is not kept.
 //! The page connects anew from the last event it saw whenever the connection ends, whoever ended it.
+
+use std::collections::BTreeMap;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use conductor_client::{Control, Error, Items};
 use conductor_core::TaskId;
 use conductor_protocol::Code;
-use conductor_protocol::control::{Events, Output};
+use conductor_protocol::control::{Events, Output, UsageNews, UsedView};
 use conductor_protocol::task::UsageView;
 use conductor_web::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::ansi::{Piece, Reader};
+use crate::format::dollars;
 use crate::pages::task::{id_of, used_mark};
 use crate::visitor::Visitor;
 
@@ -28,6 +33,15 @@ const WRITE_TIME: std::time::Duration = std::time::Duration::from_secs(20);
 const BEAT: std::time::Duration = std::time::Duration::from_secs(20);
 /// The most bytes of output that are looked at together.
 const MAX_TAKEN_BYTES: usize = 256 << 10;
+
+/// What the address of a page's connection asks for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// Whether what this task uses is told.
+    task: Option<TaskId>,
+    /// Whether what all tasks cost is told.
+    costs: bool,
+}
 
 /// What a page says.
 #[derive(Debug, Deserialize)]
@@ -62,10 +76,13 @@ struct Printed<'a> {
 pub async fn upgrade(visitor: Visitor, socket: WebSocketUpgrade) -> Response {
     let prepared = async {
         let since = visitor.query().parsed("since")?;
-        let task = visitor.query().get("task").map(id_of).transpose()?;
-        Ok::<_, Refusal>((visitor.control().await?, since, task))
+        let asked = Asked {
+            task: visitor.query().get("task").map(id_of).transpose()?,
+            costs: visitor.query().has("costs"),
+        };
+        Ok::<_, Refusal>((visitor.control().await?, since, asked))
     };
-    let (control, since, task) = match prepared.await {
+    let (control, since, asked) = match prepared.await {
         Ok(prepared) => prepared,
         Err(refusal) => return refusal.into_response(),
     };
@@ -73,7 +90,7 @@ pub async fn upgrade(visitor: Visitor, socket: WebSocketUpgrade) -> Response {
         move |socket| async move {
             let mut page = Page { socket };
             tokio::select! {
-                ended = serve(&mut page, control, since, task) => {
+                ended = serve(&mut page, control, since, asked) => {
                     if let Err(why) = ended {
                         tracing::debug!(?why, "a page's connection ended");
                     }
@@ -170,34 +187,62 @@ impl Followed {
     }
 }
 
-/// Waits until a task has used more. Never ends where none is followed, or when it uses nothing more.
-async fn more_used(used: &mut Option<Items<UsageView>>) -> Result<UsageView, Error> {
-    if let Some(items) = used {
-        match items.next().await {
-            Ok(Some(usage)) => return Ok(usage),
-            // It is over, gone, or was never to be seen.
-            Ok(None) | Err(Error::Refused(_)) => *used = None,
-            Err(error) => return Err(error),
-        }
-    }
-    std::future::pending().await
+/// Whose use a page is told of.
+enum Used {
+    Nobodys,
+    OfTask(Items<UsageView>),
+    OfAll(Items<UsageNews>),
 }
 
-async fn serve(
-    page: &mut Page,
-    control: Control,
-    since: Option<u64>,
-    task: Option<TaskId>,
-) -> Result<(), End> {
+/// What a page says of a use.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum More {
+    Used(String),
+    Costs(BTreeMap<String, String>),
+}
+
+impl Used {
+    async fn begin(control: &Control, asked: Asked) -> Result<Self, Error> {
+        Ok(match asked {
+            Asked { task: Some(task), .. } => Self::OfTask(control.usage(task).await?),
+            Asked { task: None, costs: true } => Self::OfAll(control.usage_of_all().await?),
+            Asked { task: None, costs: false } => Self::Nobodys,
+        })
+    }
+
+    /// Waits until more was used. Never ends where nobody's use is followed, or when nothing more is used.
+    async fn more(&mut self) -> Result<More, Error> {
+        let next = match self {
+            Self::Nobodys => std::future::pending().await,
+            Self::OfTask(items) => {
+                items.next().await.map(|next| next.map(|usage| More::Used(used_mark(&usage))))
+            }
+            Self::OfAll(items) => items.next().await.map(|next| next.map(|news| More::Costs(costs(&news)))),
+        };
+        match next {
+            Ok(Some(more)) => return Ok(more),
+            // It is over, gone, or was never to be seen.
+            Ok(None) | Err(Error::Refused(_)) => *self = Self::Nobodys,
+            Err(error) => return Err(error),
+        }
+        std::future::pending().await
+    }
+}
+
+/// What tasks have cost so far, for people.
+fn costs(news: &UsageNews) -> BTreeMap<String, String> {
+    let cost = |used: &UsedView| Some((used.id.to_string(), dollars(used.usage.cost_usd?)));
+    news.used.iter().filter_map(cost).collect()
+}
+
+async fn serve(page: &mut Page, control: Control, since: Option<u64>, asked: Asked) -> Result<(), End> {
     let hello = serde_json::json!({ "hello": { "log": control.welcome().log.id } });
     page.tell(&hello).await?;
     let mut last = since;
     let mut events = control.events(Events { since: last, follow: true }).await?;
     let mut followed = Followed::Nothing;
-    let mut used = match task {
-        Some(task) => Some(control.usage(task).await?),
-        None => None,
-    };
+    let mut used = Used::begin(&control, asked).await?;
     let mut beat = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
@@ -219,9 +264,7 @@ async fn serve(
                 Said::Follow(follow) => followed = begin(&control, follow).await?,
             },
             brought = followed.next() => pass_on(page, &control, &mut followed, brought?).await?,
-            usage = more_used(&mut used) => {
-                page.tell(&serde_json::json!({ "used": used_mark(&usage?) })).await?;
-            }
+            more = used.more() => page.tell(&more?).await?,
             _ = beat.tick() => page.send(Message::Ping(Default::default())).await?,
         }
     }

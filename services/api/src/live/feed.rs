@@ -5,7 +5,8 @@ use std::sync::Arc;
 use conductor_protocol::control::Groups;
 use tokio::sync::watch;
 
-use super::hub::{Following, Found, Shared};
+use super::followers::Following;
+use super::hub::{Found, Shared};
 use super::ring::Entry;
 
 /// The most events that a client takes at a time.

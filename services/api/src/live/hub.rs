@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use conductor_client::{Error, Items, Options, WhenFull};
+use conductor_client::{Error, Items, Link};
 use conductor_protocol::control::{Events, Groups};
 use conductor_protocol::event::EventView;
 use conductor_protocol::{Code, Problem};
@@ -12,18 +12,13 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use super::feed::Feed;
+use super::followers::{Followed, Followers, Following};
 use super::ring::{Entry, Ring};
 
 /// The most events that are taken in together.
 const MAX_TOGETHER: usize = 512;
 /// Those who follow are woken at most this often, so that they find more at a time.
 const GATHER: Duration = Duration::from_millis(5);
-/// The first pause between two attempts to connect; each is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause between two attempts to connect.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long it goes on when nobody follows any more: a page that is loaded anew is gone for a moment only.
-const LINGER: Duration = Duration::from_secs(10);
 /// How long who comes first waits until it follows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     shared: Arc<Shared>,
+    followers: Followers,
 }
 
 #[derive(Debug)]
@@ -38,18 +34,6 @@ pub(super) struct Shared {
     kept: RwLock<Kept>,
     /// Grows whenever there is more to read.
     grown: watch::Sender<u64>,
-    /// How many follow here.
-    followers: watch::Sender<usize>,
-}
-
-/// Has the orchestrator followed for as long as it lives.
-#[derive(Debug)]
-pub(crate) struct Following(Arc<Shared>);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.0.followers.send_modify(|followers| *followers -= 1);
-    }
 }
 
 /// What is kept of which log.
@@ -73,17 +57,9 @@ pub(super) enum Found {
 impl Hub {
     /// Makes a hub that follows the orchestrator as soon as somebody follows here.
     pub(crate) fn start(site: &Site) -> Self {
-        let shared =
-            Shared { kept: RwLock::default(), grown: watch::channel(0).0, followers: watch::channel(0).0 };
-        let hub = Self { shared: Arc::new(shared) };
-        let (following, site) = (hub.clone(), site.clone());
-        let shutdown = site.shutdown().clone();
-        shutdown.spawn("event hub", async move {
-            tokio::select! {
-                () = following.follow_for_ever(&site) => {}
-                () = site.shutdown().draining() => {}
-            }
-        });
+        let shared = Shared { kept: RwLock::default(), grown: watch::channel(0).0 };
+        let hub = Self { shared: Arc::new(shared), followers: Followers::default() };
+        hub.followers.start(site, "event hub", hub.clone());
         hub
     }
 
@@ -92,8 +68,7 @@ impl Hub {
     /// # Errors
     /// `unavailable` when it cannot be reached.
     pub(crate) async fn join(&self) -> Result<Following, Problem> {
-        self.shared.followers.send_modify(|followers| *followers += 1);
-        let following = Following(Arc::clone(&self.shared));
+        let following = self.followers.join();
         let mut grown = self.shared.grown.subscribe();
         let there = grown.wait_for(|_| self.log().is_ok());
         // Without it, `log` says why.
@@ -135,39 +110,10 @@ impl Hub {
         let kept = self.shared.kept.read().unwrap_or_else(PoisonError::into_inner);
         since >= kept.ring.base()
     }
+}
 
-    async fn follow_for_ever(&self, site: &Site) {
-        let options =
-            Options::new(concat!("conductor-api ", env!("CARGO_PKG_VERSION"))).when_full(WhenFull::Wait);
-        let mut link = site.another_link(options).await;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let mut followers = self.shared.followers.subscribe();
-            if followers.wait_for(|followers| *followers > 0).await.is_err() {
-                return;
-            }
-            tokio::select! {
-                followed = self.follow(&mut link) => match followed {
-                    Ok(()) => pause = FIRST_PAUSE,
-                    Err(error) => {
-                        tracing::debug!(error = &error as &dyn std::error::Error, "no state changes");
-                    }
-                },
-                () = deserted(followers) => {
-                    if *self.shared.followers.borrow() == 0 {
-                        self.shared.forget();
-                    }
-                    pause = FIRST_PAUSE;
-                    continue;
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Follows on one connection to its end.
-    async fn follow(&self, link: &mut conductor_client::Link) -> Result<(), Error> {
+impl Followed for Hub {
+    async fn follow(&self, link: &mut Link) -> Result<(), Error> {
         let control = link.control().await?;
         // The connection may be an old one, and its welcome too.
         let log = control.status().await?.log;
@@ -182,15 +128,9 @@ impl Hub {
             other => other,
         }
     }
-}
 
-/// Waits until nobody has followed for a while.
-async fn deserted(mut followers: watch::Receiver<usize>) {
-    while followers.wait_for(|followers| *followers == 0).await.is_ok() {
-        let again = followers.wait_for(|followers| *followers > 0);
-        if tokio::time::timeout(LINGER, again).await.is_err() {
-            return;
-        }
+    fn forget(&self) {
+        self.shared.forget();
     }
 }
 

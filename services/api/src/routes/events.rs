@@ -8,8 +8,9 @@ use conductor_web::{Caller, Refusal};
 use futures_util::{Stream, StreamExt as _, stream};
 
 use super::output::failed;
+use super::subscriptions::next_uses;
 use crate::http::{Params, Piece, events};
-use crate::live::{Batch, Story};
+use crate::live::{Batch, Story, UsesFeed};
 use crate::measure::CountedClient;
 use crate::server::App;
 
@@ -36,10 +37,13 @@ pub(super) struct ServerSentEvent {
     params(
         ("since" = Option<u64>, Query, minimum = 0, maximum = 9007199254740991_u64,
             description = "The last event seen; 0 for all that are kept, new ones only when it is not given."),
+        ("usage" = Option<bool>, Query,
+            description = "Whether to tell what tasks that run use as well: events named `usage`, without an id."),
         ("Last-Event-ID" = Option<String>, Header, description = "The same; it goes before `since`."),
     ),
     responses((status = 200, description = "Events without a name are state changes, with their `seq` as id. `hello` begins \
-        the stream with `{log, seq}`; `resync` says that the log was replaced, `{log, from}`: read the lists anew.",
+        the stream with `{log, seq}`; `resync` says that the log was replaced, `{log, from}`: read the lists anew. \
+        `usage` tells what a task that runs has used so far, `{id, group, attempt, usage}`, where that was asked for.",
         content((ServerSentEvent = "text/event-stream")))),
     extensions(("x-problems" = json!([410]))),
 )]
@@ -49,38 +53,52 @@ pub(crate) async fn follow(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let params = Params::read(query.as_deref(), &["since"])?;
+    let params = Params::read(query.as_deref(), &["since", "usage"])?;
     let mut since = params.number("since", 0..=MAX_SEQ)?;
     if let Some(last) = headers.get("last-event-id") {
         let number = last.to_str().ok().and_then(|text| text.parse().ok());
         since = Some(number.ok_or_else(|| Problem::at("/Last-Event-ID", "not the number of an event"))?);
     }
     caller.check_is_no_task()?;
+    let uses = params.flag("usage")?.then(|| app.uses.feed(caller.identity.groups.clone()));
     let story = Story::begin(&app, &caller, since).await?;
     let (log, seq) = story.log();
     let hello = serde_json::json!({"log": log, "seq": seq}).to_string();
     let name = HeaderValue::try_from(log).ok();
     let counted = CountedClient::begin(&app);
     let begun = stream::once(async move { Piece::one(Some("hello"), None, &hello) });
-    let mut response = events(begun.chain(told(story, caller, app, counted)));
+    let mut response = events(begun.chain(told(Followed { story, uses }, caller, app, counted)));
     if let Some(name) = name {
         response.headers_mut().insert(LOG, name);
     }
     Ok(response)
 }
 
-fn told(
+/// What a client follows.
+struct Followed {
     story: Story,
+    uses: Option<UsesFeed>,
+}
+
+fn told(
+    followed: Followed,
     caller: Caller,
     app: App,
     counted: CountedClient,
 ) -> impl Stream<Item = Piece> + Send + 'static {
     let alive = Box::pin(async move { caller.alive(&app.site).await });
-    stream::unfold(Some((story, alive, counted)), async |state| {
-        let (mut story, mut alive, counted) = state?;
+    stream::unfold(Some((followed, alive, counted)), async |state| {
+        let (mut followed, mut alive, counted) = state?;
         loop {
             let next = tokio::select! {
-                next = story.next() => next,
+                next = followed.story.next() => next,
+                events = next_uses(&mut followed.uses) => {
+                    let mut piece = Piece::default();
+                    for event in &events {
+                        piece.event(Some("usage"), None, event);
+                    }
+                    return Some((piece, Some((followed, alive, counted))));
+                }
                 () = &mut alive => return None,
             };
             let piece = match next {
@@ -92,7 +110,7 @@ fn told(
                     piece
                 }
                 // Slower than what is kept at hand: the log has it.
-                Ok(Some(Batch::Missed { after, from: _ })) => match story.look_back(after).await {
+                Ok(Some(Batch::Missed { after, from: _ })) => match followed.story.look_back(after).await {
                     Ok(()) => continue,
                     Err(refusal) => return Some((failed(&refusal), None)),
                 },
@@ -103,7 +121,7 @@ fn told(
                 Ok(None) => return None,
                 Err(refusal) => return Some((failed(&refusal), None)),
             };
-            return Some((piece, Some((story, alive, counted))));
+            return Some((piece, Some((followed, alive, counted))));
         }
     })
 }

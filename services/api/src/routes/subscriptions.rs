@@ -1,6 +1,8 @@
 //! What a client of the WebSocket asked to hear of.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Display;
+use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use conductor_core::TaskId;
@@ -13,13 +15,15 @@ use futures_util::stream::{BoxStream, SelectAll, abortable};
 use serde::Deserialize;
 
 use super::output::latest;
-use crate::live::{Batch, Source, Story, Text, Topic};
+use crate::live::{Batch, Source, Story, Text, Topic, UsesFeed};
 use crate::server::App;
 
 /// The most outputs that one client follows.
 const MAX_OUTPUTS: usize = 16;
 /// The most topics of a message.
 const MAX_TOPICS: usize = 64;
+/// The topic of what tasks that run use, which is not of the log.
+const USAGE: &str = "usage";
 /// What the topic of a task's output begins with.
 const OUTPUT: &str = "output:";
 
@@ -74,6 +78,7 @@ pub(super) struct Subscriptions {
     caller: Caller,
     topics: HashSet<Topic>,
     story: Option<Story>,
+    uses: Option<UsesFeed>,
     outputs: Outputs,
     followed: HashMap<TaskId, AbortHandle>,
 }
@@ -94,7 +99,7 @@ fn resync(topic: Topic, from: u64) -> Utf8Bytes {
 impl Subscriptions {
     pub(super) fn new(app: App, caller: Caller) -> Self {
         let (topics, followed) = (HashSet::new(), HashMap::new());
-        Self { app, caller, topics, story: None, outputs: SelectAll::new(), followed }
+        Self { app, caller, topics, story: None, uses: None, outputs: SelectAll::new(), followed }
     }
 
     /// Does what a client says; answers what there is to say to that.
@@ -117,16 +122,17 @@ impl Subscriptions {
         if subscribe.topics.len() > MAX_TOPICS {
             return Err(Problem::at("/subscribe/topics", format!("at most {MAX_TOPICS} topics")).into());
         }
-        let (mut topics, mut outputs) = (HashSet::new(), Vec::new());
+        let (mut topics, mut outputs, mut usage) = (HashSet::new(), Vec::new(), false);
         for (index, text) in subscribe.topics.iter().enumerate() {
             let task = text.strip_prefix(OUTPUT).and_then(|id| id.parse::<TaskId>().ok());
             match (Topic::parse(text), task) {
                 (Some(topic), _) => drop(topics.insert(topic)),
                 (None, Some(task)) => outputs.push(task),
+                (None, None) if text == USAGE => usage = true,
                 (None, None) => {
                     let pointer = format!("/subscribe/topics/{index}");
                     let detail = format!(
-                        "{text:?} is not a topic; there are tasks, agents, queue, schedules, output:<task id>"
+                        "{text:?} is not a topic; there are tasks, agents, queue, schedules, usage, output:<task id>"
                     );
                     return Err(Problem::at(pointer, detail).into());
                 }
@@ -135,6 +141,9 @@ impl Subscriptions {
         for task in outputs {
             let offset = subscribe.offsets.get(&task.to_string()).copied().unwrap_or_default();
             self.follow(task, offset).await?;
+        }
+        if usage && self.uses.is_none() {
+            self.uses = Some(self.app.uses.feed(self.caller.identity.groups.clone()));
         }
         if topics.is_empty() {
             return Ok(Vec::new());
@@ -195,6 +204,8 @@ impl Subscriptions {
         for text in topics.iter().take(MAX_TOPICS) {
             if let Some(topic) = Topic::parse(text) {
                 self.topics.remove(&topic);
+            } else if text == USAGE {
+                self.uses = None;
             } else if let Some(Ok(task)) = text.strip_prefix(OUTPUT).map(str::parse)
                 && let Some(end) = self.followed.remove(&task)
             {
@@ -206,6 +217,12 @@ impl Subscriptions {
         }
     }
 
+    /// What is not of the log carries the last number that was told: who comes again with it misses nothing.
+    fn beside_the_log(&self, topic: &str, event: &impl Display) -> Utf8Bytes {
+        let seq = self.story.as_ref().map_or(0, Story::after);
+        format!("{{\"seq\":{seq},\"topic\":\"{topic}\",\"event\":{event}}}").into()
+    }
+
     /// Waits for something to tell. Cancel safe.
     pub(super) async fn next(&mut self) -> News {
         loop {
@@ -215,10 +232,11 @@ impl Subscriptions {
                     if is_last {
                         self.followed.remove(&task);
                     }
-                    // The last number that was told: who comes again with it misses nothing.
-                    let seq = self.story.as_ref().map_or(0, Story::after);
-                    let frame = format!("{{\"seq\":{seq},\"topic\":\"{OUTPUT}{task}\",\"event\":{event}}}");
-                    return News::Frames(vec![frame.into()]);
+                    return News::Frames(vec![self.beside_the_log(&format!("{OUTPUT}{task}"), &event)]);
+                }
+                events = next_uses(&mut self.uses) => {
+                    let frames = events.iter().map(|event| self.beside_the_log(USAGE, event));
+                    return News::Frames(frames.collect());
                 }
             };
             let frames: Vec<Utf8Bytes> = match batch {
@@ -245,6 +263,17 @@ impl Subscriptions {
                 return News::Frames(frames);
             }
         }
+    }
+}
+
+/// Never ends where nobody asked for it.
+pub(super) async fn next_uses(uses: &mut Option<UsesFeed>) -> Vec<Arc<str>> {
+    match uses {
+        Some(feed) => match feed.next().await {
+            Some(events) => events,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
     }
 }
 

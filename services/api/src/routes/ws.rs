@@ -35,9 +35,11 @@ const AWAY: u16 = 1001;
 #[utoipa::path(
     get, path = "/v1/ws", tag = "live", operation_id = "follow_websocket",
     responses((status = 101, description = "JSON texts. The client sends `{\"subscribe\":{\"topics\":[\"tasks\",\"agents\",\
-        \"queue\",\"schedules\",\"output:<task id>\"],\"since\":42}}`; the server begins with `{\"hello\":{\"log\":..,\"seq\":..}}` \
+        \"queue\",\"schedules\",\"usage\",\"output:<task id>\"],\"since\":42}}`; the server begins with `{\"hello\":{\"log\":..,\"seq\":..}}` \
         and sends `{\"seq\":43,\"topic\":\"tasks\",\"event\":{..}}`, and `{\"resync\":{\"topic\":..,\"from\":..}}` to a client \
-        that was too slow: it reads the lists anew, and what comes after `from` follows.")),
+        that was too slow: it reads the lists anew, and what comes after `from` follows. `usage` and `output:` are not of the log: \
+        their `seq` is the last that was told. An event of `usage` is what a task that runs has used so far, \
+        `{id, group, attempt, usage}`: of all that run at first, then of those that have used more, once a second at most.")),
 )]
 pub(crate) async fn connect(
     caller: Caller,

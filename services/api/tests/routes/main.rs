@@ -14,4 +14,5 @@ mod place;
 mod snippets;
 mod tasks;
 mod uploads;
+mod usage;
 mod websocket;

@@ -14,7 +14,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::place::{LIMIT, Place};
 
-struct Client(WebSocketStream<TcpStream>);
+/// A client of the WebSocket.
+pub struct Client(WebSocketStream<TcpStream>);
 
 impl Client {
     async fn try_new(place: &Place, token: Option<&str>) -> Result<Self, Error> {
@@ -30,7 +31,7 @@ impl Client {
         Ok(Self(socket))
     }
 
-    async fn new(place: &Place, token: &str) -> (Self, Value) {
+    pub async fn new(place: &Place, token: &str) -> (Self, Value) {
         Self::try_new(place, Some(token)).await.unwrap().greeted().await
     }
 
@@ -49,12 +50,12 @@ impl Client {
         (client, hello)
     }
 
-    async fn say(&mut self, said: Value) {
+    pub async fn say(&mut self, said: Value) {
         self.0.send(Message::text(said.to_string())).await.unwrap();
     }
 
     /// The next text; nothing at the end.
-    async fn next(&mut self) -> Option<Value> {
+    pub async fn next(&mut self) -> Option<Value> {
         within(LIMIT, "a message", async {
             loop {
                 match self.0.next().await? {
@@ -67,7 +68,7 @@ impl Client {
         .await
     }
 
-    async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = self.next().await.expect("it goes on");
             if fits(&message) {

@@ -24,6 +24,7 @@ pub struct Place {
     _folder: tempfile::TempDir,
     _running: Running,
     address: SocketAddr,
+    pub url: String,
     /// The orchestrator's owner.
     pub control: Control,
     pub admin: String,
@@ -56,8 +57,8 @@ impl Place {
         let dashboard = conductor_dashboard::start(config, Clock::System, &shutdown, link).await.unwrap();
         let admin = std::fs::read_to_string(loaded.home.token_file()).unwrap().trim().to_owned();
         let agent_socket = loaded.home.agent_socket();
-        let address = dashboard.address;
-        Self { _folder: folder, _running: running, address, control, admin, agent_socket, shutdown }
+        let (address, url) = (dashboard.address, dashboard.url);
+        Self { _folder: folder, _running: running, address, url, control, admin, agent_socket, shutdown }
     }
 
     pub async fn token(&self, name: &str, role: Role, groups: Groups) -> String {

@@ -1,5 +1,7 @@
 //! What may be spent, and what was: on the overview, the queue's page and the page of a task.
 
+use std::time::Duration;
+
 use conductor_core::FailureReason;
 use conductor_protocol::agent::{Assign, End, Finished, FromAgent, Spent};
 use conductor_protocol::control::{ActorView, Groups, ListRequest, Role};
@@ -8,7 +10,11 @@ use conductor_testkit::agent::{Agent, Session};
 use conductor_testkit::world::eventually;
 use serde_json::json;
 
+use super::chrome::{Chrome, Look};
 use super::place::{LIMIT, Place};
+
+/// Longer than it takes until all that run were looked at twice.
+const LOOKS: Duration = Duration::from_millis(2_500);
 
 /// An agent with Claude Code and the mock.
 fn spender(place: &Place) -> Agent {
@@ -51,6 +57,21 @@ async fn spend(session: &mut Session<'_>, assign: &Assign, output_tokens: u64, c
 fn failed() -> End {
     let message = "it exited with 1".to_owned();
     End::Failed(FailureView { reason: FailureReason::ExitCode, message, hint: None })
+}
+
+/// Submits a task whose first attempt failed at a cost, and whose second has begun.
+async fn second_try(
+    place: &Place,
+    session: &mut Session<'_>,
+    mut task: serde_json::Value,
+    cost_usd: Option<f64>,
+) -> (String, Assign) {
+    task["prompt"] = json!("x");
+    task["retry"] = json!({"max_attempts": 2, "backoff_seconds": 0});
+    let id = place.submit(task).await;
+    let assign = begun(session).await;
+    end(session, &assign, failed(), cost_usd).await;
+    (id, begun(session).await)
 }
 
 async fn until(place: &Place, id: &str, state: State) {
@@ -126,11 +147,7 @@ async fn what_each_attempt_used_is_told_and_what_failures_cost_though_the_task_s
     let place = Place::new().await;
     let mut agent = spender(&place);
     let mut session = agent.connect().await.unwrap();
-    let retry = json!({"max_attempts": 2, "backoff_seconds": 0});
-    let id = place.submit(json!({"prompt": "x", "runner": "claude", "retry": retry})).await;
-    let assign = begun(&mut session).await;
-    end(&mut session, &assign, failed(), Some(0.75)).await;
-    let assign = begun(&mut session).await;
+    let (id, assign) = second_try(&place, &mut session, json!({"runner": "claude"}), Some(0.75)).await;
     end(&mut session, &assign, End::Succeeded, Some(0.5)).await;
     until(&place, &id, State::Succeeded).await;
     let task = place.control.get(id.parse().unwrap()).await.unwrap();
@@ -158,11 +175,7 @@ async fn an_attempt_of_the_mock_is_said_to_be_simulated_beside_what_it_used() {
     let place = Place::new().await;
     let mut agent = spender(&place);
     let mut session = agent.connect().await.unwrap();
-    let retry = json!({"max_attempts": 2, "backoff_seconds": 0});
-    let id = place.submit(json!({"prompt": "x", "runner": "mock", "retry": retry})).await;
-    let assign = begun(&mut session).await;
-    end(&mut session, &assign, failed(), None).await;
-    let assign = begun(&mut session).await;
+    let (id, assign) = second_try(&place, &mut session, json!({"runner": "mock"}), None).await;
     end(&mut session, &assign, End::Succeeded, None).await;
     until(&place, &id, State::Succeeded).await;
     let browser = place.log_in(&place.admin).await;
@@ -178,11 +191,8 @@ async fn what_a_run_told_that_it_used_is_told_of_it_until_its_end_tells_it_bette
     let place = Place::new().await;
     let mut agent = spender(&place);
     let mut session = agent.connect().await.unwrap();
-    let retry = json!({"max_attempts": 2, "backoff_seconds": 0});
-    let id = place.submit(json!({"prompt": "x", "runner": "claude", "group": "red", "retry": retry})).await;
-    let assign = begun(&mut session).await;
-    end(&mut session, &assign, failed(), Some(0.75)).await;
-    let assign = begun(&mut session).await;
+    let (id, assign) =
+        second_try(&place, &mut session, json!({"runner": "claude", "group": "red"}), Some(0.75)).await;
     let mut used = place.control.usage(id.parse().unwrap()).await.unwrap();
     let before = used.next().await.unwrap().unwrap();
     assert_eq!((before.output_tokens, before.cost_usd), (100, Some(0.75)));
@@ -194,6 +204,10 @@ async fn what_a_run_told_that_it_used_is_told_of_it_until_its_end_tells_it_bette
     assert_eq!((costs, task.usage), (vec![Some(0.75), Some(0.5)], more));
     let listed = place.control.list(ListRequest::default()).await.unwrap().items;
     assert_eq!(listed[0].usage, more);
+    let all = place.control.usage_of_all().await.unwrap().next().await.unwrap().unwrap();
+    let told =
+        all.used.iter().map(|used| (used.id.to_string(), used.group.as_str(), used.attempt, used.usage));
+    assert_eq!(told.collect::<Vec<_>>(), [(id.clone(), "red", 2, more)]);
     let today = place.control.stats().await.unwrap().today;
     assert_eq!((today.cost_usd, today.running.cost_usd, today.running.output_tokens), (0.75, Some(0.5), 900));
     let blue = ActorView {
@@ -204,8 +218,11 @@ async fn what_a_run_told_that_it_used_is_told_of_it_until_its_end_tells_it_bette
         address: None,
         attempt: None,
     };
-    let hidden = place.control.on_behalf_of(blue).stats().await.unwrap().today;
+    let blue = place.control.on_behalf_of(blue);
+    let hidden = blue.stats().await.unwrap().today;
     assert_eq!(hidden.running, UsageView::default());
+    let mut nothing = blue.usage_of_all().await.unwrap();
+    assert!(tokio::time::timeout(LOOKS, nothing.next()).await.is_err(), "another group's use is told");
 
     let browser = place.log_in(&place.admin).await;
     let page = browser.get(&format!("/tasks/{id}")).await.with(200).body;
@@ -232,4 +249,33 @@ async fn what_a_run_told_that_it_used_is_told_of_it_until_its_end_tells_it_bette
         used.next().await.unwrap().is_none().then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_running_tasks_cost_moves_in_the_list_and_on_the_overview_by_itself() {
+    let place = Place::new().await;
+    let Some(chrome) = Chrome::start("costs", Look::default()).await else { return };
+    let mut agent = spender(&place);
+    let mut session = agent.connect().await.unwrap();
+    let (id, assign) = second_try(&place, &mut session, json!({"runner": "claude"}), Some(0.75)).await;
+    chrome.go(&format!("{}/login", place.url)).await;
+    chrome.type_into("[name=token]", &format!("{}\u{e007}", place.admin)).await;
+    chrome.until("it is logged in", "document.querySelector('#states')").await;
+    let cell = format!("document.querySelector('[data-cost=\"{id}\"]').textContent");
+    for (path, cents) in [("/tasks", 50), ("/", 90)] {
+        chrome.go(&format!("{}{path}", place.url)).await;
+        chrome.until("the page is live", "document.querySelector('#live').dataset.state === 'on'").await;
+        // The row is not to be loaded anew.
+        chrome.run("window.sameView = true; window.fetch = () => { throw new Error('asked'); }").await;
+        spend(&mut session, &assign, 900, f64::from(cents) / 100.0).await;
+        let cost = format!("${:.2}", 0.75 + f64::from(cents) / 100.0);
+        chrome.until("the cell tells the cost", &format!("{cell} === '{cost}'")).await;
+        assert_eq!(chrome.run("return window.sameView").await, json!(true), "the view was loaded anew");
+    }
+    chrome.go(&place.url).await;
+    chrome.until("the page is live", "document.querySelector('#live').dataset.state === 'on'").await;
+    spend(&mut session, &assign, 900, 1.5).await;
+    let sum = "document.querySelector('#today').textContent.includes('+ $1.50 so far')";
+    chrome.until("the sum of what runs moves too", sum).await;
+    chrome.end(&place.url, &[]).await;
 }

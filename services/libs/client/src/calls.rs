@@ -6,7 +6,7 @@ use conductor_protocol::control::{
     Browse, BrowseView, Call, Cancel, DeliveryView, Done, DrainAgent, Events, FileCall, FilesView, Filter,
     Gc, GcView, Id, LaneName, ListRequest, Message, MetricsView, Output, Page, Pause, Pin, QueueView,
     RunnerOffer, ScheduleRef, ScheduleView, StatsView, StatusView, Submit, Submitted, TaskTypeView,
-    TrendsCall, TrendsView, VerifyAudit, Wait,
+    TrendsCall, TrendsView, UsageNews, UsageOfAll, VerifyAudit, Wait,
 };
 use conductor_protocol::event::EventView;
 use conductor_protocol::task::{TaskView, UsageView};
@@ -325,6 +325,14 @@ impl Control {
     /// When the connection has ended.
     pub async fn usage(&self, id: TaskId) -> Result<Items<UsageView>, Error> {
         self.stream(Call::Usage(Id { id }), MAX_ITEMS).await.map(Items::new)
+    }
+
+    /// Follows what all tasks that run have used so far: all of it at first, then what changes.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn usage_of_all(&self) -> Result<Items<UsageNews>, Error> {
+        self.stream(Call::UsageOfAll(UsageOfAll { follow: true }), MAX_ITEMS).await.map(Items::new)
     }
 
     /// Reads or follows the output of an attempt.

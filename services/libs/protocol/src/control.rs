@@ -22,6 +22,7 @@ mod runner;
 mod schedule;
 mod task_type;
 mod transfer;
+mod usage;
 
 pub use access::{
     AttemptRef, CreateToken, Groups, Identity, LoginCode, NewSession, NewToken, Presented, Role, TokenKind,
@@ -39,6 +40,7 @@ pub use transfer::{
     AppendUpload, CreateUpload, DeliveryView, RunnerOffer, TrendStep, TrendsCall, TrendsView, UploadKind,
     UploadRef, UploadView,
 };
+pub use usage::{UsageNews, UsageOfAll, UsedView};
 
 mod agents;
 mod audit;
@@ -169,6 +171,8 @@ pub enum Call {
     RunEvents(Output),
     /// What a task has used so far. Streams [`crate::task::UsageView`] when it changes, until the task is over.
     Usage(Id),
+    /// What all tasks that run have used so far. Streams [`UsageNews`], all at first and then what changes.
+    UsageOfAll(UsageOfAll),
     /// What a run left. Answer: [`FilesView`].
     Files(Id),
     /// Bytes of one file of the work folder. Streams binary frames. Answer: [`OutputEnd`].

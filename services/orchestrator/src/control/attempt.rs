@@ -82,6 +82,7 @@ fn may(call: &Call) -> May {
         | Call::Schedules
         | Call::RemoveSchedule(_)
         | Call::Events(_)
+        | Call::UsageOfAll(_)
         | Call::Audit(_)
         | Call::VerifyAudit(_)
         | Call::Pin(_)

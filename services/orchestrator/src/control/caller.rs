@@ -157,6 +157,7 @@ pub(super) fn needs(call: &Call) -> Needs {
         | Call::Output(_)
         | Call::RunEvents(_)
         | Call::Usage(_)
+        | Call::UsageOfAll(_)
         | Call::Files(_)
         | Call::File(_)
         | Call::Diff(_)
@@ -222,6 +223,7 @@ pub(super) fn about(call: &Call) -> About {
         | Call::Trends(_)
         | Call::AddSchedule(_)
         | Call::Schedules
+        | Call::UsageOfAll(_)
         | Call::Events(_) => About::Filtered,
         Call::Status
         | Call::Runners

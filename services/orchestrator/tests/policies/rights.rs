@@ -9,7 +9,7 @@ use conductor_protocol::control::{
     ActorView, AddSchedule, AgentName, AnswerBody, AnswerCall, AppendUpload, AuditCall, Browse, Call, Cancel,
     CreateToken, CreateUpload, DrainAgent, Events, FileCall, Filter, Gc, Groups, Id, LaneName, Message,
     Output, Pause, Pin, Presented, Role, ScheduleRef, StopStream, Submit, TokenName, TrendsCall, UploadKind,
-    UploadRef, VerifyAudit, Wait,
+    UploadRef, UsageOfAll, VerifyAudit, Wait,
 };
 use conductor_protocol::{Code, Problem};
 use serde_json::json;
@@ -74,6 +74,7 @@ pub(super) fn calls(task: TaskId, schedule: ScheduleId) -> Vec<Call> {
         Call::Output(output),
         Call::RunEvents(output),
         Call::Usage(id),
+        Call::UsageOfAll(UsageOfAll { follow: false }),
         Call::Files(id),
         Call::File(FileCall { id: task, path: text("a.txt"), offset: 0, limit: None }),
         Call::Browse(Browse { id: Some(task), path: text(""), limit: None, after: None }),
@@ -128,6 +129,7 @@ fn wanted(call: &Call) -> Option<Role> {
         Call::RunEvents(_) | Call::Usage(_) | Call::Files(_) | Call::File(_) | Call::Diff(_) => {
             Some(Role::Viewer)
         }
+        Call::UsageOfAll(_) => Some(Role::Viewer),
         Call::Browse(_) => Some(Role::Viewer),
         Call::Pin(_) => Some(Role::Operator),
         Call::Deliveries(_) | Call::Trends(_) | Call::Metrics | Call::Runners => Some(Role::Viewer),
@@ -144,7 +146,7 @@ fn wanted(call: &Call) -> Option<Role> {
 }
 
 /// How many calls there are.
-const CALLS: usize = 53;
+const CALLS: usize = 54;
 
 pub(super) async fn refused(control: &Control, call: Call) -> Option<Problem> {
     match control.call(call).await {

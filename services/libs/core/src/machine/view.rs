@@ -56,15 +56,21 @@ impl Machine {
         self.live.spent.get(&lease).map(|told| told.usage)
     }
 
+    /// What each task's run told that it used so far, with the task's group; those that told nothing are left out.
+    pub fn used_by_each(&self) -> impl Iterator<Item = (TaskId, &Name, Usage)> {
+        let runs = self.state.known_agents().flat_map(|(_, agent)| agent.runs.values());
+        runs.filter_map(|(lease, task)| {
+            let told = self.live.spent.get(lease)?;
+            Some((*task, self.state.group_of(*task)?, told.usage))
+        })
+    }
+
     /// What all runs told that they used so far, of the groups that are seen.
     #[must_use]
     pub fn used_by_all(&self, sees: impl Fn(&Name) -> bool) -> Usage {
         let mut sum = Usage::default();
-        for (lease, task) in self.state.known_agents().flat_map(|(_, agent)| agent.runs.values()) {
-            let is_seen = self.state.group_of(*task).is_some_and(&sees);
-            if let Some(told) = self.live.spent.get(lease).filter(|_| is_seen) {
-                sum.add(&told.usage);
-            }
+        for (_, _, used) in self.used_by_each().filter(|(_, group, _)| sees(group)) {
+            sum.add(&used);
         }
         sum
     }

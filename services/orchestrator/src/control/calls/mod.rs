@@ -80,6 +80,7 @@ pub(super) async fn answer(
         Call::Output(call) => Ok(raw(&stream::output(context, call, items).await?)),
         Call::RunEvents(call) => Ok(raw(&stream::run_events(context, call, items).await?)),
         Call::Usage(call) => usage::follow(context, call.id, items).await.map(done),
+        Call::UsageOfAll(call) => usage::follow_all(context, caller, call, items).await.map(done),
         Call::Diff(call) => Ok(raw(&stream::diff(context, call, items).await?)),
         Call::Files(call) => Ok(raw(&read::files(context, call.id).await?)),
         Call::Browse(call) => Ok(raw(&browse::browse(context, call).await?)),
