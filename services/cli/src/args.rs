@@ -18,15 +18,18 @@ pub use tasks::*;
 #[command(name = "conductor", version, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Args {
     /// How results are printed: for people, or as one JSON document (one a line where it streams).
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FORMAT", default_value = "text")]
     pub output: Format,
     /// Prints no progress.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// What every command takes, apart from its own options.
+const EVERYWHERE: &str = "Global options";
 
 const AFTER_HELP: &str = "\
 Begin with: conductor run \"Say hello\"
@@ -76,7 +79,7 @@ pub enum Command {
     Pin(Ids),
     /// Lets pinned runs go with time again.
     Unpin(Ids),
-    /// Goes on from a task that has ended with a new prompt, as a new task.
+    /// Tells a running task something, or goes on from one that has ended, as a new task.
     Message(Message),
     /// Answers a task's question; without an answer, shows it.
     Answer(Answer),
@@ -124,7 +127,7 @@ pub enum Command {
     Restore(Restore),
     /// Moves the event log to another storage, while no orchestrator runs.
     Migrate(Migrate),
-    /// Ends an upgrade.
+    /// Ends an upgrade, after which there is no way back to the release before.
     #[command(subcommand)]
     Upgrade(UpgradeCommand),
     /// Collects what helps to find a fault, without prompts, outputs and secrets.
