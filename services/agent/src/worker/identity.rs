@@ -40,7 +40,7 @@ fn holder(pid: Option<u32>) -> String {
 pub struct Identity {
     folder: PathBuf,
     kept: Kept,
-    /// Whether the agent was here before.
+    /// Whether the agent was here before, and left more than who it is.
     known: bool,
     lock: File,
 }
@@ -53,9 +53,19 @@ struct Kept {
     /// The furthest log position the orchestrator told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<LogPosition>,
+    /// Whether it comes from a backup, which holds nothing else of this folder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
 }
 
 const VERSION: u32 = 1;
+
+impl Kept {
+    fn fresh() -> Self {
+        let agent_id = AgentId(uuid::Uuid::now_v7().as_u128());
+        Self { version: VERSION, agent_id, seen: None, restored: false }
+    }
+}
 
 /// What a log position says when it is compared with the furthest one seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,18 +90,17 @@ impl Identity {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(used)?;
         let lock = lock(&folder, name)?;
         let path = folder.join("agent.json");
-        let kept = match fs::read(&path) {
-            Ok(bytes) => Some(
-                serde_json::from_slice(&bytes)
-                    .map_err(|source| Error::Damaged { path: path.clone(), source })?,
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        let (kept, known) = match fs::read(&path) {
+            Ok(bytes) => {
+                let kept: Kept = serde_json::from_slice(&bytes)
+                    .map_err(|source| Error::Damaged { path: path.clone(), source })?;
+                let known = !kept.restored;
+                (Kept { restored: false, ..kept }, known)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Kept::fresh(), false),
             Err(source) => return Err(Error::Use { path, source }),
         };
-        let known = kept.is_some();
-        let fresh =
-            || Kept { version: VERSION, agent_id: AgentId(uuid::Uuid::now_v7().as_u128()), seen: None };
-        Ok(Self { folder, kept: kept.unwrap_or_else(fresh), known, lock })
+        Ok(Self { folder, kept, known, lock })
     }
 
     /// The folder.
@@ -118,7 +127,7 @@ impl Identity {
         let _ = note(&mut self.lock, 0);
     }
 
-    /// Whether the agent was here in an earlier life.
+    /// Whether the agent was here in an earlier life; one that was restored from a backup begins anew under its old id.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.known
@@ -266,6 +275,24 @@ mod tests {
         assert_eq!(identity.seen(), Some(&position("x", 9)));
         assert_eq!(identity.see(&position("y", 1)).unwrap(), Seen::Other { seen: position("x", 9) });
         assert_eq!(identity.seen(), Some(&position("y", 1)));
+    }
+
+    #[test]
+    fn one_from_a_backup_keeps_its_id_and_has_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        Identity::open(folder.path(), "a").unwrap().keep().unwrap();
+        let path = folder.path().join("a/agent.json");
+        let mut kept: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        kept["restored"] = true.into();
+        fs::write(&path, kept.to_string()).unwrap();
+        let mut restored = Identity::open(folder.path(), "a").unwrap();
+        assert!(!restored.is_known(), "no outbox came with it");
+        restored.keep().unwrap();
+        let id = restored.agent_id();
+        drop(restored);
+        let again = Identity::open(folder.path(), "a").unwrap();
+        assert_eq!((again.is_known(), again.agent_id()), (true, id));
+        assert_eq!(id.to_string(), kept["agent_id"]);
     }
 
     #[test]

@@ -249,12 +249,13 @@ fn make_folder(root: &Path, folder: &Path, what: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes who an agent is, without what it saw of the log that was copied.
+/// Writes who an agent is, without what it saw of the log that was copied, and that nothing else of it is there.
 fn agent(path: &Path, entry: Entry<'_>) -> Result<(), Failure> {
     let mut known: serde_json::Value =
         serde_json::from_reader(entry.content).map_err(|error| failed(path, &error.into()))?;
     if let Some(known) = known.as_object_mut() {
         known.remove("seen");
+        known.insert("restored".to_owned(), true.into());
     }
     let text = serde_json::to_vec(&known).map_err(|error| failed(path, &error.into()))?;
     write_file(path, 0o600, &mut text.as_slice()).map(drop)

@@ -56,6 +56,7 @@ fn a_backup_under_load_restores_elsewhere_with_every_task_that_was_acknowledged_
         let ended = list["items"].as_array().unwrap().iter().filter(|task| task["id"] == **id).count();
         assert_eq!(ended, 1, "{id} is there once");
     }
+    other.run(&["run", "--quiet", "--timeout", "20s", "print its agents work"]).with(0);
 }
 
 /// What is in a compressed file, where it is whole.
@@ -96,6 +97,7 @@ fn a_backup_that_is_cut_off_changed_or_none_is_refused_by_name_and_changes_nothi
     }
     refused(b"not a backup", "no backup");
     other.run(&["restore", text(&file)]).with(0);
+    other.run(&["run", "--quiet", "print the agent works"]).with(0);
 }
 
 #[test]

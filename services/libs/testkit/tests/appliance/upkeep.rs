@@ -68,6 +68,7 @@ fn a_backup_an_upgrade_a_rollback_and_a_restore_lose_nothing_under_load() {
     let api = stack.api();
     api.all_succeed_of(&before, LATER);
     assert_eq!(api.get(&format!("/v1/tasks/{}", after[0])).status, 404);
+    api.all_succeed_of(&api.submit_many(5, task), LATER);
     for image in [NEXT, RUNS, "conductor-upkeep-test:before-upgrade", "conductor-files:before-upgrade"] {
         docker(&["image", "rm", image]);
     }
