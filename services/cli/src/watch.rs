@@ -133,7 +133,8 @@ fn status_lines(status: &StatusView) -> Vec<String> {
     row("state", if flags.is_empty() { "serving".to_owned() } else { flags.join(", ") });
     row("workspace", clean(&status.workspace));
     row("state folder", format!("{} ({} free)", clean(&status.state_dir), bytes(status.state_free_bytes)));
-    row("events", format!("{} (history is {} behind)", status.log.seq, status.history_lag));
+    let (first, last) = (status.first_event, status.log.seq);
+    row("events", format!("{last} (kept from {first} on; history is {} behind)", status.history_lag));
     let counters = &status.counters;
     row("leases expired", counters.leases_expired.to_string());
     row("stale reports refused", counters.stale_reports_refused.to_string());
@@ -144,7 +145,13 @@ fn status_lines(status: &StatusView) -> Vec<String> {
 pub async fn events(context: &mut Context<'_>, args: &args::Events) -> Result<Exit, Failure> {
     let need = if args.follow { Need::Running } else { Need::State };
     let mut server = Server::find(context, need).await?;
-    let mut since = args.since.or((!args.follow).then_some(0));
+    let mut since = match args.since {
+        None if !args.follow => {
+            let status: StatusView = server.link.ask(&Call::Status).await?;
+            Some(status.first_event.saturating_sub(1))
+        }
+        asked => asked,
+    };
     loop {
         let control = server.link.control().await?;
         let mut events = match control.events(Events { since, follow: args.follow }).await {

@@ -24,7 +24,7 @@ pub struct Work {
 #[derive(Debug, Default, Clone, PartialEq, ClapArgs)]
 #[command(group = ArgGroup::new("repository").args(["git", "dir", "here"]).multiple(true))]
 pub struct TaskOptions {
-    /// Who does it: auto, mock or command.
+    /// Who does it: auto, claude, codex, gemini, command, mock or another that the configuration has.
     #[arg(long, help_heading = "Task")]
     pub runner: Option<String>,
     /// What kind of task it is.

@@ -58,6 +58,13 @@ fn the_event_log_moves_to_redis_and_back_with_what_is_queued_and_what_has_ended(
     place.world.set("storage.event_log", "sqlite");
     assert_eq!(tasks(&place), before);
     place.run(&["run", "--quiet", "print more"]).with(0);
+
+    // What was written before the move is not kept: what is shown begins where the log does.
+    let events = place.run(&["events", "--output", "json"]).with(0).text();
+    let first: serde_json::Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
+    assert!(first["seq"].as_u64().unwrap() > 1 && events.contains("task_finished"), "{events}");
+    let gone = place.run(&["events", "--since", "0"]).with(4).err;
+    assert!(gone.contains("not kept any more"), "{gone}");
 }
 
 #[test]

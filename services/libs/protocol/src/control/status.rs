@@ -31,6 +31,9 @@ pub struct StatusView {
     /// True when the orchestrator was started by `run` for what is submitted through it.
     #[serde(default)]
     pub embedded: bool,
+    /// The oldest event that is kept; one past the last when none is.
+    #[serde(default)]
+    pub first_event: u64,
 }
 
 /// Counted since the start.

@@ -8,7 +8,7 @@ use crate::text;
 /// Follow state changes.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Events {
-    /// The last event seen; 0 for all that are kept, none for new ones only.
+    /// The last event seen; `gone` when the next one is not kept any more. None for new ones only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
     /// Whether to go on when all known are sent.

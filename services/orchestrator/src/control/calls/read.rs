@@ -220,6 +220,7 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, Problem> {
             loki_dropped: context.loki_dropped.as_ref().map_or(0, LokiDropped::total),
         },
         embedded: context.embedded,
+        first_event: log.first.0,
     })
 }
 
