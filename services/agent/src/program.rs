@@ -5,12 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use conductor_runtime::lifecycle::Lifecycle;
+use conductor_runtime::lifecycle::{Lifecycle, ParentPipe};
 use conductor_runtime::telemetry;
 
 use crate::args::Args;
 use crate::config;
-use crate::process::monitor::{self, Backoff, MonitorPipe};
+use crate::process::monitor::{self, Backoff};
 use crate::process::{KeeperProgram, keeper};
 use crate::worker::{self, Exit};
 
@@ -119,7 +119,7 @@ fn work(args: &Args) -> anyhow::Result<ExitCode> {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let monitor = MonitorPipe::stdin().context("find the monitor; a worker is started by one")?;
+        let monitor = ParentPipe::stdin().context("find the monitor; a worker is started by one")?;
         let lifecycle = Lifecycle::start(settings.drain)?;
         tracing::info!(agent = settings.name, slots = settings.slots, socket = %settings.target, "the agent starts");
         let end = worker::run(settings, &lifecycle.shutdown(), monitor.closed()).await;

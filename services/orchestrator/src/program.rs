@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Parser;
 use conductor_runtime::clock::Clock;
 use conductor_runtime::config::{self, AuthMode};
+use conductor_runtime::lifecycle::{ParentPipe, Shutdown};
 use conductor_runtime::program::{Beginning, Program};
 
 use crate::Running;
@@ -17,6 +19,9 @@ pub struct Args {
     /// The configuration file instead of the one in the config folder.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Ends the orchestrator when standard input ends.
+    #[arg(long, hide = true)]
+    parent_pipe: bool,
 }
 
 /// Runs the program until a signal ends it.
@@ -29,7 +34,13 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> anyhow::Result
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     let program =
         Program { name: "conductor-orchestrator", config_file: args.config, workers: Some(workers) };
-    program.run(start, async |running: Running| Ok(running.finish().await?))
+    let begin = async |beginning: Beginning| {
+        if args.parent_pipe {
+            end_with_parent(&beginning.shutdown)?;
+        }
+        start(beginning).await
+    };
+    program.run(begin, async |running: Running| Ok(running.finish().await?))
 }
 
 async fn start(beginning: Beginning) -> anyhow::Result<Running> {
@@ -43,6 +54,18 @@ async fn start(beginning: Beginning) -> anyhow::Result<Running> {
     tracing::info!(control_socket = %control_socket.display(), "the orchestrator is ready");
     greet(&loaded.config, &running);
     Ok(running)
+}
+
+fn end_with_parent(shutdown: &Shutdown) -> anyhow::Result<()> {
+    let parent = ParentPipe::stdin().context("find the parent, which --parent-pipe speaks of")?;
+    let drain = shutdown.clone();
+    shutdown.spawn("parent", async move {
+        tokio::select! {
+            () = parent.closed() => drain.drain(),
+            () = drain.draining() => {}
+        }
+    });
+    Ok(())
 }
 
 /// At the first start, tells how a browser gets in. The code goes to the console alone: it has no business in log files.

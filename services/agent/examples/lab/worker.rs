@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use conductor_agent::process::{Cgroups, leftover, monitor::MonitorPipe};
+use conductor_agent::process::{Cgroups, leftover};
 use conductor_agent::run::InputFile;
 use conductor_agent::runner::{
     Answer, Attempt, End, Limits, OnOutputLimit, Programs, Report, ReportBody, Run, Settings, Slots, Start,
@@ -14,6 +14,7 @@ use conductor_gateway::Proxy;
 use conductor_protocol::agent::LimitsView;
 use conductor_runtime::config::{Egress, SandboxMode};
 use conductor_runtime::credentials::Secret;
+use conductor_runtime::lifecycle::ParentPipe;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -130,7 +131,7 @@ async fn serve(
     ended: usize,
 ) -> anyhow::Result<()> {
     let listener = UnixListener::bind(socket)?;
-    let monitor = MonitorPipe::stdin()?;
+    let monitor = ParentPipe::stdin()?;
     let mut runs: Vec<Run> = Vec::new();
     let mut slot_of: Vec<usize> = Vec::new();
     let (stream, _) = tokio::select! {

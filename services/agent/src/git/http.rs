@@ -63,6 +63,14 @@ impl<'a> Http<'a> {
         })
     }
 
+    /// Waits before it is asked again.
+    ///
+    /// # Errors
+    /// When the run shall end.
+    pub fn rest(&self, pause: Duration) -> Result<(), Error> {
+        self.inbox.rest(pause).map_err(Error::Ended)
+    }
+
     /// A failure in these words.
     pub fn failed(&self, words: impl Into<String>) -> Error {
         Error::Git { what: self.what.to_owned(), words: words.into() }

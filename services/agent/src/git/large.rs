@@ -10,6 +10,7 @@
 //! on the command line, for files whose attributes say `filter=lfs`: whatever attributes a task writes, they can choose
 //! this filter and no other. The task's own repository has the same filter, so that its git calls these files unchanged.
 
+mod incoming;
 mod pointer;
 mod server;
 
@@ -56,6 +57,11 @@ cat "$t" && rm -f "$t"; }; f"#;
 /// The folder of contents in a repository.
 pub(super) fn store(repository: &Path) -> PathBuf {
     repository.join(FOLDER)
+}
+
+/// Removes what agents that were killed left of large files in a mirror.
+pub(super) fn sweep(mirror: &Path) {
+    incoming::sweep(&store(mirror));
 }
 
 /// The configuration of a step of Conductor's that looks at files which may be large ones.

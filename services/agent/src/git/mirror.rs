@@ -16,9 +16,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 
-use super::objects;
 use super::program::{Error, Git, Step};
 use super::remote::Remote;
+use super::{large, objects};
 use crate::process::{boot_ms, leftover};
 use crate::runner::wait;
 
@@ -105,6 +105,7 @@ impl Mirror {
         remove_below(&repository.join("objects/pack"), 1, &|name| {
             name.as_encoded_bytes().starts_with(b"tmp_")
         });
+        large::sweep(&repository);
         Ok(())
     }
 

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};
-use tokio::net::unix::pipe;
 
 use super::frame::Exit;
 use super::spawn::{self, Command};
@@ -116,35 +115,6 @@ pub fn run(settings: &Settings) -> io::Result<i32> {
             return Ok(exit.as_code());
         }
         pause = (pause * 2).min(settings.backoff.most);
-    }
-}
-
-/// Waits, in a worker, for the death of its monitor.
-#[derive(Debug)]
-pub struct MonitorPipe(pipe::Receiver);
-
-impl MonitorPipe {
-    /// Takes standard input for the monitor's pipe. Needs a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// Fails when standard input is no pipe: the worker was started by something else.
-    pub fn stdin() -> io::Result<Self> {
-        let fd = io::stdin().as_fd().try_clone_to_owned()?;
-        Ok(Self(pipe::Receiver::from_owned_fd(fd)?))
-    }
-
-    /// Returns when the monitor is gone.
-    pub async fn closed(&self) {
-        let mut ignored = [0; 64];
-        while self.0.readable().await.is_ok() {
-            match self.0.try_read(&mut ignored) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
     }
 }
 

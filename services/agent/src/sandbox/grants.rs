@@ -165,6 +165,8 @@ pub(super) fn base(needs: &Needs<'_>) -> Result<Vec<(Access, PathBuf)>, Error> {
     home.iter().for_each(|home| grants.allow(&home.join(".rustup")));
     for program in &needs.programs {
         folders_of(program).iter().for_each(|folder| grants.allow(folder));
+        // Its folder may be one that is not granted, as where somebody keeps it in their home.
+        grants.allow(program);
     }
     let mut all: Vec<_> = DEVICES.iter().map(|path| (Access::Device, PathBuf::from(path))).collect();
     all.extend(grants.found.iter().map(|path| (Access::Read, path.clone())));
@@ -312,6 +314,19 @@ mod tests {
         for outside in [".ssh/id", ".local/share/keyrings", ".config/x", "", ".nvm/x"] {
             assert!(!reaches(&grants, &home.join(outside)), "{outside}");
         }
+    }
+
+    #[test]
+    fn a_program_that_lies_in_a_home_is_granted_without_what_lies_beside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().canonicalize().unwrap();
+        for file in ["conductor", "notes"] {
+            fs::write(home.join(file), "x").unwrap();
+        }
+        let environment = [("HOME".into(), home.clone().into())];
+        let programs = vec![home.join("conductor")];
+        let grants = granted(&Needs { environment: &environment, programs, ..Needs::default() });
+        assert!(reaches(&grants, &home.join("conductor")) && !reaches(&grants, &home.join("notes")));
     }
 
     #[test]

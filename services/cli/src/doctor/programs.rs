@@ -14,7 +14,7 @@ use crate::exit::chain;
 use crate::screen::{clean, first_line};
 
 /// How long a program has to say its version.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// The most bytes of a version that are read.
 const MAX_VERSION_BYTES: usize = 200;
 

@@ -1,5 +1,7 @@
 //! `drill`, and `drill --security` on a deployment that holds and on one that does not.
 
+use std::path::PathBuf;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -87,24 +89,50 @@ fn nothing_is_lost_in_a_drill_and_the_deployment_beside_it_is_left_alone() {
     assert!(state.is_empty(), "the folder of the drill goes with it: {state:?}");
 }
 
+/// The folder of a drill that is at work.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn of(place: &Place) -> Self {
+        let mut folder = None;
+        place.until("the drill works", || {
+            let entries = std::fs::read_dir(&place.world.home().state).into_iter().flatten().flatten();
+            folder = entries.map(|entry| entry.path()).find(|path| path.join("run/control.sock").exists());
+            folder.is_some()
+        });
+        let folder = Self(folder.unwrap());
+        assert!(!folder.processes().is_empty(), "else these tests show nothing");
+        folder
+    }
+
+    /// The processes that have it as their home.
+    fn processes(&self) -> Vec<PathBuf> {
+        let home = format!("CONDUCTOR_HOME={}", self.0.display());
+        let is_of_the_drill = |process: &PathBuf| {
+            let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes())
+        };
+        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        all.filter(is_of_the_drill).collect()
+    }
+}
+
 #[test]
 fn a_drill_that_is_interrupted_ends_what_it_started() {
     let place = Place::new();
-    let state = &place.world.home().state;
-    let entries = || std::fs::read_dir(state).into_iter().flatten().flatten().map(|entry| entry.path());
     let going = place.start(&["drill", "--tasks", "5000", "--kills", "500"]);
-    place.until("the drill works", || entries().any(|folder| folder.join("run/control.sock").exists()));
-    let home = format!("CONDUCTOR_HOME={}", entries().next().unwrap().display());
-    let is_of_the_drill = |process: &std::path::PathBuf| {
-        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes())
-    };
-    let processes = || {
-        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-        all.filter(is_of_the_drill).collect::<Vec<_>>()
-    };
-    assert!(!processes().is_empty(), "else this test shows nothing");
+    let folder = Folder::of(&place);
     going.signal(Signal::INT);
     going.end().with(130);
-    assert_eq!((processes(), entries().count()), (Vec::new(), 0));
+    assert_eq!((folder.processes(), folder.0.exists()), (Vec::new(), false));
+}
+
+#[test]
+fn what_a_killed_drill_started_ends_with_it() {
+    let place = Place::new();
+    let going = place.start(&["drill", "--tasks", "5000", "--kills", "500"]);
+    let folder = Folder::of(&place);
+    going.signal(Signal::KILL);
+    going.end();
+    place.until("nothing of it is left", || folder.processes().is_empty());
 }

@@ -76,11 +76,19 @@ fn waits(pending: &PendingView) -> Option<String> {
                 format!("依存先のタスク{tasks}件とサブタスク{subtasks}件の終了を待っています")
             }
         },
-        PendingCode::RunAt => "指定された開始時刻を待っています".to_owned(),
-        PendingCode::Backoff => "失敗した試行の後、再試行まで間隔を空けています".to_owned(),
-        PendingCode::Crash => "エージェントが失われたため、再試行まで間隔を空けています".to_owned(),
-        PendingCode::Stop => "エージェントが停止したため、再試行まで間隔を空けています".to_owned(),
-        PendingCode::Limit => "認証情報の利用制限が解除されるのを待っています".to_owned(),
+        PendingCode::RunAt => format!("指定された開始時刻（{}）を待っています", value("until")),
+        PendingCode::Backoff => {
+            format!("失敗した試行の後、{} まで間隔を空けています", value("until"))
+        }
+        PendingCode::Crash => {
+            format!("エージェントが失われたため、{} まで間隔を空けています", value("until"))
+        }
+        PendingCode::Stop => {
+            format!("エージェントが停止したため、{} まで間隔を空けています", value("until"))
+        }
+        PendingCode::Limit => {
+            format!("認証情報の利用制限またはサービスの過負荷のため、{} まで待っています", value("until"))
+        }
         PendingCode::NewSession => "新しいセッションで続行します".to_owned(),
         PendingCode::Paused => "キューが一時停止中です".to_owned(),
         PendingCode::NoRoom => {

@@ -1,10 +1,12 @@
 //! How a program ends: the first signal drains, the second or the deadline kills.
 
+mod parent;
 mod shutdown;
 mod signals;
 
 use std::time::Duration;
 
+pub use parent::ParentPipe;
 pub use shutdown::{Shutdown, TaskName};
 
 /// After a kill, tasks have this long to let go before the program ends without them.

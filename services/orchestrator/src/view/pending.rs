@@ -11,7 +11,7 @@ pub(super) fn pending_view(pending: &Pending) -> PendingView {
             let counts = counts.into_iter().filter(|(_, count)| *count > 0);
             (PendingCode::Blocked, counts.map(|(name, count)| (name, count.to_string())).collect())
         }
-        Pending::Scheduled(cause) => (scheduled(*cause), Vec::new()),
+        Pending::Scheduled { until, cause } => (scheduled(*cause), vec![("until", until.to_string())]),
         Pending::Queued(obstacle) => queued(obstacle),
     };
     PendingView { code, values: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }

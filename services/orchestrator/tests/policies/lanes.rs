@@ -4,7 +4,7 @@ use conductor_client::Error;
 use conductor_protocol::Code;
 use conductor_protocol::agent::{End, LimitClass};
 use conductor_protocol::control::LaneState;
-use conductor_protocol::task::{FailureView, State};
+use conductor_protocol::task::{FailureView, PendingCode, State};
 use serde_json::json;
 
 use super::server::{LIMIT, Server, assigned, reason};
@@ -34,7 +34,10 @@ async fn a_lane_rests_until_its_limit_is_over_and_the_queue_says_until_when() {
     let queue = server.control.queue().await.unwrap();
     let lane = &queue.lanes[0];
     assert_eq!((lane.name.as_str(), lane.state), (KEY, LaneState::Resting));
-    assert!(lane.until.is_some());
+    let until = lane.until.expect("it rests until then").to_string();
+    let rests = view.pending.unwrap();
+    assert_eq!((rests.code, rests.value("until")), (PendingCode::Limit, until.as_str()));
+    assert!(view.pending_reason.unwrap().contains(&until));
     assert_eq!((lane.agents.as_slice(), queue.wanted[0].queued), (["one".to_owned()].as_slice(), 1));
     let runner = &server.control.agents().await.unwrap()[0].runners[0];
     assert_eq!((runner.credential, runner.lane.as_deref()), (Some(true), Some(KEY)));

@@ -4,7 +4,7 @@
 //! to that host alone: where a file lies on another one, the server has given the headers that open it there.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::super::http::Http;
 use super::super::program::{Error, Git};
 use super::super::remote::{Remote, Transport};
 use super::Pointer;
-use crate::runner::Inbox;
+use super::incoming::Incoming;
 
 /// The most files that are asked about at once, and the most bytes of an answer.
 const MAX_ASKED: usize = 100;
@@ -65,7 +65,6 @@ struct Action {
 /// The way to the store of a repository.
 pub(super) struct Server<'a> {
     http: Http<'a>,
-    inbox: &'a Inbox,
     /// Ends in a slash.
     store: Url,
 }
@@ -82,7 +81,7 @@ impl<'a> Server<'a> {
         let store = whole.parse().map_err(|_| failed("its address cannot be made"))?;
         let login = git.settings.login(&remote.host())?;
         let http = Http::open(git, login, WHAT, git.settings.config.timeout)?;
-        Ok(Self { http, inbox: git.inbox, store })
+        Ok(Self { http, store })
     }
 
     /// Fetches files into a folder of such; what is not what was asked for is not kept.
@@ -103,11 +102,8 @@ impl<'a> Server<'a> {
     }
 
     fn fetch_one(&self, pointer: &Pointer, action: &Action, folder: &Path) -> Result<(), Error> {
-        let path = pointer.below(folder);
         let disk = || Error::disk("keep a large file");
-        fs::create_dir_all(path.parent().expect("it lies in a folder")).map_err(disk())?;
-        let new = folder.join(format!("{}.{}.new", pointer.oid, uuid::Uuid::now_v7()));
-        let mut file = File::create(&new).map_err(disk())?;
+        let mut new = Incoming::begin(folder, pointer).map_err(disk())?;
         let (mut hasher, mut bytes) = (Sha256::new(), 0);
         let take = |piece: &[u8]| {
             bytes += piece.len() as u64;
@@ -115,22 +111,16 @@ impl<'a> Server<'a> {
                 return Err(io::Error::other("it is larger than its pointer says"));
             }
             hasher.update(piece);
-            file.write_all(piece)
+            new.file().write_all(piece)
         };
-        let fetched = self.http.wait(self.http.outbound.fetch(self.at(action)?, take)).and_then(|status| {
-            match status {
-                200..=299 => {}
-                status => return Err(failed(format!("the server answered {status} for {}", pointer.oid))),
-            }
-            if bytes != pointer.size || hex::encode(hasher.finalize()) != pointer.oid {
-                return Err(failed(format!("what came for {} is something else", pointer.oid)));
-            }
-            fs::rename(&new, &path).map_err(disk())
-        });
-        if fetched.is_err() {
-            let _ = fs::remove_file(&new);
+        match self.http.wait(self.http.outbound.fetch(self.at(action)?, take))? {
+            200..=299 => {}
+            status => return Err(failed(format!("the server answered {status} for {}", pointer.oid))),
         }
-        fetched
+        if bytes != pointer.size || hex::encode(hasher.finalize()) != pointer.oid {
+            return Err(failed(format!("what came for {} is something else", pointer.oid)));
+        }
+        new.keep(&pointer.below(folder)).map_err(disk())
     }
 
     /// Brings files to the server that it has not; `open` finds their content.
@@ -245,7 +235,7 @@ impl<'a> Server<'a> {
             match what() {
                 Err(Error::Git { words, .. }) if is_passing(&words) && tries.next().is_some() => {
                     tracing::warn!(%words, "a large file failed and is tried again");
-                    self.inbox.rest(pause).map_err(Error::Ended)?;
+                    self.http.rest(pause)?;
                     pause *= 5;
                 }
                 done => return done,

@@ -160,7 +160,8 @@ fn agent(folder: &Path, name: &str) -> io::Result<Child> {
 fn start(folder: &Path, program: &str, args: &[&str]) -> io::Result<Child> {
     let said = File::options().create(true).append(true).open(folder.join(SAID))?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg0(program).args(args);
+    // Whatever this process ends of, they end with it.
+    command.arg0(program).arg("--parent-pipe").args(args);
     for (name, _) in std::env::vars_os() {
         // What is said of the deployment beside it is not meant for them.
         if name.to_string_lossy().starts_with("CONDUCTOR") {
@@ -168,7 +169,7 @@ fn start(folder: &Path, program: &str, args: &[&str]) -> io::Result<Child> {
         }
     }
     command.env("CONDUCTOR_HOME", folder).envs(SETTINGS);
-    command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).process_group(0);
+    command.stdin(Stdio::piped()).stdout(said.try_clone()?).stderr(said).process_group(0);
     command.spawn()
 }
 

@@ -22,7 +22,12 @@ pub enum Pending {
         subtasks: usize,
     },
     /// It waits for an instant: the one it was asked to run at, or the end of a rest.
-    Scheduled(Option<Requeue>),
+    Scheduled {
+        /// Until then.
+        until: Wall,
+        /// Why it rests; none where it was asked to run then.
+        cause: Option<Requeue>,
+    },
     /// It waits for an agent.
     Queued(Obstacle),
 }
@@ -31,7 +36,7 @@ impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Blocked { tasks, subtasks } => f.write_str(&blocked_reason(*tasks, *subtasks)),
-            Self::Scheduled(cause) => f.write_str(scheduled_reason(*cause)),
+            Self::Scheduled { until, cause } => f.write_str(&scheduled_reason(*until, *cause)),
             Self::Queued(obstacle) => f.write_str(&queued_reason(obstacle)),
         }
     }
@@ -106,7 +111,7 @@ pub(crate) fn pending(view: View<'_>, id: TaskId) -> Option<Pending> {
             tasks: blocked.waits_for.len(),
             subtasks: view.state.waits().subtask_count(id),
         }),
-        Stage::Scheduled { cause, .. } => Some(Pending::Scheduled(*cause)),
+        Stage::Scheduled { until, cause } => Some(Pending::Scheduled { until: *until, cause: *cause }),
         Stage::Queued { .. } => Some(Pending::Queued(servable::obstacle(view, id, task))),
     }
 }
@@ -129,14 +134,16 @@ fn blocked_reason(tasks: usize, subtasks: usize) -> String {
     }
 }
 
-fn scheduled_reason(cause: Option<Requeue>) -> &'static str {
+fn scheduled_reason(until: Wall, cause: Option<Requeue>) -> String {
     match cause {
-        None => "waits for the time that it was asked to run at",
-        Some(Requeue::Backoff) => "rests after a failed attempt",
-        Some(Requeue::Limit) => "waits until the limit of its credential is over",
-        Some(Requeue::Crash) => "rests after its agent was lost",
-        Some(Requeue::Stop) => "rests after its agent was stopped",
-        Some(Requeue::NewSession) => "goes on in a new session",
+        None => format!("waits until {until}, as it was asked to"),
+        Some(Requeue::Backoff) => format!("rests until {until} after a failed attempt"),
+        Some(Requeue::Limit) => {
+            format!("rests until {until} after a limit of its credential or an overload of its service")
+        }
+        Some(Requeue::Crash) => format!("rests until {until} after its agent was lost"),
+        Some(Requeue::Stop) => format!("rests until {until} after its agent was stopped"),
+        Some(Requeue::NewSession) => format!("goes on in a new session at {until}"),
     }
 }
 

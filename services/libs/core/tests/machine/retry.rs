@@ -114,6 +114,9 @@ fn a_limit_rests_without_spending_the_attempt() {
     world.finish(ADA, lease, AttemptEnd::Limited { rest_ms: 30_000, message: "try later".into() });
     assert_eq!(rest_ms(&world, id), 30_000);
     assert_eq!(world.machine.state().task(id).unwrap().failed_attempts, 0);
+    let until = world.now.wall.after(30_000);
+    let reason = world.machine.pending_reason(id).unwrap();
+    assert!(reason.contains(&format!("until {until}")), "{reason}");
     world.pass(30_000);
     assert!(world.is_queued(id));
 }

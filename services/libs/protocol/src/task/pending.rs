@@ -31,15 +31,15 @@ impl PendingView {
 pub enum PendingCode {
     /// It waits for `tasks` that it depends on, and for `subtasks`.
     Blocked,
-    /// It waits for the time that it was asked to run at.
+    /// It waits `until` the time that it was asked to run at.
     RunAt,
-    /// It rests after a failed attempt.
+    /// It rests `until` then after a failed attempt.
     Backoff,
-    /// It rests after its agent was lost.
+    /// It rests `until` then after its agent was lost.
     Crash,
-    /// It rests after its agent was stopped.
+    /// It rests `until` then after its agent was stopped.
     Stop,
-    /// It waits until the limit of its credential is over.
+    /// It rests `until` then after a limit of its credential or an overload of its service.
     Limit,
     /// It goes on in a new session.
     NewSession,

@@ -9,6 +9,8 @@ use crate::run::events::Event;
 
 /// The most bytes of a tool's result that are read from what it shows.
 const MAX_SHOWN_BYTES: usize = 1 << 20;
+/// The most bytes that are kept of all tools at work together; what passes it is not learned.
+const MAX_KEPT_BYTES: usize = 32 << 20;
 /// The most uses of tools that are remembered as over.
 const MAX_OVER: usize = 64;
 
@@ -29,6 +31,8 @@ pub(super) struct Call {
     title: String,
     input: Value,
     shown: Value,
+    /// What input and shown take.
+    values: usize,
     /// What it printed, where that is told as it comes.
     printed: String,
     is_told: bool,
@@ -63,9 +67,13 @@ impl Calls {
         events
     }
 
-    /// Takes what is told of a tool; none when too many are at work.
+    /// Takes what is told of a tool; none when too many are at work, or too much is kept of them already.
     pub fn learn(&mut self, id: &str, told: &Value) -> Option<&Call> {
         if self.open.len() >= MAX_OPEN_TOOLS && !self.open.contains_key(id) {
+            return None;
+        }
+        let kept: usize = self.open.values().map(Call::kept).sum();
+        if kept + size(told) > MAX_KEPT_BYTES {
             return None;
         }
         let call = self.open.entry(id.to_owned()).or_default();
@@ -123,10 +131,16 @@ impl Call {
         {
             self.shown = shown.clone();
         }
+        self.values = size(&self.input) + size(&self.shown);
         let printed = text(&told["_meta"]["terminal_output_delta"], "data").unwrap_or_default();
         if self.printed.len() + printed.len() <= MAX_SHOWN_BYTES {
             self.printed.push_str(printed);
         }
+    }
+
+    /// How many bytes are kept of it.
+    fn kept(&self) -> usize {
+        self.name.len() + self.kind.len() + self.title.len() + self.printed.len() + self.values
     }
 
     /// What the tool is given: as it is told, else what is shown of it.
@@ -164,5 +178,38 @@ impl Call {
         } else {
             self.printed.clone()
         }
+    }
+}
+
+/// About how many bytes a value takes in memory, which may be many times those of its text.
+fn size(value: &Value) -> usize {
+    let below = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| size_of::<String>() + name.len() + size(value)).sum()
+        }
+    };
+    size_of::<Value>() + below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_all_tools_together_has_an_end_and_those_that_end_make_room() {
+        let (mut calls, mut known) = (Calls::default(), Known::default());
+        let told = |size: usize| json!({"rawInput": {"text": "x".repeat(size)}});
+        let quarter = told(MAX_KEPT_BYTES / 4);
+        let learned = (0..8).filter(|number| calls.learn(&number.to_string(), &quarter).is_some()).count();
+        assert_eq!(learned, 3, "the fourth would pass it by what it takes besides its text");
+        assert!(calls.learn("small", &told(10)).is_some());
+        assert!(calls.learn("0", &quarter).is_none(), "nor is more learned of one that is known");
+        calls.end("0", &mut known);
+        assert!(calls.learn("8", &quarter).is_some());
+        let flat = json!({"rawInput": {"list": vec![0; MAX_KEPT_BYTES / 16]}});
+        assert!(Calls::default().learn("flat", &flat).is_none(), "short text, but much to keep");
     }
 }
