@@ -21,6 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long an agent has lived that is no part of a row of deaths.
 const LIVED: Duration = Duration::from_secs(30);
+/// The exit code of an agent that cannot work, and would not when it is started again.
+const UNFIT: i32 = 1;
 
 /// Is one of the agent's own processes when the first word asks for one.
 pub fn agent_process(words: &[OsString]) -> Option<ExitCode> {
@@ -36,13 +38,32 @@ pub fn agent(args: &Args) -> ExitCode {
 #[derive(Debug)]
 pub struct Agents {
     shutdown: Shutdown,
-    /// How many there are to be, and were not given up.
-    count: watch::Sender<usize>,
+    tally: watch::Sender<Tally>,
     console_level: &'static str,
     /// What the first is called; the others have a number behind it.
     name: String,
     /// Where their tasks find the API, when this process serves it.
     api_url: Option<String>,
+}
+
+/// What became of the agents.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    /// Those that there are to be, and were not given up.
+    kept: usize,
+    /// Those that were given up.
+    given_up: usize,
+    /// Those among them that could not work from the start.
+    unfit: usize,
+}
+
+/// Why an agent is not kept running any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It could not work from the start.
+    Unfit,
+    /// It was told to end, was not wanted, or could not go on.
+    Over,
 }
 
 /// An agent that runs.
@@ -58,7 +79,13 @@ impl Agents {
     pub fn none(console_level: &'static str, loaded: &Loaded) -> Self {
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = loaded.config.agent.name.clone().unwrap_or_else(host);
-        Self { shutdown: Shutdown::new(), count: watch::Sender::new(0), console_level, name, api_url: None }
+        Self {
+            shutdown: Shutdown::new(),
+            tally: watch::Sender::default(),
+            console_level,
+            name,
+            api_url: None,
+        }
     }
 
     /// Tells agents that are started where their tasks find the API, unless the configuration says so.
@@ -73,7 +100,7 @@ impl Agents {
     /// When the program's own file cannot be found or run.
     pub fn start(&mut self, count: usize) -> io::Result<()> {
         let program = std::env::current_exe()?;
-        let have = *self.count.borrow();
+        let have = self.tally.borrow().kept;
         for index in have..count {
             let args = Args {
                 name: (index > 0).then(|| format!("{}-{}", self.name, index + 1)),
@@ -85,11 +112,15 @@ impl Agents {
             command.extend(args.to_vec());
             let api_url = self.api_url.clone();
             let first = spawn(&command, api_url.as_deref())?;
-            self.count.send_modify(|count| *count += 1);
-            let (shutdown, count) = (self.shutdown.clone(), self.count.clone());
+            self.tally.send_modify(|tally| tally.kept += 1);
+            let (shutdown, tally) = (self.shutdown.clone(), self.tally.clone());
             self.shutdown.spawn("agent", async move {
-                keep(first, (&command, api_url.as_deref()), &shutdown).await;
-                count.send_modify(|count| *count -= 1);
+                let end = keep(first, (&command, api_url.as_deref()), &shutdown).await;
+                tally.send_modify(|tally| {
+                    tally.kept -= 1;
+                    tally.given_up += 1;
+                    tally.unfit += usize::from(end == End::Unfit);
+                });
             });
         }
         Ok(())
@@ -97,9 +128,20 @@ impl Agents {
 
     /// Waits until every agent was given up.
     pub fn gone(&self) -> impl Future<Output = ()> + use<> {
-        let mut count = self.count.subscribe();
+        let mut tally = self.tally.subscribe();
         // The sender lives as long as an agent is kept running.
-        async move { drop(count.wait_for(|count| *count == 0).await) }
+        async move { drop(tally.wait_for(|tally| tally.kept == 0).await) }
+    }
+
+    /// Waits until every agent was given up because it could not work from the start.
+    pub fn unfit(&self) -> impl Future<Output = ()> + use<> {
+        let mut tally = self.tally.subscribe();
+        async move {
+            let all = |tally: &Tally| tally.kept == 0 && tally.unfit > 0 && tally.unfit == tally.given_up;
+            if tally.wait_for(all).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Lets them end what they run and end; after `deadline` or a kill, at once.
@@ -129,23 +171,29 @@ fn spawn(command: &[OsString], api_url: Option<&str>) -> io::Result<Running> {
 }
 
 /// Keeps an agent running until the end, or until it says that it cannot work.
-async fn keep(first: Running, (command, api_url): (&[OsString], Option<&str>), shutdown: &Shutdown) {
+async fn keep(first: Running, (command, api_url): (&[OsString], Option<&str>), shutdown: &Shutdown) -> End {
+    let mut is_first = true;
     let mut next = Some(first);
     let mut pause = FIRST_PAUSE;
     loop {
         let running = match next.take().map_or_else(|| spawn(command, api_url), Ok) {
             Ok(running) => running,
-            Err(error) => return tracing::error!(%error, "cannot start an agent"),
+            Err(error) => {
+                tracing::error!(%error, "cannot start an agent");
+                return End::Over;
+            }
         };
         let born = Instant::now();
         let Running { mut child, handle, _pipe } = running;
         let mut ended = tokio::task::spawn_blocking(move || child.wait());
         tokio::select! {
             status = &mut ended => {
-                let Some(status) = status.ok().and_then(Result::ok) else { return };
+                let Some(status) = status.ok().and_then(Result::ok) else { return End::Over };
                 if !may_begin_again(status) {
-                    return;
+                    let never_worked = is_first && born.elapsed() < LIVED && status.code() == Some(UNFIT);
+                    return if never_worked { End::Unfit } else { End::Over };
                 }
+                is_first = false;
                 if born.elapsed() > LIVED {
                     pause = FIRST_PAUSE;
                 }
@@ -155,16 +203,16 @@ async fn keep(first: Running, (command, api_url): (&[OsString], Option<&str>), s
                 // It may have ended by itself just now.
                 let _ended = pidfd_send_signal(&handle, Signal::TERM);
                 tokio::select! {
-                    _ = &mut ended => return,
+                    _ = &mut ended => return End::Over,
                     () = shutdown.killed() => {}
                 }
                 drop(_pipe);
                 drop(ended.await);
-                return;
+                return End::Over;
             }
         }
         tokio::select! {
-            () = shutdown.draining() => return,
+            () = shutdown.draining() => return End::Over,
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -173,6 +221,6 @@ async fn keep(first: Running, (command, api_url): (&[OsString], Option<&str>), s
 
 /// Whether an agent died, rather than to say that it is done, unfit or unwanted.
 fn may_begin_again(status: ExitStatus) -> bool {
-    const FINAL: [i32; 3] = [0, 1, 4];
+    const FINAL: [i32; 3] = [0, UNFIT, 4];
     status.code().is_none_or(|code| !FINAL.contains(&code))
 }

@@ -49,7 +49,7 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
     let mut agents = Agents::none("warn", loaded);
     agents.serve(&http.api_url, loaded);
     let started = agents.start(args.agents.into());
-    let told = match started {
+    let mut told = match started {
         Ok(()) => match tell(context, args, &http) {
             // It serves whoever asks, not who reads this.
             Err(Failure::NobodyReads) => Ok(()),
@@ -62,11 +62,19 @@ pub async fn up(context: &mut Context<'_>, args: &args::Up) -> Result<Exit, Fail
             () = signalled.draining() => {}
             () = orchestrator.draining() => {}
             () = http.failed() => {}
+            // Whoever starts it without agents of its own asks for that: it would take tasks that nobody runs.
+            () = agents.unfit() => {
+                told = Err(Failure::Failed(
+                    "no agent of this server can work, and it said why above; conductor up --agents 0 serves without one"
+                        .to_owned(),
+                ));
+            }
         }
-        let seconds = drain.as_secs();
-        context
-            .screen
-            .note(format!("stopping: what runs has {seconds} s to end; Ctrl-C again stops it at once"));
+        if told.is_ok() {
+            let seconds = drain.as_secs();
+            let note = format!("stopping: what runs has {seconds} s to end; Ctrl-C again stops it at once");
+            context.screen.note(note);
+        }
     }
     let ended = end(Parts { running, orchestrator, agents, http }, &signalled, drain).await;
     told.and(ended)

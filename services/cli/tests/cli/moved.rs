@@ -27,6 +27,10 @@ fn the_event_log_moves_to_redis_and_back_with_what_is_queued_and_what_has_ended(
     let mut place = place_beside(&server);
     place.run(&["migrate", "redis"]).with(1);
     place.run(&["run", "--quiet", "print ended"]).with(0);
+    place.world.set("storage.event_log", "redis");
+    let early = place.run(&["list"]).with(1).err;
+    assert!(early.contains("conductor migrate redis moves it"), "{early}");
+    place.world.set("storage.event_log", "sqlite");
     let up = place.up(&[]);
     place.run(&["pause"]).with(0);
     let queued: Vec<String> = (0..5).map(|_| place.submit(&["print queued"])).collect();
@@ -36,7 +40,10 @@ fn the_event_log_moves_to_redis_and_back_with_what_is_queued_and_what_has_ended(
     let moved = place.run(&["migrate", "redis", "--output", "json"]).with(0).json();
     assert_eq!((moved["live_tasks"].as_u64(), moved["payloads"].as_u64()), (Some(5), Some(6)), "{moved}");
     let stale = place.run(&["list"]).with(1).err;
-    assert!(stale.contains("events.db"), "the old file is out of use: {stale}");
+    assert!(
+        stale.contains("events.redis-mark is there: the event log is in Redis"),
+        "the old file is out of use: {stale}"
+    );
 
     place.world.set("storage.event_log", "redis");
     assert_eq!(tasks(&place), before);

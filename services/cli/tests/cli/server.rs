@@ -81,6 +81,20 @@ fn several_agents_have_names_of_their_own() {
 }
 
 #[test]
+fn up_ends_with_the_reason_when_no_agent_of_its_own_can_work() {
+    let place = Place::new();
+    let state = place.world.home().state.clone();
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("agents"), "in the way").unwrap();
+    let ended = place.run(&["up", "--agents", "2"]).with(1);
+    assert!(ended.err.contains("no agent of this server can work"), "{ended:?}");
+    assert!(ended.err.contains("conductor-agent: ") && ended.err.contains("agents"), "{ended:?}");
+    place.is_left_clean();
+    // Agents of other hosts may come.
+    let _up = place.up(&["--agents", "0"]);
+}
+
+#[test]
 fn an_agent_that_dies_is_started_again_and_its_task_runs_on() {
     let place = Place::unconfined();
     let _up = place.up(&[]);

@@ -42,6 +42,17 @@ pub enum OpenError {
         /// What shows that it was there.
         beside: PathBuf,
     },
+    /// It is not there, because what it held was moved to a Redis, or always was in one.
+    #[error(
+        "{path} is missing, but {mark} is there: the event log is in Redis; set storage.event_log to redis, or move \
+             the log back with conductor migrate sqlite"
+    )]
+    InRedis {
+        /// The file.
+        path: PathBuf,
+        /// What shows where the log is.
+        mark: PathBuf,
+    },
     /// There is not even room to open it.
     #[error("no room to open {path}")]
     NoSpace {

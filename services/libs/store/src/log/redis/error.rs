@@ -52,6 +52,16 @@ pub enum OpenError {
         /// What shows that it was there.
         beside: PathBuf,
     },
+    /// It is not there, because it is in a file of the state directory.
+    #[error(
+        "there is no event log at {address}, but {file} is there; conductor migrate redis moves it there"
+    )]
+    InFile {
+        /// The server.
+        address: PathBuf,
+        /// The log's file.
+        file: PathBuf,
+    },
     /// The state directory belongs to another log.
     #[error("the event log at {address} is another one than {mark} belongs to")]
     Other {

@@ -85,6 +85,9 @@ pub(super) fn open(
             let (holder, left_ms) = (answer.text(0).to_owned(), answer.number(1).unwrap_or_default());
             return Err(OpenError::Held { address: shown(), holder, left_ms });
         }
+        "missing" if known.log.is_none() && dir.join(sqlite::FILE).exists() => {
+            return Err(OpenError::InFile { address: shown(), file: dir.join(sqlite::FILE) });
+        }
         "missing" => {
             // Without a trace there are events that belong to no log.
             let beside = beside.unwrap_or_else(|| keys.events.into());

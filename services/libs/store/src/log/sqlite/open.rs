@@ -44,7 +44,11 @@ fn attempt(dir: &Path, path: &Path) -> Result<(Database, Fence, Status), OpenErr
     if !path.try_exists().map_err(|source| OpenError::io(path, source))? {
         let traces = [database::mark_path(path), dir.join(crate::history::sqlite::FILE)];
         if let Some(beside) = traces.into_iter().find(|trace| trace.exists()) {
-            return Err(OpenError::Missing { path: path.to_owned(), beside });
+            let mark = dir.join(crate::log::redis::MARK_FILE);
+            return Err(match mark.exists() {
+                true => OpenError::InRedis { path: path.to_owned(), mark },
+                false => OpenError::Missing { path: path.to_owned(), beside },
+            });
         }
         create(path)?;
     }
