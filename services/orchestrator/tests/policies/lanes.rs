@@ -51,6 +51,23 @@ async fn a_lane_rests_until_its_limit_is_over_and_the_queue_says_until_when() {
 }
 
 #[tokio::test]
+async fn who_looks_while_a_task_goes_on_sees_what_it_waits_for_now() {
+    let server = Server::new().await;
+    let mut agent = server.agent_with_lane("one", 1, KEY);
+    let mut session = agent.connect().await.unwrap();
+    for round in 0..20 {
+        let task = server.submit(json!({"prompt": "x"})).await;
+        let assign = assigned(&mut session).await;
+        session.finish([assign.lease], &limited(600)).await.unwrap();
+        let view = server.until(task, State::Scheduled).await;
+        assert_eq!(view.pending.map(|pending| pending.code), Some(PendingCode::Limit), "in round {round}");
+        server.advance(601);
+        let next = assigned(&mut session).await;
+        session.finish([next.lease], &End::Succeeded).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_lane_that_is_refused_twice_closes_until_somebody_opens_it() {
     let server = Server::new().await;
     let mut agent = server.agent_with_lane("one", 1, KEY);

@@ -12,7 +12,7 @@ use conductor_store::log::PayloadKey;
 
 use super::super::Context;
 use super::super::caller::Caller;
-use super::{list, read, submit};
+use super::{list, one, submit};
 use crate::retention;
 
 /// The longest reason for a cancel.
@@ -143,13 +143,13 @@ pub(super) async fn answer(context: &Context, actor: Arc<Actor>, call: AnswerCal
 /// Why nothing can be done to a task that the machine does not hold: History tells one that is over from one that never
 /// was.
 async fn over(context: &Context, task: TaskId) -> Result<Problem, Problem> {
-    let view = read::get(context, task).await?;
+    let view = one::get(context, task).await?;
     Ok(Problem::new(Code::Conflict, format!("task {task} is over: {}", view.state.as_str())))
 }
 
 /// Deletes a terminal task's record, body and folder.
 pub(super) async fn delete(context: &Context, actor: Arc<Actor>, task: TaskId) -> Result<(), Problem> {
-    let view = read::get(context, task).await?;
+    let view = one::get(context, task).await?;
     if !view.state.is_terminal() {
         return Err(Problem::new(Code::Conflict, format!("task {task} is not over yet; cancel it first")));
     }
@@ -161,7 +161,7 @@ pub(super) async fn delete(context: &Context, actor: Arc<Actor>, task: TaskId) -
 pub(super) async fn pin(context: &Context, actor: Arc<Actor>, call: Pin) -> Result<(), Problem> {
     if call.pinned {
         // What nobody knows cannot be kept.
-        read::get(context, call.id).await?;
+        one::get(context, call.id).await?;
     }
     let command = Command::Pin { task: call.id, pinned: call.pinned, by: actor };
     context.engine.command(command).await.map(drop)

@@ -6,6 +6,7 @@ mod change;
 mod events;
 mod list;
 mod numbers;
+mod one;
 mod read;
 mod schedule;
 mod stream;
@@ -23,8 +24,9 @@ use super::caller::{Caller, about};
 use super::session::{Items, raw};
 use super::{attempt, groups};
 
-pub(crate) use read::get as task;
-pub(super) use read::{behind, status};
+pub(super) use one::behind;
+pub(crate) use one::get as task;
+pub(super) use read::status;
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -48,10 +50,10 @@ pub(super) async fn answer(
         Call::SubmitEach(calls) => Ok(raw(&submit::submit_each(context, caller, calls).await?)),
         Call::Retry(call) => Ok(raw(&submit::retry(context, caller, call.id).await?)),
         Call::Message(call) => Ok(raw(&submit::message(context, caller, call).await?)),
-        Call::Get(call) => Ok(raw(&read::get(context, call.id).await?)),
-        Call::Wait(call) => Ok(raw(&read::wait(context, call).await?)),
+        Call::Get(call) => Ok(raw(&one::get(context, call.id).await?)),
+        Call::Wait(call) => Ok(raw(&one::wait(context, call).await?)),
         Call::List(call) => Ok(raw(&list::list(context, caller, *call).await?)),
-        Call::Questions => Ok(raw(&read::questions(context, caller).await?)),
+        Call::Questions => Ok(raw(&one::questions(context, caller).await?)),
         Call::Agents => Ok(raw(&read::agents(context, caller).await?)),
         Call::Queue => Ok(raw(&read::queue(context, caller).await?)),
         Call::Stats => Ok(raw(&list::stats(context, caller.visible()).await?)),

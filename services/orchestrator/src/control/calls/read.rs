@@ -1,118 +1,17 @@
-//! Reading: one task, agents, the queue, the orchestrator itself.
+//! Reading: agents, the queue, the orchestrator itself.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use conductor_core::{Machine, Name, Seq, StageImage, TaskId};
+use conductor_core::{Machine, Name, TaskId};
+use conductor_protocol::Problem;
 use conductor_protocol::agent::LogPosition;
-use conductor_protocol::control::{AgentView, Counters, FilesView, QueueView, RunnerOffer, StatusView, Wait};
-use conductor_protocol::submit::SubmitTask;
-use conductor_protocol::task::TaskView;
-use conductor_protocol::{Code, Problem, limits};
+use conductor_protocol::control::{AgentView, Counters, FilesView, QueueView, RunnerOffer, StatusView};
 use conductor_runtime::telemetry::LokiDropped;
-use conductor_store::log::PayloadKey;
 
 use super::super::Context;
 use super::super::caller::Caller;
-use crate::view::{self, Live};
-
-/// One task: from the machine while it lives, else from History.
-pub(crate) async fn get(context: &Context, task: TaskId) -> Result<TaskView, Problem> {
-    let seen = context
-        .engine
-        .look(move |machine, _| {
-            let live = live(machine, task);
-            let seq = live.as_ref().map_or(machine.state().seq(), |live| live.image.seq);
-            Seen { task, live, seq, is_pinned: machine.state().is_pinned(task) }
-        })
-        .await?;
-    put_together(context, seen).await
-}
-
-/// What the machine says of a task, and how far History must have come to say the rest.
-struct Seen {
-    task: TaskId,
-    live: Option<Live>,
-    seq: Seq,
-    is_pinned: bool,
-}
-
-/// What the machine says of a task.
-fn live(machine: &Machine, task: TaskId) -> Option<Live> {
-    let image = machine.state().task(task)?;
-    let agent = match &image.stage {
-        StageImage::Running(run) => machine.state().agent(run.agent).map(|agent| agent.profile.name.clone()),
-        StageImage::Blocked { .. } | StageImage::Scheduled { .. } | StageImage::Queued { .. } => None,
-    };
-    Some(Live { pending: machine.pending(task), agent, used: machine.used(task), image })
-}
-
-async fn put_together(context: &Context, seen: Seen) -> Result<TaskView, Problem> {
-    let Seen { task, live, seq, is_pinned } = seen;
-    let reached = context.follower.reach(seq).await;
-    let log = context.log.clone();
-    let (record, body) = context
-        .follower
-        .read(move |history| {
-            let record = history.tasks(&[task])?.into_iter().next().flatten();
-            let body = log.payloads(&[PayloadKey::from(task)]);
-            Ok((record, body))
-        })
-        .await?;
-    let body = match body {
-        Ok(bodies) => bodies.into_iter().next().flatten(),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, %task, "failed to read a task's body");
-            None
-        }
-    };
-    let body: Option<SubmitTask> = body.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let view = view::task_view(record.as_ref(), live.as_ref(), body).ok_or_else(|| match reached {
-        true => Problem::new(Code::NotFound, format!("there is no task {task}")),
-        false => behind(),
-    })?;
-    Ok(TaskView { pinned: is_pinned, ..view })
-}
-
-/// Nobody can tell yet whether a task is there.
-pub(crate) fn behind() -> Problem {
-    Problem::new(Code::Unavailable, "the history is behind; ask again").retry_after(1)
-}
-
-/// One task, when it is over or time is up.
-pub(super) async fn wait(context: &Context, call: Wait) -> Result<TaskView, Problem> {
-    let most = Duration::from_millis(call.timeout_ms.min(limits::MAX_WAIT_SECONDS * 1_000));
-    match tokio::time::timeout(most, context.engine.watch(call.id)).await {
-        Ok(Ok(_)) | Err(_) => get(context, call.id).await,
-        Ok(Err(problem)) => Err(problem),
-    }
-}
-
-/// What waits for a person.
-pub(super) async fn questions(context: &Context, caller: &Caller) -> Result<Vec<TaskView>, Problem> {
-    let asks = caller.clone();
-    let waiting: Vec<Seen> = context
-        .engine
-        .look(move |machine, _| {
-            let state = machine.state();
-            let seen = |task: &TaskId| state.group_of(*task).is_some_and(|group| asks.sees(group));
-            let tasks = state.questions().filter(seen).take(limits::MAX_PAGE as usize);
-            let seen = |task| Seen {
-                task,
-                live: live(machine, task),
-                seq: state.seq(),
-                is_pinned: state.is_pinned(task),
-            };
-            tasks.map(seen).collect()
-        })
-        .await?;
-    let mut views = Vec::with_capacity(waiting.len());
-    for seen in waiting {
-        views.push(put_together(context, seen).await?);
-    }
-    Ok(views)
-}
+use crate::view;
 
 /// All agents, with those of their tasks that the caller may see. Credentials are known over all groups together, so they are
 /// told to whom all groups are.
@@ -226,7 +125,7 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, Problem> {
 
 /// What a run left.
 pub(super) async fn files(context: &Context, task: TaskId) -> Result<FilesView, Problem> {
-    let view = get(context, task).await?;
+    let view = super::one::get(context, task).await?;
     let result = view.result.unwrap_or_default();
     let folder = context.workspace.join("tasks").join(task.to_string());
     Ok(FilesView {

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::super::Context;
 use super::super::session::Items;
-use super::read;
+use super::one;
 use crate::run_files::RunFiles;
 
 /// A follower looks at the file by itself this often, should a notice be lost.
@@ -43,7 +43,7 @@ async fn attempt(context: &Context, task: TaskId, asked: Option<u32>) -> Result<
         .await?;
     let (latest, running) = match live {
         Some(known) => known,
-        None => (read::get(context, task).await?.attempt, false),
+        None => (one::get(context, task).await?.attempt, false),
     };
     match asked {
         Some(0) => Err(Problem::at("/attempt", "attempts count from 1")),
@@ -259,7 +259,7 @@ pub(super) async fn diff(context: &Context, call: Output, items: Items) -> Resul
 /// Bytes of one file of the work folder.
 pub(super) async fn file(context: &Context, call: FileCall, items: Items) -> Result<OutputEnd, Problem> {
     conductor_protocol::submit::check_path(&call.path).map_err(|detail| Problem::at("/path", detail))?;
-    let view = read::get(context, call.id).await?;
+    let view = one::get(context, call.id).await?;
     let files = RunFiles::new(&context.workspace, call.id);
     let Some(file) = files.work_file(&call.path).await? else {
         return Err(Problem::new(Code::NotFound, format!("task {} has no file {:?}", call.id, call.path)));

@@ -211,7 +211,7 @@ async fn settled(context: &Context, outside: &[TaskId]) -> Result<Vec<(TaskId, b
         return Ok(Vec::new());
     }
     if !context.follower.reach(seq).await {
-        return Err(super::read::behind());
+        return Err(super::one::behind());
     }
     let records = known(context, &gone).await?;
     Ok(records
@@ -299,7 +299,7 @@ async fn terminal(context: &Context, task: TaskId) -> Result<TaskRecord, Problem
     let reached = context.follower.reach(seq).await;
     let record = known(context, &[task]).await?.into_iter().next();
     if record.is_none() && !reached {
-        return Err(super::read::behind());
+        return Err(super::one::behind());
     }
     record.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no task {task}")))
 }

@@ -6,7 +6,7 @@ use conductor_protocol::{Code, Problem};
 use conductor_store::history::{DeliveryRecord, DeliveryState};
 
 use super::super::Context;
-use super::read;
+use super::one;
 use crate::notify;
 
 /// What was told of a task, the newest first.
@@ -23,7 +23,7 @@ pub(super) async fn deliveries(context: &Context, task: TaskId) -> Result<Vec<De
     match (known, reached) {
         (true, _) => Ok(records.into_iter().map(view).collect()),
         (false, true) => Err(Problem::new(Code::NotFound, format!("there is no task {task}"))),
-        (false, false) => Err(read::behind()),
+        (false, false) => Err(one::behind()),
     }
 }
 

@@ -11,7 +11,7 @@ use conductor_store::history::TaskRecord;
 use super::super::Context;
 use super::super::caller::Caller;
 use super::super::session::Items;
-use super::read;
+use super::one;
 use crate::view;
 
 /// How often is looked. Nothing is written of what a run tells, so nothing wakes a follower.
@@ -29,7 +29,7 @@ pub(super) async fn follow(context: &Context, task: TaskId, items: Items) -> Res
     loop {
         let used = context.engine.look(move |machine, _| machine.used(task)).await?;
         if told != Some(used) {
-            items.item(&read::get(context, task).await?.usage).await?;
+            items.item(&one::get(context, task).await?.usage).await?;
             told = Some(used);
         }
         tokio::select! {
