@@ -23,6 +23,8 @@ pub const HELD: i32 = 0;
 pub const ESCAPED: i32 = 10;
 /// The exit code where what is needed to try is not there.
 pub const UNTRIED: i32 = 11;
+/// The exit code of a hog that the kernel refused what it would have taken.
+pub const REFUSED: i32 = 12;
 
 /// One way out.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use conductor_agent::sandbox::escapes::{Hog, hogs};
+use conductor_agent::sandbox::escapes::{Hog, REFUSED, UNTRIED, hogs};
 use conductor_protocol::agent::LimitsView;
 use serde_json::{Value, json};
 
@@ -110,6 +110,33 @@ fn what_doubles_itself_as_fast_as_it_can_is_held_by_the_kernel_where_it_counts_t
     assert_eq!(outcome["reason"], "process_limit", "{outcome} {said}");
     let outcome = beside_others(&mut lab, &["true"].map(str::to_owned));
     assert_eq!(outcome["outcome"], "succeeded", "{outcome}");
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn a_fork_bomb_to_which_the_kernel_refuses_a_process_says_so_and_no_other_failure_of_it_does() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can be somebody else");
+        return;
+    }
+    let env = [("LAB_EGRESS", "model"), ("LAB_OWN_NETWORK", "1"), ("LAB_MAX_PROCESSES", "40")];
+    let env = env.map(|(name, value)| (name, value.to_owned()));
+    let mut lab = Lab::with(&Setting { user: Some(54_321), env: env.into(), ..confined() });
+    let run = |lab: &mut Lab, command: &[String]| {
+        // The agent's own limit is far away, so that the kernel is there first.
+        let task = lab.run(0, json!({"command": command, "max_processes": 4_000, "grace_ms": 10_000}));
+        let outcome = lab.finished(0);
+        (outcome["exit_code"].as_i64(), lab.read(&task, "attempts/1/output.log"))
+    };
+    let mut command = hog("fork bomb").command;
+    let (code, said) = run(&mut lab, &command);
+    assert_eq!(code, Some(REFUSED.into()), "{said}");
+    assert!(said.contains("fork"), "{said}");
+    let script = command.last_mut().unwrap();
+    *script = script.replace("sleep 20; exit 10", "exit 2");
+    *script = script.replace("-lt 62", "-lt 6");
+    let (code, said) = run(&mut lab, &command);
+    assert_eq!(code, Some(UNTRIED.into()), "{said}");
     lab.assert_nothing_left();
 }
 

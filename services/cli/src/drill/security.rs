@@ -5,7 +5,7 @@ mod place;
 use std::collections::BTreeMap;
 
 use conductor_agent::sandbox::escapes::{
-    DAEMON_IS_GONE, ESCAPED, ESCAPES, Escape, HELD, Hog, NETWORK, OTHER_FILE, UNTRIED, hogs,
+    DAEMON_IS_GONE, ESCAPED, ESCAPES, Escape, HELD, Hog, NETWORK, OTHER_FILE, REFUSED, UNTRIED, hogs,
 };
 use conductor_protocol::agent::{Egress, SandboxView};
 use conductor_protocol::control::{AgentView, Call, Output, Submit};
@@ -202,12 +202,16 @@ impl Drill<'_, '_> {
         let code = task.attempts.last().and_then(|attempt| attempt.exit_code);
         let outcome = match reason {
             Some(reason) if reason == hog.reason => Outcome::Held,
+            _ if code == Some(REFUSED) => Outcome::Held,
             _ if code == Some(ESCAPED) => Outcome::Escaped,
             Some(_) | None => Outcome::NotTried,
         };
         let mut tried = Tried::of(hog.name, outcome, &task);
         tried.detail = match (outcome, &task.failure) {
             (Outcome::Escaped, _) => format!("it took {} more than it may and was not ended", hog.takes),
+            (Outcome::Held, _) if code == Some(REFUSED) => {
+                format!("the kernel refused it: {}", self.said(&task).await)
+            }
             (_, Some(failure)) => format!("{}: {}", reason_text(failure.reason), failure.message),
             (_, None) => String::new(),
         };

@@ -14,7 +14,8 @@ pub struct Hog {
     pub takes: u64,
 }
 
-/// The runs that take more than these limits allow. One that is not ended exits with the code of an escape.
+/// The runs that take more than these limits allow. One that is not ended exits with the code of an escape,
+/// and one to which the kernel refused more with [`REFUSED`](super::REFUSED).
 #[must_use]
 pub fn hogs(limits: LimitsView) -> Vec<Hog> {
     const MIB: u64 = 1 << 20;
@@ -32,7 +33,10 @@ pub fn hogs(limits: LimitsView) -> Vec<Hog> {
             "process_limit",
             processes,
             processes,
-            "i=0; while [ $i -lt COUNT ]; do sleep 60 & i=$((i+1)); done; sleep 20; exit 10",
+            // A shell that is refused a process says so and ends; the one outside needs none to read that.
+            "sh -c 'i=0; while [ $i -lt COUNT ]; do sleep 60 & i=$((i+1)); done; sleep 20; exit 10' 2>said; code=$?
+             while read -r line; do case $line in *fork*) echo \"$line\"; exit 12;; esac; done < said
+             [ $code = 10 ] && exit 10; exit 11",
         ),
         hog(
             "a memory hog",
