@@ -13,10 +13,11 @@ function rows() {
 function move(step) {
   const all = rows();
   if (!all.length) return;
-  const at = all.findIndex((row) => row.classList.contains('on'));
+  const led = all.findIndex((row) => row.classList.contains('at'));
+  const at = led >= 0 ? led : all.findIndex((row) => row.contains(document.activeElement));
   const next = all[Math.min(all.length - 1, Math.max(0, at + step))] ?? all[0];
-  all[at]?.classList.remove('on');
-  next.classList.add('on');
+  all[led]?.classList.remove('at');
+  next.classList.add('at');
   (next.querySelector('a') ?? next).focus({ preventScroll: true });
   next.scrollIntoView({ block: 'nearest' });
 }
@@ -32,7 +33,7 @@ function press(event) {
   else if (key === 'j') move(1);
   else if (key === 'k') move(-1);
   else if (key === 'f') toggle();
-  else if (key === 'x') document.querySelector('tr.on .pick input')?.click();
+  else if (key === 'x') document.querySelector('tr.at .pick input')?.click();
   else if (key === '?') document.getElementById('keys').showModal();
   else if (key === '/') {
     const search = document.querySelector('input[type=search]');

@@ -5,6 +5,7 @@ const LEAST_PAUSE = 350;
 const SLOW_PAUSE = 5000;
 // A page that nobody sees is kept true too, for the count in its title, but in no hurry.
 const HIDDEN_PAUSE = 5000;
+const FOCUSABLE = 'a[href], button, input, select, textarea, summary, [tabindex]';
 let wanted = new Set();
 let timer = 0;
 let running = false;
@@ -69,11 +70,13 @@ async function load() {
     if (response.redirected && new URL(response.url).pathname.endsWith('/login')) { location.assign(response.url); return; }
     if (response.ok) {
       const page = new DOMParser().parseFromString(await response.text(), 'text/html');
-      for (const region of regions) {
-        const fresh = region.id && page.getElementById(region.id);
-        if (fresh && isHeld(region)) sayGone(region, fresh);
-        else if (fresh) patch(region, fresh);
-      }
+      keepingFocus(() => {
+        for (const region of regions) {
+          const fresh = region.id && page.getElementById(region.id);
+          if (fresh && isHeld(region)) sayGone(region, fresh);
+          else if (fresh) patch(region, fresh);
+        }
+      });
       document.dispatchEvent(new CustomEvent('patched'));
     }
   } catch { /* The connection says that it is gone. */ } finally {
@@ -97,10 +100,28 @@ document.addEventListener('focusout', (event) => {
   if (event.target.closest?.('[data-keep-typing]')?.querySelector('[data-gone]:not([hidden])')) setTimeout(() => touch('task'));
 });
 
-// Makes `old` like `fresh`: its attributes, and those of its children that differ.
-export function patch(old, fresh) {
+// Who is somewhere with the keyboard stays there; where that is gone, at what came next to it.
+function keepingFocus(change) {
+  const at = document.activeElement;
+  const all = at && at !== document.body ? [...document.querySelectorAll(FOCUSABLE)] : [];
+  change();
+  const from = all.indexOf(at);
+  if (from < 0 || document.activeElement === at) return;
+  const near = [...all.slice(from), ...all.slice(0, from).reverse()];
+  near.find((it) => it.isConnected && !it.disabled && it.offsetParent !== null)?.focus({ preventScroll: true });
+}
+
+// What is open, and the row that the keys led to, are the reader's own.
+function attributes(old, fresh) {
+  const led = old.classList.contains('at');
   for (const { name, value } of [...fresh.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !(old.matches('details') && name === 'open')) old.removeAttribute(name);
+  if (led) old.classList.add('at');
+}
+
+// Makes `old` like `fresh`: its attributes, and those of its children that differ.
+export function patch(old, fresh) {
+  attributes(old, fresh);
   children(old, fresh);
 }
 
@@ -112,8 +133,19 @@ function like(a, b) {
 function children(old, fresh) {
   const keyed = new Map();
   for (const child of old.children) if (child.dataset?.key) keyed.set(child.dataset.key, child);
+  const stays = new Set([...fresh.children].map((child) => child.dataset?.key));
   let at = old.firstChild;
+  const passGone = () => {
+    // What is gone goes first, with the space after it, so that nothing is moved, which would take the focus from it.
+    while (at?.dataset?.key && !stays.has(at.dataset.key)) {
+      if (at.nextSibling?.nodeType === 3) at.nextSibling.remove();
+      const next = at.nextSibling;
+      at.remove();
+      at = next;
+    }
+  };
   for (const node of [...fresh.childNodes]) {
+    passGone();
     const key = node.nodeType === 1 && node.dataset?.key;
     const known = key ? keyed.get(key) : null;
     if (known && known !== at) old.insertBefore(known, at);

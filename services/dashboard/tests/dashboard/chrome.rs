@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use axum::http::Method;
 use base64::Engine as _;
 use conductor_testkit::world::eventually;
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -136,6 +137,15 @@ impl Chrome {
     pub async fn type_into(&self, css: &str, text: &str) {
         let field = self.client.wait().at_most(SOON).for_element(Locator::Css(css)).await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Types where the focus is.
+    pub async fn press(&self, keys: &str) {
+        let mut typed = KeyActions::new("keyboard".to_owned());
+        for value in keys.chars() {
+            typed = typed.then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        }
+        self.client.perform_actions(typed).await.unwrap();
     }
 
     /// Runs a script on every page before the page's own.

@@ -8,6 +8,7 @@ mod chrome;
 mod doors;
 mod files;
 mod form;
+mod keyboard;
 mod lists;
 mod pages;
 mod place;
