@@ -72,10 +72,9 @@ impl Usage {
         self.programs.iter().find(|(name, ..)| name == program).map_or(0.0, |program| program.1)
     }
 
-    /// The share of a core that the busiest thread of a program used.
-    pub fn busiest(&self, program: &str) -> f64 {
-        let found = self.programs.iter().find(|(name, ..)| name == program);
-        found.and_then(|(.., threads)| threads.first()).map_or(0.0, |thread| thread.1)
+    /// The cores that all programs used but one.
+    pub fn all_but(&self, program: &str) -> f64 {
+        self.programs.iter().filter(|(name, ..)| name != program).map(|program| program.1).sum()
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::agent::Agent;
 use super::load;
+use super::machine::IdleDisk;
 use super::report::Bar;
 use super::suite::{self, Suite, median, millis, percentile};
 use super::wire::Connection;
@@ -28,35 +29,42 @@ pub fn run(suite: &mut Suite<'_>) -> io::Result<()> {
     told(&mut control, &mut events)?;
 
     let before = suite::reading(&orchestrator);
+    let mut disk = IdleDisk::new(&suite.args.dir)?;
+    let mut written = Vec::new();
     let mut acknowledged = Vec::new();
     let mut finished = Vec::new();
     for _ in 0..tasks {
+        // A disk that has nothing to do takes longer for a write than one that is kept busy: it is asked in turn.
+        std::thread::sleep(PAUSE);
+        written.push(millis(disk.write()?));
         std::thread::sleep(PAUSE);
         let (first, second) = told(&mut control, &mut events)?;
         acknowledged.push(first);
         finished.push(second);
     }
     let usage = before.until(&suite::reading(&orchestrator));
-    suite.report.add(
-        "idle: submit to acknowledged, p50",
-        median(&mut acknowledged),
-        "ms",
-        Bar::DiskWrites(1.0),
-    );
+    let write = median(&mut written);
+    suite.report.add("idle: disk, 4 KiB append + fdatasync, p50", write, "ms", Bar::None);
+    let bar = |writes| Bar::DiskWrites { writes, each_ms: write };
+    suite.report.add("idle: submit to acknowledged, p50", median(&mut acknowledged), "ms", Bar::None);
     let p99 = percentile(&mut finished, 99);
     let p50 = median(&mut finished);
-    suite.report.add_used("idle: submit to task_finished, p50", p50, "ms", Bar::DiskWrites(2.5), usage);
+    suite.report.add_used("idle: submit to task_finished, p50", p50, "ms", bar(2.5), usage);
     suite.report.add("idle: submit to task_finished, p99", p99, "ms", Bar::None);
     // A virtual machine's core takes about a tenth of a millisecond to wake, and a task wakes several one after the other.
     let awake = Awake::begin();
+    let mut written = Vec::new();
     let mut finished = Vec::new();
     for _ in 0..tasks {
+        std::thread::sleep(PAUSE);
+        written.push(millis(disk.write()?));
         std::thread::sleep(PAUSE);
         finished.push(told(&mut control, &mut events)?.1);
     }
     drop(awake);
     let what = "the same with the cores kept awake, p50";
-    suite.report.add(what, median(&mut finished), "ms", Bar::DiskWrites(2.5));
+    let bar = Bar::DiskWrites { writes: 2.5, each_ms: median(&mut written) };
+    suite.report.add(what, median(&mut finished), "ms", bar);
     drop(events);
 
     let mut waited = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,35 @@ pub fn disk_rate(dir: &Path, time: Duration) -> io::Result<f64> {
     let rate = f64::from(writes) / begin.elapsed().as_secs_f64();
     fs::remove_file(&path)?;
     Ok(rate)
+}
+
+/// A disk that is asked now and then, by a growing file of its own.
+#[derive(Debug)]
+pub struct IdleDisk {
+    path: PathBuf,
+    file: File,
+}
+
+impl IdleDisk {
+    pub fn new(dir: &Path) -> io::Result<Self> {
+        let path = dir.join("idle-disk");
+        Ok(Self { file: File::create(&path)?, path })
+    }
+
+    /// How long it takes to append 4 KiB and make them durable.
+    pub fn write(&mut self) -> io::Result<Duration> {
+        let begin = Instant::now();
+        self.file.write_all(&BLOCK)?;
+        self.file.sync_data()?;
+        Ok(begin.elapsed())
+    }
+}
+
+impl Drop for IdleDisk {
+    fn drop(&mut self) {
+        // The folder that it is in is removed in the end.
+        let _gone = fs::remove_file(&self.path);
+    }
 }
 
 /// How often a second `/bin/true` can be started and waited for, by so many threads. The standard library starts it with
