@@ -58,7 +58,9 @@ impl Spent {
     /// What was used; what passed the gateway where the program told nothing or less, and what that cost where the gateway knows.
     pub fn or_metered(&self, metered: Used) -> Usage {
         let usage = self.usage();
-        let cost = (!metered.is_cost_unknown).then_some(metered.usd_micros.round() as u64);
+        // Where nothing passed the gateway it knows of no cost, which is not the same as none.
+        let is_known = metered.requests > 0 && !metered.is_cost_unknown;
+        let cost = is_known.then_some(metered.usd_micros.round() as u64);
         let cost_micro_usd = usage.cost_micro_usd.or(cost);
         let is_told = usage.input_tokens + usage.output_tokens + usage.cached_input_tokens > 0;
         if is_told && !self.is_input_rough {
@@ -114,5 +116,35 @@ impl Guard<'_> {
         let mut spent = self.before;
         spent.add(known, spec, self.model, self.baseline);
         spent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::spec;
+    use super::*;
+
+    /// What a program told that knows its tokens and not its cost.
+    fn told() -> Spent {
+        let mut spent = Spent::default();
+        let mut known = Known::default();
+        (known.input_tokens, known.output_tokens) = (10, 5);
+        spent.add(&known, &spec(&["true"]), Some("a-model-without-a-price"), [0; 3]);
+        spent
+    }
+
+    #[test]
+    fn a_cost_that_neither_the_program_nor_the_gateway_knows_is_unknown_and_not_nothing() {
+        let usage = told().or_metered(Used::default());
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.cost_micro_usd), (10, 5, None));
+        let unpriced = Used { requests: 1, input_tokens: 10, is_cost_unknown: true, ..Used::default() };
+        assert_eq!(told().or_metered(unpriced).cost_micro_usd, None);
+        assert_eq!(Spent::default().or_metered(Used::default()), Usage::default());
+    }
+
+    #[test]
+    fn a_cost_that_the_gateway_alone_knows_is_told() {
+        let metered = Used { requests: 1, input_tokens: 10, usd_micros: 2.6, ..Used::default() };
+        assert_eq!(told().or_metered(metered).cost_micro_usd, Some(3));
     }
 }
