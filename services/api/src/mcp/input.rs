@@ -1,4 +1,4 @@
-//! What the tools take.
+//! What the tools take. Their schemas name no formats but those of JSON Schema: clients complain of others, some in every turn.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use conductor_protocol::control::{self, AnswerBody, Filter, ListRequest};
 use conductor_protocol::limits::MAX_PROMPT_BYTES;
 use conductor_protocol::task::State;
 use schemars::JsonSchema;
+use schemars::transform::RestrictFormats;
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
@@ -22,6 +23,7 @@ const MAX_PAGE: u32 = 100;
 /// A task to submit: the fields of `POST /v1/tasks` that an agent has a use for.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = RestrictFormats::default())]
 pub(super) struct Submit {
     /// What the coding agent is asked to do. It sees nothing of this conversation, so say everything it needs. Give prompt or command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +98,7 @@ struct File {
 /// How often a task is tried.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = RestrictFormats::default())]
 struct Retry {
     /// How many failed attempts end it.
     max_attempts: u16,
@@ -116,6 +119,7 @@ impl Submit {
 /// A wait for a task.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = RestrictFormats::default())]
 pub(super) struct Wait {
     /// The task's id.
     pub(super) id: String,
@@ -134,6 +138,7 @@ impl Wait {
 /// What a task printed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = RestrictFormats::default())]
 pub(super) struct ReadOutput {
     /// The task's id.
     pub(super) id: String,
@@ -148,6 +153,7 @@ pub(super) struct ReadOutput {
 /// What a task changed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = RestrictFormats::default())]
 pub(super) struct Diff {
     /// The task's id.
     pub(super) id: String,
@@ -162,6 +168,7 @@ pub(super) struct Diff {
 /// What a task left.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = RestrictFormats::default())]
 pub(super) struct Files {
     /// The task's id.
     pub(super) id: String,
@@ -176,6 +183,7 @@ pub(super) struct Files {
 /// Which tasks to list.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = RestrictFormats::default())]
 pub(super) struct List {
     /// In one of these states: blocked, scheduled, queued, running, waiting, succeeded, failed, cancelled.
     state: Option<Vec<String>>,

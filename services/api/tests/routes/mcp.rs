@@ -100,6 +100,11 @@ async fn a_client_submits_a_task_and_reads_what_it_left() {
     let client = Client::new(&place, &place.admin).await;
     let tools = client.service.list_all_tools().await.unwrap();
     assert_eq!(tools.len(), 8, "{tools:?}");
+    let schemas = json!(tools).to_string();
+    assert!(
+        schemas.contains("max_bytes") && !schemas.contains("\"format\""),
+        "of Rust's own formats: {schemas}"
+    );
     let (id, ended) = client.run("print hello; write notes.txt some words; use 12 tokens").await;
     assert_eq!((&ended["state"], &ended["result"]["exit_code"]), (&json!("succeeded"), &json!(0)), "{ended}");
     let task = place.get(&format!("/v1/tasks/{id}")).await.with(200).json();

@@ -59,6 +59,8 @@ async fn hands_work_on(cli: Cli, runner: serde_json::Value, tools: [&'static str
     let last = place.server.requests().pop().unwrap().to_string();
     assert!(last.contains("made by a child"), "the output came back to the model: {last}");
     assert!(!place.is_in_a_run_folder("cna_"), "the token is in a file of the run");
+    let said = std::fs::read_to_string(place.path(parent.id, "attempts/1/output.log")).unwrap();
+    assert!(!said.contains("unknown format"), "it complains of the tools' schemas: {said}");
     // One that may not submit is not told of the queue.
     let asked = place.server.requests().len();
     place.server.add("just-talk", [Turn::say("Hello.")]);
