@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a model is taken to cost whose price nobody said, where only so much may be spent.
-pub const ASSUMED_PRICE: Price = Price { input: 15.0, cached_input: 1.5, output: 75.0 };
+pub const ASSUMED_PRICE: Price = Price { input: 20.0, cached_input: 2.0, output: 75.0 };
 
 /// What may be used; none is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
