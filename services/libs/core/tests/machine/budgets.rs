@@ -427,3 +427,26 @@ fn somebody_is_told_once_a_day_that_most_of_a_budget_is_spent() {
     world.submit_one(|task| task.runner = name("claude"));
     assert_eq!(begin(&mut world).len(), 1);
 }
+
+#[test]
+fn a_run_that_does_not_tell_what_it_spent_did_not_spend_what_goes_on_below_it() {
+    let groups = [(name("red"), usd(20))].into();
+    let mut world = world(Budgets { groups, ..rules(usd(6), usd(20)) });
+    let task = NewTask { runner: name("claude"), group: name("red"), ..world.task() };
+    world.must(Command::Submit(submit(vec![task])));
+    let parent = begin(&mut world)[0];
+    tell(&mut world, parent.1, 0);
+    let child = NewTask { runner: name("claude"), group: name("red"), ..world.task() };
+    let own = vec![(child.id, usd(3))];
+    let submit = Submit { budgets: own, ..submit(vec![child]) };
+    world.must(Command::SubmitBelow { parent: parent.0, lease: parent.1, submit });
+    let (given, _) = assign(&mut world);
+    assert_eq!(given[0].2, usd(3), "the half of what was set aside");
+    end(&mut world, parent.1, AttemptEnd::Succeeded, Usage::default());
+    for group in [None, Some("red")] {
+        let (spent, held) = today(&world, group);
+        assert_eq!((spent.usd_micros, held.usd_micros), (3 * USD, 3 * USD), "{group:?}");
+    }
+    end(&mut world, given[0].1, AttemptEnd::Succeeded, Usage::default());
+    assert_eq!(today(&world, Some("red")).0.usd_micros, 6 * USD, "all that was set aside, once");
+}

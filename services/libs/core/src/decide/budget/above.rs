@@ -42,7 +42,7 @@ pub(super) fn part(
 }
 
 /// What of a running task's amount is set aside for those below it.
-fn promised(view: View<'_>, id: TaskId) -> Amount {
+pub(super) fn promised(view: View<'_>, id: TaskId) -> Amount {
     let mut promised = Amount::default();
     let below = view.state.all_below(id).into_iter().filter_map(|id| view.state.live(id)?.account().held);
     below.filter(|held| held.cover == Some(id)).for_each(|held| promised.add(held.amount));

@@ -25,7 +25,10 @@ pub(crate) fn settle(step: &mut Context<'_>, id: TaskId, end: &AttemptEnd, usage
     }
     let (lease, started) = (run.lease, run.started);
     let is_covered = held.is_some_and(|held| held.cover.is_some());
-    let amount = counted(end, usage, started, meter, held.map(|held| held.amount).unwrap_or_default());
+    // What is for those that go on below it was not its own to spend.
+    let mut most = held.map(|held| held.amount).unwrap_or_default();
+    most.take(above::promised(step.view(), id));
+    let amount = counted(end, usage, started, meter, most);
     let own = match end {
         // Of what nobody knows only its share, so that another attempt may still mend it.
         AttemptEnd::Succeeded | AttemptEnd::Failed(_) => {
@@ -55,7 +58,7 @@ pub(crate) fn settle(step: &mut Context<'_>, id: TaskId, end: &AttemptEnd, usage
 }
 
 /// What an attempt counts against the day: where it does not tell, all that it might have spent.
-fn counted(end: &AttemptEnd, usage: &Usage, started: bool, meter: Meter, held: Amount) -> Amount {
+fn counted(end: &AttemptEnd, usage: &Usage, started: bool, meter: Meter, most: Amount) -> Amount {
     let known = Amount::of(usage);
     let is_blank = known.tokens == 0 && usage.cost_usd_micros.is_none();
     let told = match end {
@@ -82,8 +85,8 @@ fn counted(end: &AttemptEnd, usage: &Usage, started: bool, meter: Meter, held: A
         return known;
     }
     Amount {
-        usd_micros: usage.cost_usd_micros.unwrap_or(held.usd_micros),
-        tokens: if is_blank { held.tokens } else { known.tokens },
+        usd_micros: usage.cost_usd_micros.unwrap_or(most.usd_micros),
+        tokens: if is_blank { most.tokens } else { known.tokens },
     }
 }
 
